@@ -1,0 +1,1 @@
+//! Typed contract bindings and the chain client

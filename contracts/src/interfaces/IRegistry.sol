@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+import {Enrolment, OracleInfo, QuorumSignatures} from "./Types.sol";
+
+/// @title Who takes part: oracle sets, nodes, their hardware and their bonds
+/// @notice A node is enrolled once a quorum of oracles has attested its TPM and its bond is in. Protocol: sections 1, 5, 7.
+interface IRegistry {
+    /// @notice Where a node stands.
+    enum Status {
+        None,
+        Active,
+        Exiting,
+        Withdrawn,
+        Removed
+    }
+
+    /// @notice What the registry keeps of a node.
+    struct Node {
+        address account;
+        Status status;
+        /// Epoch of registration; the node owes nothing before the next one.
+        uint64 registeredEpoch;
+        /// Epoch in which exit was requested, 0 if not.
+        uint64 exitEpoch;
+        bytes32 hardwareId;
+        bytes32 akHash;
+        bytes32 nodeKeyHash;
+        bytes32 resultHash;
+        /// keccak256(abi.encode(account, hardwareId, akHash, nodeKeyHash)).
+        bytes32 identityHash;
+        uint256 bond;
+        bytes32 tlsKeyHash;
+        string url;
+    }
+
+    event OracleSetChanged(uint32 indexed version, uint64 fromEpoch, OracleInfo[] oracles);
+    event NodeRegistered(
+        uint64 indexed node,
+        address indexed account,
+        bytes32 indexed hardwareId,
+        bytes32 akHash,
+        bytes32 nodeKeyHash,
+        bytes32 resultHash,
+        uint256 bond,
+        string url,
+        bytes32 tlsKeyHash
+    );
+    event EndpointChanged(uint64 indexed node, string url, bytes32 tlsKeyHash);
+    event BondToppedUp(uint64 indexed node, uint256 amount, uint256 bond);
+    /// @notice A bond was cut. `toSettler + toOwners + burned == amount`.
+    event Slashed(
+        uint64 indexed node,
+        uint64 indexed epoch,
+        uint8 indexed reason,
+        bytes32 evidenceHash,
+        uint256 amount,
+        uint256 toSettler,
+        uint256 toOwners,
+        uint256 burned
+    );
+    event NodeRemoved(uint64 indexed node, uint64 indexed epoch, uint8 indexed reason, bytes32 evidenceHash);
+    event ExitRequested(uint64 indexed node, uint64 epoch);
+    event Withdrawn(uint64 indexed node, uint256 amount);
+
+    error HardwareAlreadyEnrolled(bytes32 hardwareId, uint64 node);
+    error AccountAlreadyEnrolled(address account, uint64 node);
+    error WrongAccount(address expected, address actual);
+    error EnrolmentExpired(uint64 expiry, uint256 nowSeconds);
+    error BondTooLow(uint256 expected, uint256 actual);
+    error UnknownNode(uint64 node);
+    error NotActive(uint64 node, Status status);
+    error NotHub(address caller);
+    error StillBound(uint64 node, uint64 untilEpoch);
+    error SettlementBehind(uint64 node, uint64 cursor, uint64 expected);
+    error StillStoring(uint64 node, uint64 count);
+    error BadOracleSet();
+
+    /// @notice Enrols the caller's machine: 2f+1 oracle signatures over `enrolment`, and a bond of at least `minimumBond`.
+    function register(
+        Enrolment calldata enrolment,
+        QuorumSignatures calldata quorum,
+        string calldata url,
+        bytes32 tlsKeyHash,
+        uint256 bond
+    ) external returns (uint64 node);
+
+    function setEndpoint(uint64 node, string calldata url, bytes32 tlsKeyHash) external;
+    /// @notice Anybody may add to a node's bond.
+    function topUp(uint64 node, uint256 amount) external;
+    function requestExit(uint64 node) external;
+    /// @notice Returns the bond once report, dispute and slashing delay are over and nothing is stored or unsettled.
+    function withdraw(uint64 node) external;
+
+    /// @notice Hub only: cuts a bond by `amount` and distributes it.
+    function slash(
+        uint64 node,
+        uint64 epoch,
+        uint8 reason,
+        bytes32 evidenceHash,
+        uint256 amount,
+        address settler,
+        uint256 toSettler,
+        uint256 toOwners
+    ) external;
+    /// @notice Hub only: removes a node for forged attestation.
+    function remove(uint64 node, uint64 epoch, uint8 reason, bytes32 evidenceHash) external;
+
+    /// @notice Owner only: replaces the oracle set from the next epoch on.
+    function setOracles(OracleInfo[] calldata oracles) external;
+
+    function nodeOf(uint64 node) external view returns (Node memory);
+    function nodeIdOf(address account) external view returns (uint64);
+    function nodeByHardware(bytes32 hardwareId) external view returns (uint64);
+    function nodeCount() external view returns (uint64);
+    function minimumBond() external view returns (uint256);
+    function setVersionAt(uint64 epoch) external view returns (uint32);
+    function oracleSet(uint32 version) external view returns (OracleInfo[] memory);
+    /// @notice n = 3f+1 oracles tolerate f faulty ones.
+    function faultTolerance(uint32 version) external view returns (uint256 f);
+    /// @notice Reverts unless at least `threshold` distinct members of the set signed `digest`; returns their bitmap.
+    function checkQuorum(uint32 version, bytes32 digest, QuorumSignatures calldata quorum) external view;
+}

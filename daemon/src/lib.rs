@@ -1,0 +1,1 @@
+//! What every Probity process does the same: configuration, exit codes, telemetry, health, keys, pinned TLS

@@ -1,0 +1,1 @@
+//! The whole network on one machine, on real parts, with faults to inject

@@ -1,0 +1,1 @@
+//! The data owner's side: put, get and repair over the nodes

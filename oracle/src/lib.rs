@@ -1,0 +1,1 @@
+//! The oracle's daemon: chain watcher, probes, observation, quorum, submission, web page

@@ -1,0 +1,1 @@
+//! Erasure coding, one-pass commitment, witness and Groth16 proving

@@ -1,0 +1,1 @@
+//! The storage provider's daemon: shard store, TPM identity, gRPC API, epoch duty

@@ -1,0 +1,1 @@
+//! Domain types with their encodings, and every judgement on them
