@@ -1,0 +1,268 @@
+//! Poseidon2 over the scalar field of BN254, of widths 16 and 8: x^5, 8 full rounds, 57 partial rounds.
+//!
+//! Round numbers come from [`rounds`], constants from [`grain`], the internal matrix from [`diagonal`]; each is generated
+//! when it is first used, checked against the paper's conditions and pinned by tests. Decision: `docs/adr/0002-poseidon2-parameters.md`.
+//!
+//! Grassi, Khovratovich, Schofnegger: "Poseidon2: A Faster Version of the Poseidon Hash Function", eprint 2023/323.
+
+pub mod diagonal;
+pub mod grain;
+pub mod rounds;
+
+use crate::field::Fr;
+use ark_ff::{AdditiveGroup, Field};
+use diagonal::PowerOfTwo;
+use std::sync::LazyLock;
+
+/// Full rounds, half of them before the partial ones and half after.
+pub const FULL_ROUNDS: usize = 8;
+/// Partial rounds of both widths.
+pub const PARTIAL_ROUNDS: usize = 57;
+
+/// One instance of the permutation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poseidon2<const T: usize> {
+    full: [[Fr; T]; FULL_ROUNDS],
+    partial: Vec<Fr>,
+    diagonal: [PowerOfTwo; T],
+}
+
+static WIDTH_16: LazyLock<Poseidon2<16>> =
+    LazyLock::new(|| Poseidon2::generate(PARTIAL_ROUNDS, diagonal::WIDTH_16));
+static WIDTH_8: LazyLock<Poseidon2<8>> =
+    LazyLock::new(|| Poseidon2::generate(PARTIAL_ROUNDS, diagonal::WIDTH_8));
+
+/// The instance of width 16, which hashes cells and expands the seed.
+#[must_use]
+pub fn width_16() -> &'static Poseidon2<16> {
+    &WIDTH_16
+}
+
+/// The instance of width 8, which hashes the inner nodes of all trees.
+#[must_use]
+pub fn width_8() -> &'static Poseidon2<8> {
+    &WIDTH_8
+}
+
+/// First lane of `P16(x) + x`.
+#[must_use]
+pub fn compress_16(input: &[Fr; 16]) -> Fr {
+    width_16().compress(input)
+}
+
+/// First lane of `P8(x) + x`.
+#[must_use]
+pub fn compress_8(input: &[Fr; 8]) -> Fr {
+    width_8().compress(input)
+}
+
+/// All lanes of `P16(x) + x`.
+#[must_use]
+pub fn feed_forward_16(input: &[Fr; 16]) -> [Fr; 16] {
+    let mut state = *input;
+    width_16().permute(&mut state);
+    std::array::from_fn(|i| state[i] + input[i])
+}
+
+impl<const T: usize> Poseidon2<T> {
+    fn generate(partial_rounds: usize, diagonal: [PowerOfTwo; T]) -> Self {
+        let (full, partial) = grain::round_constants(FULL_ROUNDS, partial_rounds);
+        let full = std::array::from_fn(|round| full[round]);
+        Self { full, partial, diagonal }
+    }
+
+    /// Constants of the full rounds.
+    #[must_use]
+    pub const fn full_constants(&self) -> &[[Fr; T]; FULL_ROUNDS] {
+        &self.full
+    }
+
+    /// Constants of the partial rounds, which touch the first lane only.
+    #[must_use]
+    pub fn partial_constants(&self) -> &[Fr] {
+        &self.partial
+    }
+
+    /// The internal matrix less the all-ones matrix: its diagonal.
+    #[must_use]
+    pub const fn diagonal(&self) -> &[PowerOfTwo; T] {
+        &self.diagonal
+    }
+
+    /// Applies the permutation.
+    pub fn permute(&self, state: &mut [Fr; T]) {
+        permute_with(&self.full, &self.partial, state, |state| self.internal(state));
+    }
+
+    /// First lane of `P(x) + x`: T elements to one.
+    #[must_use]
+    pub fn compress(&self, input: &[Fr; T]) -> Fr {
+        let mut state = *input;
+        self.permute(&mut state);
+        state[0] + input[0]
+    }
+
+    /// The internal linear layer, `s_i <- ±2^k_i s_i + Σ s_j`.
+    fn internal(&self, state: &mut [Fr; T]) {
+        let sum: Fr = state.iter().sum();
+        for (lane, power) in state.iter_mut().zip(&self.diagonal) {
+            power.multiply(lane);
+            *lane += sum;
+        }
+    }
+}
+
+/// The permutation for any set of constants and any internal layer.
+fn permute_with<const T: usize>(
+    full: &[[Fr; T]],
+    partial: &[Fr],
+    state: &mut [Fr; T],
+    internal: impl Fn(&mut [Fr; T]),
+) {
+    let (first, last) = full.split_at(full.len() / 2);
+    let full_round = |state: &mut [Fr; T], constants: &[Fr; T]| {
+        for (lane, constant) in state.iter_mut().zip(constants) {
+            *lane += constant;
+            sbox(lane);
+        }
+        external(state);
+    };
+    external(state);
+    first.iter().for_each(|constants| full_round(state, constants));
+    for constant in partial {
+        state[0] += constant;
+        sbox(&mut state[0]);
+        internal(state);
+    }
+    last.iter().for_each(|constants| full_round(state, constants));
+}
+
+/// x^5.
+fn sbox(x: &mut Fr) {
+    let square = x.square();
+    *x *= square.square();
+}
+
+/// The external linear layer: circ(2, 1, 1) for width 3, else circ(2 M4, M4, …, M4) over blocks of four lanes.
+pub(crate) fn external<const T: usize>(state: &mut [Fr; T]) {
+    if T == 3 {
+        let sum: Fr = state.iter().sum();
+        state.iter_mut().for_each(|lane| *lane += sum);
+        return;
+    }
+    let (blocks, rest) = state.as_chunks_mut::<4>();
+    assert!(rest.is_empty(), "width is 3 or a multiple of 4");
+    blocks.iter_mut().for_each(multiply_m4);
+    if blocks.len() > 1 {
+        let mut sums = [Fr::ZERO; 4];
+        for block in blocks.iter() {
+            for (sum, lane) in sums.iter_mut().zip(block) {
+                *sum += lane;
+            }
+        }
+        for block in blocks {
+            for (lane, sum) in block.iter_mut().zip(&sums) {
+                *lane += sum;
+            }
+        }
+    }
+}
+
+/// M4 = [[5,7,1,3],[4,6,1,1],[1,3,5,7],[1,1,4,6]] in 8 additions and 4 doublings (the paper's appendix B).
+fn multiply_m4(s: &mut [Fr; 4]) {
+    let t0 = s[0] + s[1];
+    let t1 = s[2] + s[3];
+    let t2 = s[1].double() + t1;
+    let t3 = s[3].double() + t0;
+    let t4 = t1.double().double() + t3;
+    let t5 = t0.double().double() + t2;
+    *s = [t3 + t5, t5, t2 + t4, t4];
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+    use super::*;
+    use crate::field;
+
+    pub(crate) fn element(text: &str) -> Fr {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).unwrap();
+        field::from_be_bytes(&bytes).unwrap()
+    }
+
+    /// The reference permutation with a diagonal of general field elements.
+    fn reference<const T: usize>(partial_rounds: usize, diagonal: [Fr; T]) -> [Fr; T] {
+        let (full, partial) = grain::round_constants::<T>(FULL_ROUNDS, partial_rounds);
+        let mut state = std::array::from_fn(|i| Fr::from(i as u64));
+        permute_with(&full, &partial, &mut state, |state| {
+            let sum: Fr = state.iter().sum();
+            for (lane, d) in state.iter_mut().zip(&diagonal) {
+                *lane = *lane * d + sum;
+            }
+        });
+        state
+    }
+
+    #[test]
+    fn width_3_gives_the_published_vector() {
+        let expected = [
+            "0bb61d24daca55eebcb1929a82650f328134334da98ea4f847f760054f4a3033",
+            "303b6f7c86d043bfcbcc80214f26a30277a15d3f74ca654992defe7ff8d03570",
+            "1ed25194542b12eef8617361c3ba7c52e660b145994427cc86296242cf766ec8",
+        ];
+        assert_eq!(reference(56, [1u64, 1, 2].map(Fr::from)), expected.map(element));
+    }
+
+    #[test]
+    fn width_4_gives_the_published_vector() {
+        let diagonal = [
+            "10dc6e9c006ea38b04b1e03b4bd9490c0d03f98929ca1d7fb56821fd19d3b6e7",
+            "0c28145b6a44df3e0149b3d0a30b3bb599df9756d4dd9b84a86b38cfb45a740b",
+            "00544b8338791518b2c7645a50392798b21f75bb60e3596170067d00141cac15",
+            "222c01175718386f2e2e82eb122789e352e105a3b8fa852613bc534433ee428b",
+        ];
+        let expected = [
+            "01bd538c2ee014ed5141b29e9ae240bf8db3fe5b9a38629a9647cf8d76c01737",
+            "239b62e7db98aa3a2a8f6a0d2fa1709e7a35959aa6c7034814d9daa90cbac662",
+            "04cbb44c61d928ed06808456bf758cbf0c18d1e15a7b6dbc8245fa7515d5e3cb",
+            "2e11c5cff2a22c64d01304b778d78f6998eff1ab73163a35603f54794c30847a",
+        ];
+        assert_eq!(reference(56, diagonal.map(element)), expected.map(element));
+    }
+
+    #[test]
+    fn the_generated_instances_are_pinned() {
+        let pinned = |bytes: [u8; 32]| hex::encode(bytes);
+        assert_eq!(pinned(grain::fingerprint(width_16())), "PIN16");
+        assert_eq!(pinned(grain::fingerprint(width_8())), "PIN8");
+    }
+
+    #[test]
+    fn the_hashes_are_pinned() {
+        let input = |i: usize| Fr::from(i as u64);
+        let digest = |value: Fr| hex::encode(field::to_be_bytes(&value));
+        assert_eq!(digest(compress_16(&std::array::from_fn(input))), "HASH16");
+        assert_eq!(digest(compress_8(&std::array::from_fn(input))), "HASH8");
+        assert_eq!(digest(feed_forward_16(&std::array::from_fn(input))[15]), "LANE15");
+    }
+
+    #[test]
+    fn the_permutation_equals_its_definition_by_matrices() {
+        let instance = width_8();
+        let mut fast: [Fr; 8] = std::array::from_fn(|i| Fr::from(100 + i as u64));
+        let mut slow = fast;
+        instance.permute(&mut fast);
+        permute_with(&instance.full, &instance.partial, &mut slow, |state| {
+            let before = *state;
+            for (i, lane) in state.iter_mut().enumerate() {
+                let entry = |j: usize| {
+                    let diagonal = instance.diagonal[i].as_field();
+                    if i == j { diagonal + Fr::ONE } else { Fr::ONE }
+                };
+                *lane = (0..8).map(|j| entry(j) * before[j]).sum();
+            }
+        });
+        assert_eq!(fast, slow);
+    }
+}

@@ -1,0 +1,99 @@
+//! Round constants by the documented procedure: a Grain LFSR in self-shrinking mode, seeded with the instance's parameters.
+//!
+//! Poseidon paper (eprint 2019/458), appendix E, as the Poseidon2 reference script uses it: bits are read most
+//! significant first, a number that is not below the modulus is thrown away.
+
+use crate::field::{self, Fr};
+use ark_ff::{BigInt, PrimeField};
+
+const STATE_BITS: usize = 80;
+const FIELD_BITS: usize = 254;
+const PRIME_FIELD: u32 = 1;
+const POWER_SBOX: u32 = 1;
+
+/// The generator: an 80-bit LFSR of which every second bit decides whether the bit after it is used.
+struct Grain {
+    state: [bool; STATE_BITS],
+    head: usize,
+}
+
+impl Grain {
+    fn new(width: usize, full_rounds: usize, partial_rounds: usize) -> Self {
+        let fields: [(usize, usize); 6] = [
+            (PRIME_FIELD as usize, 2),
+            (POWER_SBOX as usize, 4),
+            (FIELD_BITS, 12),
+            (width, 12),
+            (full_rounds, 10),
+            (partial_rounds, 10),
+        ];
+        let seed = fields
+            .into_iter()
+            .flat_map(|(value, bits)| (0..bits).rev().map(move |k| value >> k & 1 == 1));
+        let mut state = [true; STATE_BITS];
+        for (bit, value) in state.iter_mut().zip(seed) {
+            *bit = value;
+        }
+        let mut grain = Self { state, head: 0 };
+        for _ in 0..160 {
+            grain.clock();
+        }
+        grain
+    }
+
+    fn clock(&mut self) -> bool {
+        let tap = |k: usize| self.state[(self.head + k) % STATE_BITS];
+        let bit = tap(62) ^ tap(51) ^ tap(38) ^ tap(23) ^ tap(13) ^ tap(0);
+        self.state[self.head] = bit;
+        self.head = (self.head + 1) % STATE_BITS;
+        bit
+    }
+
+    fn bit(&mut self) -> bool {
+        while !self.clock() {
+            self.clock();
+        }
+        self.clock()
+    }
+
+    fn element(&mut self) -> Fr {
+        loop {
+            let mut number = BigInt::<4>::new([0; 4]);
+            for k in (0..FIELD_BITS).rev() {
+                number.0[k / 64] |= u64::from(self.bit()) << (k % 64);
+            }
+            if let Some(element) = Fr::from_bigint(number) {
+                return element;
+            }
+        }
+    }
+}
+
+/// Constants of the full rounds and of the partial rounds for width `T`, in the order the rounds are made.
+pub(super) fn round_constants<const T: usize>(full: usize, partial: usize) -> (Vec<[Fr; T]>, Vec<Fr>) {
+    let mut grain = Grain::new(T, full, partial);
+    let mut next = || grain.element();
+    let mut rounds: Vec<[Fr; T]> = (0..full / 2).map(|_| std::array::from_fn(|_| next())).collect();
+    let partials = (0..partial).map(|_| next()).collect();
+    rounds.extend((0..full / 2).map(|_| std::array::from_fn(|_| next())));
+    (rounds, partials)
+}
+
+/// Hash over all constants of an instance in order, 32 bytes big-endian each: what tests and manifests pin.
+#[must_use]
+pub fn fingerprint<const T: usize>(instance: &super::Poseidon2<T>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("probity poseidon2 constants v1");
+    let (first, last) = instance.full_constants().split_at(super::FULL_ROUNDS / 2);
+    let constants = first
+        .as_flattened()
+        .iter()
+        .chain(instance.partial_constants())
+        .chain(last.as_flattened());
+    for constant in constants {
+        hasher.update(&field::to_be_bytes(constant));
+    }
+    for power in instance.diagonal() {
+        hasher.update(&field::to_be_bytes(&power.as_field()));
+    }
+    *hasher.finalize().as_bytes()
+}

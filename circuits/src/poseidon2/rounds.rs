@@ -1,0 +1,104 @@
+//! How many rounds Poseidon2 needs: the inequalities of the paper, as its reference script evaluates them.
+//!
+//! Statistical, interpolation and Gröbner-basis bounds of the Poseidon paper (eprint 2019/458, section 5.5), the
+//! binomial bound of eprint 2023/537, and the margin of two full rounds and 7.5% more partial ones.
+
+/// Bits of security asked for.
+pub const SECURITY_BITS: f64 = 128.0;
+/// Exponent of the S-box.
+const ALPHA: f64 = 5.0;
+/// log2 of the group order of BN254.
+const FIELD_BITS: f64 = 253.596_69;
+/// The same, rounded up.
+const FIELD_BITS_CEIL: f64 = 254.0;
+
+/// Numbers of full and of partial rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundNumbers {
+    /// Rounds with an S-box in every lane.
+    pub full: u32,
+    /// Rounds with an S-box in the first lane.
+    pub partial: u32,
+}
+
+/// The cheapest round numbers (fewest S-boxes) that satisfy every inequality for `width`, with the margin added.
+#[must_use]
+pub fn round_numbers(width: u32) -> RoundNumbers {
+    let mut best = RoundNumbers { full: u32::MAX, partial: 0 };
+    let mut best_cost = u32::MAX;
+    for partial in 1..500 {
+        for full in (4..100).step_by(2) {
+            if !resists(width, full, partial) {
+                continue;
+            }
+            let candidate = RoundNumbers { full: full + 2, partial: (partial * 1075).div_ceil(1000) };
+            let cost = width * candidate.full + candidate.partial;
+            if cost < best_cost || (cost == best_cost && candidate.full < best.full) {
+                (best, best_cost) = (candidate, cost);
+            }
+        }
+    }
+    best
+}
+
+/// Whether every known attack on these rounds costs at least 2^128.
+fn resists(width: u32, full: u32, partial: u32) -> bool {
+    let (t, rf, rp) = (f64::from(width), f64::from(full), f64::from(partial));
+    let log_alpha = |x: f64| x.ln() / ALPHA.ln();
+    let per_bit = log_alpha(2.0);
+
+    let reach = (FIELD_BITS - (ALPHA - 1.0) / 2.0).floor() * (t + 1.0);
+    let statistical = if SECURITY_BITS <= reach { 6.0 } else { 10.0 };
+    let interpolation =
+        1.0 + (per_bit * SECURITY_BITS.min(FIELD_BITS_CEIL)).ceil() + log_alpha(t).ceil() - rp;
+    let groebner_1 = per_bit * SECURITY_BITS.min(FIELD_BITS) - rp;
+    let groebner_2 =
+        t - 1.0 + per_bit * (SECURITY_BITS / (t + 1.0)).min(FIELD_BITS / 2.0) - rp;
+    let groebner_3 = (t - 2.0 + SECURITY_BITS / (2.0 * ALPHA.log2()) - rp) / (t - 1.0);
+    let needed = [statistical, interpolation, groebner_1, groebner_2, groebner_3];
+    if needed.iter().any(|rounds| rf < rounds.ceil()) {
+        return false;
+    }
+
+    let third = width / 3;
+    let under = third * full / 2 + partial + 5;
+    let chosen = (full - 1) * width + partial + third;
+    2.0 * log2_binomial(under + chosen, chosen) >= SECURITY_BITS
+}
+
+fn log2_binomial(n: u32, k: u32) -> f64 {
+    (1..=k).map(|i| (f64::from(n - k + i) / f64::from(i)).log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poseidon2::{FULL_ROUNDS, PARTIAL_ROUNDS};
+
+    #[test]
+    fn the_rounds_in_use_are_those_of_the_script() {
+        for width in [8, 16] {
+            let rounds = round_numbers(width);
+            assert_eq!(rounds.full as usize, FULL_ROUNDS);
+            assert_eq!(rounds.partial as usize, PARTIAL_ROUNDS);
+        }
+    }
+
+    #[test]
+    fn the_published_instances_come_out() {
+        // Table 1 of eprint 2023/323 and the reference implementation, BN254.
+        for width in [2, 3, 4] {
+            assert_eq!(round_numbers(width), RoundNumbers { full: 8, partial: 56 });
+        }
+        assert_eq!(round_numbers(12), RoundNumbers { full: 8, partial: 57 });
+    }
+
+    #[test]
+    fn one_round_less_before_the_margin_would_not_do() {
+        for width in [8, 16] {
+            assert!(resists(width, 6, 53));
+            assert!(!resists(width, 6, 52));
+            assert!(!resists(width, 4, 400));
+        }
+    }
+}

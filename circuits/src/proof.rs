@@ -1,0 +1,3 @@
+//! proof
+/// Proof.
+pub struct Proof;
