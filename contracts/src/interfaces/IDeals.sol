@@ -116,20 +116,17 @@ interface IDeals {
     error CapacityExceeded(uint64 capacity, uint64 count);
     error SlotNotOver(uint64 toEpoch, uint64 current);
     error DealOver(uint64 endEpoch, uint64 current);
+    error SlotOver(uint64 toEpoch, uint64 current);
     error NothingToClaim(uint64 claimedTo);
     error NotHub(address caller);
-    error NotSettled(uint64 node, uint64 cursor, uint64 needed);
+    error NoShareholders(uint64 node, uint64 epoch);
+    error TenuresOpen(uint64 deal, uint32 open);
 
     /// @notice Proposes a deal; takes (k + m) * rate * durationEpochs from the caller into escrow.
     /// @param nodes Node of each slot, all different.
-    function propose(
-        uint16 k,
-        uint16 m,
-        uint32 stripes,
-        uint64[] calldata nodes,
-        uint128 rate,
-        uint64 durationEpochs
-    ) external returns (uint64 deal);
+    function propose(uint16 k, uint16 m, uint32 stripes, uint64[] calldata nodes, uint128 rate, uint64 durationEpochs)
+        external
+        returns (uint64 deal);
     /// @notice Publishes the next roots of a slot; slotListHash' = keccak256(abi.encode(slotListHash, storageRoot, transportRoot, contentId)) each.
     function publishSlot(uint64 deal, uint16 slot, uint32 offset, ShardRoots[] calldata roots) external;
     /// @notice Fixes every slot's list; from now on nodes may accept.
@@ -150,16 +147,22 @@ interface IDeals {
     function claim(uint64 deal, uint16 slot, uint256 assignment) external returns (uint256 paid, uint256 refunded);
     /// @notice Pays the owner its share of the node's slashed bond. Anybody may call.
     function pullShare(uint64 deal, uint16 slot, uint256 assignment) external returns (uint256 amount);
-    /// @notice Returns what is left of the escrow once every tenure is over, settled and claimed.
+    /// @notice Returns what is left of the escrow once every tenure is over, settled and claimed. Owner only; a deal that
+    ///         nobody accepted may be closed at any time.
     function close(uint64 deal) external;
 
     /// @notice Hub only: credits `amount` (already transferred here) to the owners served by `node` in `epoch`.
     function creditShare(uint64 node, uint64 epoch, uint256 amount) external;
 
+    /// @notice The deal; state None if there is no such deal.
     function dealOf(uint64 deal) external view returns (Deal memory);
+    /// @notice Deal ids are 1 ... dealCount.
     function dealCount() external view returns (uint64);
+    /// @notice Hash over the roots published so far for a slot; fixed once the deal is sealed.
     function slotListHash(uint64 deal, uint16 slot) external view returns (bytes32);
+    /// @notice Nodes the slot was offered to so far; the last one is the present one.
     function assignmentCount(uint64 deal, uint16 slot) external view returns (uint256);
+    /// @notice One tenure of a slot, by index from 0.
     function assignmentOf(uint64 deal, uint16 slot, uint256 index) external view returns (Assignment memory);
     /// @notice The inventory as the node's last transaction left it.
     function inventoryOf(uint64 node) external view returns (Inventory memory);
@@ -167,4 +170,12 @@ interface IDeals {
     function inventoryAt(uint64 node, uint64 epoch) external view returns (Inventory memory);
     /// @notice Sum of the rates of the slots of `node` that count in `epoch`.
     function rateAt(uint64 node, uint64 epoch) external view returns (uint256);
+    /// @notice Slashed shares received and not pulled yet, token units; rounding leaves dust in it.
+    function sharePool() external view returns (uint256);
+    /// @notice The hub, which alone may credit shares.
+    function hub() external view returns (address);
+    /// @notice The registry of the nodes deals name.
+    function registry() external view returns (address);
+    /// @notice The token of escrow and pay.
+    function token() external view returns (address);
 }

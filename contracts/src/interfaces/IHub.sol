@@ -34,12 +34,30 @@ interface IHub {
         Removed
     }
 
+    /// @notice How far a node is settled, and what settlement remembers of it.
+    struct Ledger {
+        /// Last epoch settled; 0 before the first one (then the epoch of registration counts, see `cursorOf`).
+        uint64 cursor;
+        /// First epoch whose pay is held until the node passes; 0 if none is.
+        uint64 heldFrom;
+        /// Epoch of the verdict that removed the node; 0 if none did.
+        uint64 removedEpoch;
+        /// 1 + the era in which the last grace was given; 0 if none was.
+        uint48 graceEra;
+        /// Standing announced last by `StandingChanged`.
+        Standing announced;
+        /// Bit i: the node's i-th last judged epoch was a penalised miss.
+        uint256 misses;
+    }
+
+    /// @notice Two Beta distributions as integers.
     struct Reputation {
         /// Integer Beta weights, scaled by 1e6; start at 5e6 each.
         uint64 storageAlpha;
         uint64 storageBeta;
         uint64 availabilityAlpha;
         uint64 availabilityBeta;
+        /// Epochs settled by a verdict.
         uint64 judgedEpochs;
     }
 
@@ -78,13 +96,30 @@ interface IHub {
     event EpochSkipped(uint64 indexed node, uint64 indexed epoch, SkipCause cause, bool paid);
     /// @notice A valid proof was submitted on chain in time; `body` and `nodeSignature` are the envelope.
     event ProofSubmitted(
-        uint64 indexed node, uint64 indexed epoch, bytes32 envelopeHash, bytes body, bytes nodeSignature, uint256[8] proof
+        uint64 indexed node,
+        uint64 indexed epoch,
+        bytes32 envelopeHash,
+        bytes body,
+        bytes nodeSignature,
+        uint256[8] proof
     );
 
+    /// @notice Pay of the held epochs in [from, to] was decided: paid once the node passed, or lapsed (the owner gets it back
+    ///         when the deal is closed).
+    event HeldResolved(uint64 indexed node, uint64 from, uint64 to, uint256 epochs, bool paid);
+    /// @notice Announced with the settlement that caused it, or with the next one where a top-up did.
+    event StandingChanged(uint64 indexed node, uint64 indexed epoch, Standing standing);
+
+    /// @notice Why an epoch needs no verdict.
     enum SkipCause {
+        /// The epoch has no beacon; pay is held.
         Void,
+        /// No report came in time; paid if the node submitted on chain, else held.
         Unreported,
-        NoDuty
+        /// The node stored nothing.
+        NoDuty,
+        /// The node had been removed; the owner is refunded.
+        Removed
     }
 
     error NotBegun(uint64 epoch, uint64 current);
@@ -112,6 +147,12 @@ interface IHub {
     error ProofRejected(uint64 node, uint64 epoch);
     error AlreadySubmitted(uint64 node, uint64 epoch);
     error NotNode(address expected, address actual);
+    error UnknownNode(uint64 node);
+    error NodeIsRemoved(uint64 node, uint64 removedEpoch);
+    error BodyTooLarge(uint256 limit, uint256 actual);
+    error BadNodeSignatureLength(uint256 expected, uint256 actual);
+    error BadSchedule();
+    error WrongWiring(address expected, address actual);
 
     /// @notice Stores the beacon of an epoch: the hash of its first block, on a development chain. Anybody may call, in the
     ///         blocks between the epoch's first and its fallback block; afterwards an epoch without one is void.
@@ -127,24 +168,38 @@ interface IHub {
     function submitProof(uint64 epoch, bytes calldata body, bytes calldata nodeSignature, uint256[8] calldata proof)
         external;
 
+    /// @notice When things happen; fixed at deployment.
     function schedule() external view returns (Schedule memory);
+    /// @notice Epoch of the present block; 0 also before the first one begins.
     function currentEpoch() external view returns (uint64);
+    /// @notice First block of an epoch.
     function startBlock(uint64 epoch) external view returns (uint64);
+    /// @notice Beacon of an epoch, 0 while there is none.
     function beaconOf(uint64 epoch) external view returns (bytes32);
     /// @notice Public inputs of a node's storage proof: inventory root, shard count, seed.
     function statementOf(uint64 node, uint64 epoch) external view returns (uint256[3] memory publicInputs);
+    /// @notice Hash of the attestation policy and root store the committee judges with.
     function policyHash() external view returns (bytes32);
+    /// @notice The accepted report of an epoch; zero while there is none.
     function reportOf(uint64 epoch) external view returns (ReportRecord memory);
     /// @notice Last epoch settled for a node.
     function cursorOf(uint64 node) external view returns (uint64);
-    /// @notice Last epoch that could be settled now for any node.
-    function lastSettleable() external view returns (uint64);
-    /// @notice Number of epochs in [from, to] that pay, and that refund, for a node.
+    /// @notice Last epoch whose pay is decided for a node: its cursor, or the epoch before the first one held.
+    function resolvedTo(uint64 node) external view returns (uint64);
+    /// @notice True iff the node's next epoch could be settled or passed over now. Settlement is in order, so this is false
+    ///         exactly when everything that can be settled for the node has been.
+    function isBehind(uint64 node) external view returns (bool);
+    /// @notice What settlement remembers of a node.
+    function ledgerOf(uint64 node) external view returns (Ledger memory);
+    /// @notice Number of epochs in [from, to] that pay, and that refund, for a node, as far as it is settled.
     function countBits(uint64 node, uint64 from, uint64 to) external view returns (uint256 paid, uint256 failed);
+    /// @notice A node's timely submission on chain; zero if there is none.
     function submissionOf(uint64 node, uint64 epoch) external view returns (Submission memory);
+    /// @notice A node's reputation, as of its cursor.
     function reputationOf(uint64 node) external view returns (Reputation memory);
     /// @notice 10000 * alpha / (alpha + beta), for storage and for availability.
     function scoreOf(uint64 node) external view returns (uint16 storageBps, uint16 availabilityBps);
+    /// @notice Where a node stands now: its reputation as of its cursor, its bond as of this block.
     function standingOf(uint64 node) external view returns (Standing);
     /// @notice In one call: active, in good standing, and every settleable epoch settled.
     function isTrusted(uint64 node) external view returns (bool);

@@ -34,6 +34,16 @@ interface IRegistry {
         string url;
     }
 
+    /// @notice The part of a node that settlement and deals read; cheaper than the whole record.
+    struct NodeSummary {
+        address account;
+        Status status;
+        uint64 registeredEpoch;
+        uint64 exitEpoch;
+        bytes32 identityHash;
+        uint256 bond;
+    }
+
     event OracleSetChanged(uint32 indexed version, uint64 fromEpoch, OracleInfo[] oracles);
     event NodeRegistered(
         uint64 indexed node,
@@ -75,6 +85,9 @@ interface IRegistry {
     error SettlementBehind(uint64 node, uint64 cursor, uint64 expected);
     error StillStoring(uint64 node, uint64 count);
     error BadOracleSet();
+    error UnknownSetVersion(uint32 version);
+    error UrlTooLong(uint256 limit, uint256 actual);
+    error BadDistribution(uint256 amount, uint256 distributed);
 
     /// @notice Enrols the caller's machine: 2f+1 oracle signatures over `enrolment`, and a bond of at least `minimumBond`.
     function register(
@@ -90,9 +103,10 @@ interface IRegistry {
     function topUp(uint64 node, uint256 amount) external;
     function requestExit(uint64 node) external;
     /// @notice Returns the bond once report, dispute and slashing delay are over and nothing is stored or unsettled.
+    ///         A removed node gets what is left of its bond the same way, but stays removed.
     function withdraw(uint64 node) external;
 
-    /// @notice Hub only: cuts a bond by `amount` and distributes it.
+    /// @notice Hub only: cuts a bond by `amount` and distributes it; what goes neither to settler nor owners is burned.
     function slash(
         uint64 node,
         uint64 epoch,
@@ -109,15 +123,32 @@ interface IRegistry {
     /// @notice Owner only: replaces the oracle set from the next epoch on.
     function setOracles(OracleInfo[] calldata oracles) external;
 
+    /// @notice The whole record; status None if there is no such node.
     function nodeOf(uint64 node) external view returns (Node memory);
+    /// @notice The record without its strings and hardware; status None if there is no such node.
+    function summaryOf(uint64 node) external view returns (NodeSummary memory);
+    /// @notice Node id of an account, 0 if none; the latest where an account enrolled again after a withdrawal.
     function nodeIdOf(address account) external view returns (uint64);
+    /// @notice Node id of a machine, 0 if none; the latest where it enrolled again after a withdrawal.
     function nodeByHardware(bytes32 hardwareId) external view returns (uint64);
+    /// @notice Node ids are 1 ... nodeCount.
     function nodeCount() external view returns (uint64);
+    /// @notice Least bond at enrolment, token units.
     function minimumBond() external view returns (uint256);
+    /// @notice Version of the oracle set in force in `epoch`; versions count from 1.
     function setVersionAt(uint64 epoch) external view returns (uint32);
+    /// @notice Members of a set, in the order of the quorum's bitmap.
     function oracleSet(uint32 version) external view returns (OracleInfo[] memory);
     /// @notice n = 3f+1 oracles tolerate f faulty ones.
     function faultTolerance(uint32 version) external view returns (uint256 f);
-    /// @notice Reverts unless at least `threshold` distinct members of the set signed `digest`; returns their bitmap.
+    /// @notice Reverts unless at least 2f+1 distinct members of the set signed `digest` and no signature given is wrong.
     function checkQuorum(uint32 version, bytes32 digest, QuorumSignatures calldata quorum) external view;
+    /// @notice EIP-712 digest an oracle signs for an enrolment.
+    function enrolmentDigest(Enrolment calldata enrolment) external view returns (bytes32);
+    /// @notice The hub, which alone may slash and remove.
+    function hub() external view returns (address);
+    /// @notice The deals contract, to which owners' shares of slashed bonds go.
+    function deals() external view returns (address);
+    /// @notice The token of bonds.
+    function token() external view returns (address);
 }

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.37;
+
+import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
+
+import {IDeals} from "./interfaces/IDeals.sol";
+import {IHub} from "./interfaces/IHub.sol";
+import {IRegistry} from "./interfaces/IRegistry.sol";
+import {Enrolment, OracleInfo, QuorumSignatures} from "./interfaces/Types.sol";
+import {Quorum} from "./libraries/Quorum.sol";
+
+/// @title Who takes part: oracle sets, nodes, their hardware and their bonds
+/// @notice Holds every bond and nothing else: its token balance is the sum of the bonds. The owner may replace the oracle set from
+///         the next epoch on, and nothing else. Protocol: sections 1, 5, 7.
+contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
+    using Checkpoints for Checkpoints.Trace160;
+    using SafeERC20 for IERC20;
+
+    /// @notice Type hash of the statement oracles sign at enrolment.
+    bytes32 public constant ENROLMENT_TYPEHASH = keccak256(
+        "Enrolment(address account,bytes32 hardwareId,bytes32 akHash,bytes32 nodeKeyHash,bytes32 resultHash,uint64 expiry)"
+    );
+    /// @notice Where burned tokens go; an address nobody has the key of, because not every ERC-20 can burn.
+    address public constant BURN = 0x000000000000000000000000000000000000dEaD;
+    /// @notice Bytes a node's URL may have.
+    uint256 public constant URL_LIMIT = 256;
+    /// @notice Members an oracle set may have, so that its bitmap fits a word.
+    uint256 public constant ORACLE_LIMIT = 253;
+
+    IERC20 private immutable TOKEN;
+    IHub private immutable HUB;
+    IDeals private immutable DEALS;
+    uint256 private immutable MINIMUM_BOND;
+
+    mapping(uint64 node => Node) private _nodes;
+    mapping(address account => uint64) private _byAccount;
+    mapping(bytes32 hardwareId => uint64) private _byHardware;
+    mapping(uint32 version => OracleInfo[]) private _sets;
+    /// @dev First epoch => version of the set in force from then on.
+    Checkpoints.Trace160 private _versions;
+    uint64 private _nodeCount;
+    uint32 private _lastVersion;
+
+    modifier onlyHub() {
+        require(msg.sender == address(HUB), NotHub(msg.sender));
+        _;
+    }
+
+    /// @param token_ ERC-20 of the bonds; must not take a fee on transfer.
+    /// @param hub_ Address the hub will be deployed at.
+    /// @param deals_ Address the deals contract will be deployed at.
+    /// @param minimumBond_ Least bond at enrolment, token units.
+    /// @param oracles First oracle set, in force from epoch 0.
+    /// @param owner_ May replace the oracle set.
+    constructor(
+        IERC20 token_,
+        IHub hub_,
+        IDeals deals_,
+        uint256 minimumBond_,
+        OracleInfo[] memory oracles,
+        address owner_
+    ) EIP712("Probity", "1") Ownable(owner_) {
+        TOKEN = token_;
+        HUB = hub_;
+        DEALS = deals_;
+        MINIMUM_BOND = minimumBond_;
+        _addSet(oracles, 0);
+    }
+
+    /// @inheritdoc IRegistry
+    function register(
+        Enrolment calldata enrolment,
+        QuorumSignatures calldata quorum,
+        string calldata url,
+        bytes32 tlsKeyHash,
+        uint256 bond
+    ) external nonReentrant returns (uint64 node) {
+        require(msg.sender == enrolment.account, WrongAccount(enrolment.account, msg.sender));
+        // Minutes matter here, not the seconds a block producer could shift.
+        // forge-lint: disable-next-line(block-timestamp)
+        require(block.timestamp <= enrolment.expiry, EnrolmentExpired(enrolment.expiry, block.timestamp));
+        require(bond >= MINIMUM_BOND, BondTooLow(MINIMUM_BOND, bond));
+        _checkUrl(url);
+        // A machine or account may come back after an honest withdrawal, under a new id; never after removal.
+        uint64 known = _byHardware[enrolment.hardwareId];
+        require(
+            known == 0 || _nodes[known].status == Status.Withdrawn, HardwareAlreadyEnrolled(enrolment.hardwareId, known)
+        );
+        known = _byAccount[msg.sender];
+        require(known == 0 || _nodes[known].status == Status.Withdrawn, AccountAlreadyEnrolled(msg.sender, known));
+
+        uint64 epoch = HUB.currentEpoch();
+        _checkQuorum(setVersionAt(epoch), enrolmentDigest(enrolment), quorum);
+
+        node = ++_nodeCount;
+        _byAccount[msg.sender] = node;
+        _byHardware[enrolment.hardwareId] = node;
+        _nodes[node] = Node({
+            account: msg.sender,
+            status: Status.Active,
+            registeredEpoch: epoch,
+            exitEpoch: 0,
+            hardwareId: enrolment.hardwareId,
+            akHash: enrolment.akHash,
+            nodeKeyHash: enrolment.nodeKeyHash,
+            resultHash: enrolment.resultHash,
+            identityHash: keccak256(
+                abi.encode(msg.sender, enrolment.hardwareId, enrolment.akHash, enrolment.nodeKeyHash)
+            ),
+            bond: bond,
+            tlsKeyHash: tlsKeyHash,
+            url: url
+        });
+        _emitRegistered(node, bond);
+        TOKEN.safeTransferFrom(msg.sender, address(this), bond);
+    }
+
+    /// @inheritdoc IRegistry
+    function setEndpoint(uint64 node, string calldata url, bytes32 tlsKeyHash) external {
+        Node storage record = _own(node);
+        require(record.status == Status.Active || record.status == Status.Exiting, NotActive(node, record.status));
+        _checkUrl(url);
+        record.url = url;
+        record.tlsKeyHash = tlsKeyHash;
+        emit EndpointChanged(node, url, tlsKeyHash);
+    }
+
+    /// @inheritdoc IRegistry
+    function topUp(uint64 node, uint256 amount) external nonReentrant {
+        Node storage record = _known(node);
+        require(record.status == Status.Active || record.status == Status.Exiting, NotActive(node, record.status));
+        record.bond += amount;
+        emit BondToppedUp(node, amount, record.bond);
+        TOKEN.safeTransferFrom(msg.sender, address(this), amount);
+    }
+
+    /// @inheritdoc IRegistry
+    function requestExit(uint64 node) external {
+        Node storage record = _own(node);
+        require(record.status == Status.Active, NotActive(node, record.status));
+        uint64 epoch = HUB.currentEpoch();
+        record.status = Status.Exiting;
+        record.exitEpoch = epoch;
+        emit ExitRequested(node, epoch);
+    }
+
+    /// @inheritdoc IRegistry
+    function withdraw(uint64 node) external nonReentrant {
+        Node storage record = _own(node);
+        Status status = record.status;
+        require(status == Status.Exiting || status == Status.Removed, NotActive(node, status));
+        uint64 epoch = HUB.currentEpoch();
+        uint64 until = record.exitEpoch + HUB.schedule().unbondingEpochs;
+        require(epoch >= until, StillBound(node, until));
+        // Every epoch that is over must be settled, and the present one must not bring a new duty.
+        uint64 cursor = HUB.cursorOf(node);
+        require(cursor + 1 >= epoch, SettlementBehind(node, cursor, epoch - 1));
+        if (status == Status.Exiting) {
+            uint64 count = DEALS.inventoryOf(node).count;
+            if (count == 0) count = DEALS.inventoryAt(node, epoch).count;
+            require(count == 0, StillStoring(node, count));
+            record.status = Status.Withdrawn;
+        }
+        uint256 amount = record.bond;
+        record.bond = 0;
+        emit Withdrawn(node, amount);
+        TOKEN.safeTransfer(record.account, amount);
+    }
+
+    /// @inheritdoc IRegistry
+    function slash(
+        uint64 node,
+        uint64 epoch,
+        uint8 reason,
+        bytes32 evidenceHash,
+        uint256 amount,
+        address settler,
+        uint256 toSettler,
+        uint256 toOwners
+    ) external onlyHub nonReentrant {
+        Node storage record = _known(node);
+        require(record.bond >= amount, BondTooLow(amount, record.bond));
+        require(toSettler + toOwners <= amount, BadDistribution(amount, toSettler + toOwners));
+        record.bond -= amount;
+        uint256 burned = amount - toSettler - toOwners;
+        emit Slashed(node, epoch, reason, evidenceHash, amount, toSettler, toOwners, burned);
+        if (toSettler != 0) TOKEN.safeTransfer(settler, toSettler);
+        if (toOwners != 0) TOKEN.safeTransfer(address(DEALS), toOwners);
+        if (burned != 0) TOKEN.safeTransfer(BURN, burned);
+    }
+
+    /// @inheritdoc IRegistry
+    function remove(uint64 node, uint64 epoch, uint8 reason, bytes32 evidenceHash) external onlyHub {
+        Node storage record = _known(node);
+        record.status = Status.Removed;
+        // What is left of the bond stays for as long as after an exit.
+        record.exitEpoch = HUB.currentEpoch();
+        emit NodeRemoved(node, epoch, reason, evidenceHash);
+    }
+
+    /// @inheritdoc IRegistry
+    function setOracles(OracleInfo[] calldata oracles) external onlyOwner {
+        _addSet(oracles, HUB.currentEpoch() + 1);
+    }
+
+    /// @inheritdoc IRegistry
+    function nodeOf(uint64 node) external view returns (Node memory) {
+        return _nodes[node];
+    }
+
+    /// @inheritdoc IRegistry
+    function summaryOf(uint64 node) external view returns (NodeSummary memory) {
+        Node storage record = _nodes[node];
+        return NodeSummary({
+            account: record.account,
+            status: record.status,
+            registeredEpoch: record.registeredEpoch,
+            exitEpoch: record.exitEpoch,
+            identityHash: record.identityHash,
+            bond: record.bond
+        });
+    }
+
+    /// @inheritdoc IRegistry
+    function nodeIdOf(address account) external view returns (uint64) {
+        return _byAccount[account];
+    }
+
+    /// @inheritdoc IRegistry
+    function nodeByHardware(bytes32 hardwareId) external view returns (uint64) {
+        return _byHardware[hardwareId];
+    }
+
+    /// @inheritdoc IRegistry
+    function nodeCount() external view returns (uint64) {
+        return _nodeCount;
+    }
+
+    /// @inheritdoc IRegistry
+    function minimumBond() external view returns (uint256) {
+        return MINIMUM_BOND;
+    }
+
+    /// @inheritdoc IRegistry
+    function setVersionAt(uint64 epoch) public view returns (uint32) {
+        // Only versions are stored here, and they have 32 bits.
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return uint32(_versions.upperLookupRecent(epoch));
+    }
+
+    /// @inheritdoc IRegistry
+    function oracleSet(uint32 version) external view returns (OracleInfo[] memory) {
+        return _set(version);
+    }
+
+    /// @inheritdoc IRegistry
+    function faultTolerance(uint32 version) external view returns (uint256 f) {
+        return (_set(version).length - 1) / 3;
+    }
+
+    /// @inheritdoc IRegistry
+    function checkQuorum(uint32 version, bytes32 digest, QuorumSignatures calldata quorum) external view {
+        _checkQuorum(version, digest, quorum);
+    }
+
+    /// @inheritdoc IRegistry
+    function enrolmentDigest(Enrolment calldata enrolment) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(ENROLMENT_TYPEHASH, enrolment)));
+    }
+
+    /// @inheritdoc IRegistry
+    function hub() external view returns (address) {
+        return address(HUB);
+    }
+
+    /// @inheritdoc IRegistry
+    function deals() external view returns (address) {
+        return address(DEALS);
+    }
+
+    /// @inheritdoc IRegistry
+    function token() external view returns (address) {
+        return address(TOKEN);
+    }
+
+    /// @dev Stores a set as the next version, in force from `fromEpoch` on. A set replaced within the same epoch never acts.
+    function _addSet(OracleInfo[] memory oracles, uint64 fromEpoch) private {
+        uint256 size = oracles.length;
+        require(size != 0 && size <= ORACLE_LIMIT && size % 3 == 1, BadOracleSet());
+        uint32 version = ++_lastVersion;
+        OracleInfo[] storage set = _sets[version];
+        for (uint256 i; i < size; ++i) {
+            require(oracles[i].account != address(0), BadOracleSet());
+            for (uint256 j; j < i; ++j) {
+                require(oracles[j].account != oracles[i].account, BadOracleSet());
+            }
+            set.push(oracles[i]);
+        }
+        _versions.push(fromEpoch, version);
+        emit OracleSetChanged(version, fromEpoch, oracles);
+    }
+
+    function _checkQuorum(uint32 version, bytes32 digest, QuorumSignatures calldata quorum) private view {
+        OracleInfo[] storage set = _set(version);
+        uint256 faults = (set.length - 1) / 3;
+        Quorum.check(set, 2 * faults + 1, digest, quorum);
+    }
+
+    function _set(uint32 version) private view returns (OracleInfo[] storage set) {
+        set = _sets[version];
+        require(set.length != 0, UnknownSetVersion(version));
+    }
+
+    function _known(uint64 node) private view returns (Node storage record) {
+        record = _nodes[node];
+        require(record.status != Status.None, UnknownNode(node));
+    }
+
+    function _own(uint64 node) private view returns (Node storage record) {
+        record = _known(node);
+        require(msg.sender == record.account, WrongAccount(record.account, msg.sender));
+    }
+
+    function _checkUrl(string calldata url) private pure {
+        require(bytes(url).length <= URL_LIMIT, UrlTooLong(URL_LIMIT, bytes(url).length));
+    }
+
+    function _emitRegistered(uint64 node, uint256 bond) private {
+        Node storage record = _nodes[node];
+        emit NodeRegistered(
+            node,
+            record.account,
+            record.hardwareId,
+            record.akHash,
+            record.nodeKeyHash,
+            record.resultHash,
+            bond,
+            record.url,
+            record.tlsKeyHash
+        );
+    }
+}
