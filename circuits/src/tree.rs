@@ -25,8 +25,8 @@ pub fn children(child: Fr, siblings: &Siblings, position: usize) -> [Fr; ARITY] 
 pub fn fold(leaf: Fr, index: u64, path: &[Siblings]) -> Fr {
     let mut index = index;
     path.iter().fold(leaf, |node, siblings| {
-        let position = (index % ARITY as u64) as usize;
-        index /= ARITY as u64;
+        let position = (index & 7) as usize;
+        index >>= 3;
         poseidon2::compress_8(&children(node, siblings, position))
     })
 }

@@ -9,7 +9,7 @@ use ark_ff::{BigInt, PrimeField};
 const STATE_BITS: usize = 80;
 const FIELD_BITS: usize = 254;
 const PRIME_FIELD: u32 = 1;
-const POWER_SBOX: u32 = 1;
+const POWER_SBOX: u32 = 0;
 
 /// The generator: an 80-bit LFSR of which every second bit decides whether the bit after it is used.
 struct Grain {
