@@ -8,7 +8,8 @@ pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
 
 /// The compiled descriptors of every file of the package, for gRPC reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probity_descriptor.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/probity_descriptor.bin"));
 
 /// Package `probity.v1`: messages, and a client and a server module for each service.
 // Generated: its documentation is the comments of the .proto file, and not every field has one there.
