@@ -1,0 +1,206 @@
+//! Endorsement certificates: from a TPM's certificate to its maker's root.
+//!
+//! Makers deviate from RFC 5280 in ways that must be tolerated (unsorted sets, so that re-encoding
+//! breaks signatures; P-521 keys signing SHA-384), and stay inside it in ways that must be enforced
+//! (key usage, path length, critical extensions, validity). Signatures are checked over the bytes as they came.
+//!
+//! References: RFC 5280; TCG EK Credential Profile 2.5.
+
+mod path;
+mod profile;
+mod signature;
+
+pub use path::{RootStore, verify_chain, verify_path};
+pub use profile::EkCertificate;
+pub use signature::verify_issued_by;
+
+use const_oid::AssociatedOid;
+use der::{Decode, Reader as _, SliceReader, Tag, Tagged, asn1::AnyRef};
+use sha2::{Digest, Sha256};
+use x509_cert::name::Name as DistinguishedName;
+
+use super::{PublicKey, Reject};
+
+/// No endorsement or CA certificate comes near this size.
+const MAX_CERTIFICATE_BYTES: usize = 8192;
+
+/// A parsed X.509 certificate with the exact bytes it came in.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    parsed: x509_cert::Certificate,
+    der: Vec<u8>,
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.der == other.der
+    }
+}
+
+impl Eq for Certificate {}
+
+impl Certificate {
+    /// Parses one DER certificate; nothing may follow it.
+    ///
+    /// # Errors
+    /// [`Reject::TooLarge`], [`Reject::MalformedCertificate`].
+    pub fn from_der(der: &[u8]) -> Result<Self, Reject> {
+        if der.len() > MAX_CERTIFICATE_BYTES {
+            return Err(Reject::TooLarge {
+                what: "certificate",
+                limit: MAX_CERTIFICATE_BYTES,
+                actual: der.len(),
+            });
+        }
+        let parsed = x509_cert::Certificate::from_der(der)
+            .map_err(|_| Reject::MalformedCertificate("not DER X.509"))?;
+        let certificate = Self {
+            parsed,
+            der: der.to_vec(),
+        };
+        let tbs = &certificate.parsed.tbs_certificate;
+        if certificate.parsed.signature_algorithm.oid != tbs.signature.oid {
+            return Err(Reject::MalformedCertificate(
+                "inner and outer signature algorithms differ",
+            ));
+        }
+        let extensions = certificate.extensions();
+        for (i, extension) in extensions.iter().enumerate() {
+            if extensions[..i]
+                .iter()
+                .any(|e| e.extn_id == extension.extn_id)
+            {
+                return Err(Reject::MalformedCertificate("an extension appears twice"));
+            }
+        }
+        Ok(certificate)
+    }
+
+    /// Parses every certificate of a PEM file, in order.
+    ///
+    /// # Errors
+    /// [`Reject::MalformedCertificate`] for anything between the markers that is not a certificate.
+    pub fn from_pem_chain(pem: &str) -> Result<Vec<Self>, Reject> {
+        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+        const END: &str = "-----END CERTIFICATE-----";
+        let mut certificates = Vec::new();
+        let mut rest = pem;
+        while let Some(start) = rest.find(BEGIN) {
+            let block = &rest[start..];
+            let end = block
+                .find(END)
+                .ok_or(Reject::MalformedCertificate("PEM block without an end"))?
+                + END.len();
+            let (label, der) = der::pem::decode_vec(&block.as_bytes()[..end])
+                .map_err(|_| Reject::MalformedCertificate("not PEM"))?;
+            if label != "CERTIFICATE" {
+                return Err(Reject::MalformedCertificate("not a PEM certificate"));
+            }
+            certificates.push(Self::from_der(&der)?);
+            rest = &block[end..];
+        }
+        Ok(certificates)
+    }
+
+    /// The bytes the certificate was parsed from.
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// SHA-256 of the DER.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
+    }
+
+    /// The subject, for people.
+    pub fn subject(&self) -> String {
+        self.parsed.tbs_certificate.subject.to_string()
+    }
+
+    /// The subject's key.
+    ///
+    /// # Errors
+    /// [`Reject::InvalidPublicKey`] or [`Reject::CertificateAlgorithm`].
+    pub fn public_key(&self) -> Result<PublicKey, Reject> {
+        PublicKey::from_spki(&self.parsed.tbs_certificate.subject_public_key_info)
+    }
+
+    /// Whether `issuer`'s subject is the issuer this certificate names.
+    pub fn names_issuer(&self, issuer: &Self) -> bool {
+        same_name(self.issuer_name(), &issuer.parsed.tbs_certificate.subject)
+    }
+
+    fn issuer_name(&self) -> &DistinguishedName {
+        &self.parsed.tbs_certificate.issuer
+    }
+
+    fn extensions(&self) -> &[x509_cert::ext::Extension] {
+        self.parsed
+            .tbs_certificate
+            .extensions
+            .as_deref()
+            .unwrap_or_default()
+    }
+
+    /// One extension, decoded; `None` if absent.
+    fn extension<'a, T: Decode<'a> + AssociatedOid>(&'a self) -> Result<Option<T>, Reject> {
+        self.extensions()
+            .iter()
+            .find(|extension| extension.extn_id == T::OID)
+            .map(|extension| T::from_der(extension.extn_value.as_bytes()))
+            .transpose()
+            .map_err(|_| Reject::MalformedCertificate("an extension cannot be decoded"))
+    }
+
+    /// The exact bytes that were signed: the first element of the outer SEQUENCE.
+    fn signed_bytes(&self) -> Result<&[u8], Reject> {
+        let malformed = |_| Reject::MalformedCertificate("not DER X.509");
+        let outer = AnyRef::from_der(&self.der).map_err(malformed)?;
+        let mut reader = SliceReader::new(outer.value()).map_err(malformed)?;
+        reader.tlv_bytes().map_err(malformed)
+    }
+}
+
+/// Cuts a certificate read from a TPM's NV memory at its DER length: the slot is often larger and padded.
+///
+/// For the sender of evidence; a verifier takes no surplus bytes.
+///
+/// # Errors
+/// [`Reject::MalformedCertificate`] if there is no complete DER SEQUENCE at the start.
+pub fn trim_padding(nv: &[u8]) -> Result<&[u8], Reject> {
+    let malformed = |_| Reject::MalformedCertificate("not DER");
+    let mut reader = SliceReader::new(nv).map_err(malformed)?;
+    let tlv = reader.tlv_bytes().map_err(malformed)?;
+    match AnyRef::from_der(tlv).map_err(malformed)?.tag() {
+        Tag::Sequence => Ok(tlv),
+        _ => Err(Reject::MalformedCertificate("not a DER SEQUENCE")),
+    }
+}
+
+/// Whether two distinguished names are the same text, whatever string types spell it.
+///
+/// STMicroelectronics' intermediates name a root in UTF8Strings that calls itself in PrintableStrings.
+fn same_name(a: &DistinguishedName, b: &DistinguishedName) -> bool {
+    fn text(value: &der::Any) -> Option<&[u8]> {
+        match value.tag() {
+            Tag::Utf8String | Tag::PrintableString | Tag::Ia5String => Some(value.value()),
+            _ => None,
+        }
+    }
+    a.0.len() == b.0.len()
+        && a.0.iter().zip(&b.0).all(|(a, b)| {
+            a.0.len() == b.0.len()
+                && a.0.iter().zip(b.0.iter()).all(|(a, b)| {
+                    let same_text = text(&a.value).is_some() && text(&a.value) == text(&b.value);
+                    a.oid == b.oid && (same_text || a.value == b.value)
+                })
+        })
+}
+
+/// Seconds since the Unix epoch of an X.509 time.
+fn unix_seconds(time: &x509_cert::time::Time) -> u64 {
+    time.to_unix_duration().as_secs()
+}
+
+#[cfg(test)]
+mod tests;
