@@ -6,8 +6,20 @@ use crate::{
     profile::Profile,
     sampling::{Sample, select},
     statement::{Private, Public, SampleWitness},
-    storage::{CELL_BYTES, SHARD_BYTES, StorageTree, cell_elements},
+    storage::{CELL_BYTES, SHARD_BYTES, SHARD_CELLS, StorageRoot, StorageTree, cell_digests, cell_elements},
 };
+
+/// Cells of a fixture's shard before they repeat: few, so that tests start quickly; a prime, so that no cell that
+/// differs from another in one position of its path holds the same bytes.
+const DISTINCT_CELLS: usize = 61;
+
+fn shard(n: u8) -> (Vec<u8>, StorageTree) {
+    let mut cells = vec![0; DISTINCT_CELLS * CELL_BYTES];
+    blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut cells);
+    let bytes = cells.iter().copied().cycle().take(SHARD_BYTES).collect();
+    let digests = cell_digests(&cells).into_iter().cycle().take(SHARD_CELLS).collect();
+    (bytes, StorageTree::from_digests(digests).expect("one digest a cell"))
+}
 
 /// Everything a node has in an epoch.
 pub(crate) struct Fixture {
@@ -21,16 +33,8 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// `count` different shards and a seed.
     pub(crate) fn new(profile: &Profile, count: u8) -> Self {
-        let shards: Vec<Vec<u8>> = (0..count)
-            .map(|n| {
-                let mut bytes = vec![0; SHARD_BYTES];
-                blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut bytes);
-                bytes
-            })
-            .collect();
-        let trees: Vec<_> =
-            shards.iter().map(|s| StorageTree::from_shard(s).expect("whole shard")).collect();
-        let roots: Vec<_> = trees.iter().map(StorageTree::root).collect();
+        let (shards, trees): (Vec<_>, Vec<_>) = (0..count).map(shard).unzip();
+        let roots: Vec<StorageRoot> = trees.iter().map(StorageTree::root).collect();
         let inventory = InventoryTree::from_roots(profile, &roots).expect("fits");
         let public = Public {
             inventory_root: inventory.root(),
