@@ -1,1 +1,2 @@
-//! Typed contract bindings and the chain client
+//! x
+pub mod bindings;
