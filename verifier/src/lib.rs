@@ -1,1 +1,20 @@
-//! Domain types with their encodings, and every judgement on them
+#![doc = include_str!("../README.md")]
+
+pub mod cbor;
+pub mod committee;
+pub mod envelope;
+pub mod evidence;
+pub mod ids;
+pub mod inventory;
+pub mod judgement;
+pub mod policy;
+mod reason;
+pub mod report;
+pub mod tpm;
+pub mod transport;
+pub mod typed_data;
+
+pub use ids::{
+    Availability, BlockNumber, DealId, Epoch, LatencyMs, NodeId, Slot, Stripe, Throughput,
+};
+pub use reason::{EvidenceReason, Reason};

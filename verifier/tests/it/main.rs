@@ -1,0 +1,4 @@
+//! Integration tests of the verifier.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod reasons;
