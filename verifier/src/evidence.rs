@@ -109,6 +109,15 @@ pub struct Evidence {
     pub receipts: Vec<SignedReceipt>,
 }
 
+impl Evidence {
+    /// Adds receipts; they stay in ascending order, each once, as a bundle requires.
+    pub fn add_receipts(&mut self, receipts: impl IntoIterator<Item = SignedReceipt>) {
+        self.receipts.extend(receipts);
+        self.receipts.sort_unstable();
+        self.receipts.dedup();
+    }
+}
+
 /// Evidence that counts for nothing, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: {detail}")]

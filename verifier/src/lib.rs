@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod bundle;
 pub mod cbor;
 pub mod committee;
 pub mod envelope;
@@ -12,6 +13,7 @@ mod reason;
 pub mod report;
 pub mod tpm;
 pub mod transport;
+pub mod trust;
 pub mod typed_data;
 
 pub use ids::{
