@@ -633,3 +633,6 @@ impl Auditor<'_> {
         passed(format!("{}: {what}", repeated.reason))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -495,3 +495,6 @@ pub fn is_timely(
         .collect();
     signers.len() > context.set.faults()
 }
+
+#[cfg(test)]
+mod tests;

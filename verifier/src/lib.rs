@@ -11,6 +11,9 @@ pub mod judgement;
 pub mod policy;
 mod reason;
 pub mod report;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod testing;
 pub mod tpm;
 pub mod transport;
 pub mod trust;

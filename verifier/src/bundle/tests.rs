@@ -1,0 +1,423 @@
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+use alloy_primitives::Address;
+use circuits::Profile;
+use circuits::keys::Manifest;
+
+use super::*;
+use crate::committee::Reachability;
+use crate::envelope::Envelope;
+use crate::ids::{Availability, BlockNumber, LatencyMs};
+use crate::report::{ReportFrame, VerdictTree};
+use crate::testing::{DEADLINE, EPOCH, World};
+use crate::tpm::fixture::{self, CertificateBody, NOW, SoftKey};
+use crate::trust::{TrustFile, TrustedSchedule};
+
+const ROOT: &str = "CN=Root";
+const ISSUER: &str = "CN=Issuer";
+const ACCOUNT: Address = Address::repeat_byte(0x77);
+
+struct Case {
+    world: World,
+    trust: TrustFile,
+    bundle: Bundle,
+}
+
+fn root_pem(der: &[u8]) -> String {
+    use der::pem::LineEnding;
+    der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).unwrap()
+}
+
+/// An honest node's bundle: enrolled through an intermediate CA, proven, quoted, received, observed, reported.
+fn case() -> Case {
+    let (root_key, issuer_key) = (SoftKey::node(100), SoftKey::node(101));
+    let root = CertificateBody::ca(ROOT, &root_key, None).issue(ROOT, &root_key);
+    let issuer = CertificateBody::ca(ISSUER, &issuer_key, Some(0)).issue(ROOT, &root_key);
+    let ek = tpm::Public::parse(&fixture::ek_public_area()).unwrap();
+    let ek_certificate = CertificateBody::ek(ek.key.clone()).issue(ISSUER, &issuer_key);
+    let roots = tpm::RootStore::from_pem(&root_pem(&root)).unwrap();
+    let expiry = NOW + 600;
+
+    let (ak, node_key) = (SoftKey::attestation(9), SoftKey::node(10));
+    let request = EnrolmentRequest {
+        chain_id: 31_337,
+        registry: [0x22; 20],
+        address: ACCOUNT.into_array(),
+        ek_certificate: ek_certificate.clone(),
+        intermediates: vec![issuer.clone()],
+        ek_public: fixture::ek_public_area(),
+        ak_public: ak.public_area(),
+        node_key_public: node_key.public_area(),
+        expiry,
+    };
+    let facts = tpm::judge_request(&request, &roots, NOW).unwrap();
+    let identity = Identity {
+        account: ACCOUNT,
+        hardware_id: facts.hardware_id,
+        ak_hash: facts.ak_hash,
+        node_key_hash: facts.node_key_hash,
+    };
+    let world = World::with_identity(&Profile::DEV, |_, _| identity);
+    let enrolment_digest = world.deployment.registry_digest(&typed_data::Enrolment {
+        account: ACCOUNT,
+        hardwareId: facts.hardware_id,
+        akHash: facts.ak_hash,
+        nodeKeyHash: facts.node_key_hash,
+        resultHash: facts.result_hash,
+        expiry,
+    });
+    let sign_all = |digest: B256| -> Vec<SignatureBytes> {
+        world.oracles[..3]
+            .iter()
+            .map(|oracle| SignatureBytes(oracle.sign(digest)))
+            .collect()
+    };
+
+    let mut evidence = world.evidence();
+    let hash = cbor::decode::<Envelope>("envelope", &evidence.envelope)
+        .unwrap()
+        .hash();
+    evidence.add_receipts(
+        (0..3).map(|oracle| world.receipt(oracle, hash, BlockNumber(DEADLINE.0 - 4))),
+    );
+    let observations: Vec<SignedObservation> = (0..4)
+        .map(|oracle| world.observe(oracle, vec![world.node_statement(hash)]))
+        .collect();
+
+    let policy_hash = world.policy.hash(&roots);
+    let trust = TrustFile {
+        deployment: world.deployment,
+        committee_digest: world.set.digest(),
+        faults: 1,
+        circuit: B256::new(Manifest::committed(&Profile::DEV).unwrap().id()),
+        schedule: TrustedSchedule {
+            genesis_block: 0,
+            epoch_blocks: 40,
+            deadline_block: 24,
+        },
+        policy: world.policy.clone(),
+        ek_roots: root_pem(&root),
+    };
+    assert_eq!(trust.schedule.deadline(EPOCH), DEADLINE);
+
+    let mut case = Case {
+        bundle: Bundle {
+            tag: BUNDLE_TAG.into(),
+            deployment: world.deployment,
+            oracle_set: world.set.clone(),
+            report: Report::from_verdicts(frame(&world, policy_hash), &[]),
+            report_signatures: vec![],
+            verdict: placeholder(&world),
+            verdict_proof: vec![],
+            identity,
+            enrolment: EnrolmentRecord {
+                ek_certificate: CertificateBytes(ek_certificate.into()),
+                intermediates: vec![CertificateBytes(issuer.into())],
+                ek_public: fixture::ek_public_area().into(),
+                ak_public: ak.public_area().into(),
+                node_key_public: node_key.public_area().into(),
+                expiry,
+                signatures: sign_all(enrolment_digest),
+            },
+            evidence: Some(evidence),
+            previous: None,
+            observations,
+        },
+        world,
+        trust,
+    };
+    let verdict = case.judged(false);
+    case.report(verdict);
+    case
+}
+
+fn frame(world: &World, policy_hash: B256) -> ReportFrame {
+    ReportFrame {
+        epoch: EPOCH,
+        view: 0,
+        beacon: world.beacon,
+        set_version: world.set.version,
+        policy_hash,
+        anchor_block: BlockNumber(230),
+        anchor_hash: B256::repeat_byte(0xaa),
+    }
+}
+
+fn placeholder(world: &World) -> Verdict {
+    let finding = judgement::find(&Received::default());
+    let opinion = judgement::opine(&world.context(), world.duty.node, &Observations::new());
+    judgement::verdict(&world.context(), &world.duty, &finding, &opinion)
+}
+
+impl Case {
+    /// The verdict that follows from the bundle's own evidence and observations.
+    fn judged(&self, inventory_mismatch: bool) -> Verdict {
+        let context = self.world.context();
+        let observations: Observations = self
+            .bundle
+            .observations
+            .iter()
+            .map(|signed| {
+                signed
+                    .open(&self.world.deployment, EPOCH, &self.world.set)
+                    .unwrap()
+            })
+            .map(|observation| (observation.oracle, observation))
+            .collect();
+        let mut received = Received {
+            pieces: vec![],
+            inventory_mismatch,
+        };
+        if let Some(evidence) = &self.bundle.evidence {
+            received
+                .pieces
+                .push((self.world.judge(evidence).unwrap(), true));
+        }
+        let opinion = judgement::opine(&context, self.world.duty.node, &observations);
+        judgement::verdict(
+            &context,
+            &self.world.duty,
+            &judgement::find(&received),
+            &opinion,
+        )
+    }
+
+    /// Has a quorum report a verdict beside two others, true or not.
+    fn report(&mut self, verdict: Verdict) {
+        let mut others = [verdict.clone(), verdict.clone()];
+        others[0].node.0 += 1;
+        others[1].node.0 += 2;
+        let verdicts = [&[verdict.clone()][..], &others].concat();
+        let tree = VerdictTree::new(&verdicts);
+        let policy_hash = self.bundle.report.policy_hash;
+        self.bundle.report = Report::from_verdicts(frame(&self.world, policy_hash), &verdicts);
+        let digest = self
+            .world
+            .deployment
+            .hub_digest(&self.bundle.report.typed_data());
+        self.bundle.report_signatures = self.world.oracles[1..]
+            .iter()
+            .map(|oracle| SignatureBytes(oracle.sign(digest)))
+            .collect();
+        self.bundle.verdict_proof = tree
+            .proof(&verdict)
+            .unwrap()
+            .into_iter()
+            .map(ProofNode)
+            .collect();
+        self.bundle.verdict = verdict;
+    }
+
+    fn audit(&self) -> Audit {
+        audit(
+            &self.bundle.to_bytes(),
+            &Trust::from_file(self.trust.clone()).unwrap(),
+        )
+    }
+
+    fn refusal(&self) -> (&'static str, EvidenceReason) {
+        let audit = self.audit();
+        match &audit.checks.last().unwrap() {
+            Check {
+                name,
+                outcome: Outcome::Failed { reason, .. },
+            } => (name, *reason),
+            other => panic!("accepted: {other:?}"),
+        }
+    }
+}
+
+/// One test, because making the development keys takes longer than everything that follows.
+#[test]
+fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
+    let case = case();
+    let audit_result = case.audit();
+    assert!(audit_result.accepted(), "{audit_result:?}");
+    assert_eq!(audit_result.verdict.unwrap().reason, Reason::Pass);
+    let text = toml::to_string(&case.trust).unwrap();
+    let trust = Trust::parse(&text).unwrap();
+    let bytes = case.bundle.to_bytes();
+    assert!(
+        audit(&bytes, &trust).accepted(),
+        "a trust file is read back as it was written"
+    );
+
+    no_changed_byte_is_accepted(&bytes, &trust);
+    for cut in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+        assert!(
+            !audit(&bytes[..cut], &trust).accepted(),
+            "truncated to {cut}"
+        );
+    }
+    assert!(!audit(&[&bytes[..], &[0]].concat(), &trust).accepted());
+
+    surplus_signatures_must_hold_too(&case);
+    false_verdicts_are_not_supported(&case);
+    others_trust_files_reject(&case);
+}
+
+fn no_changed_byte_is_accepted(bytes: &[u8], trust: &Trust) {
+    use rayon::prelude::*;
+    let accepted: Vec<usize> = (0..bytes.len())
+        .into_par_iter()
+        .filter(|at| {
+            let mut changed = bytes.to_vec();
+            changed[*at] ^= 1 << (at % 8);
+            audit(&changed, trust).accepted()
+        })
+        .collect();
+    assert_eq!(
+        accepted,
+        Vec::<usize>::new(),
+        "bytes that can be changed unnoticed, of {}",
+        bytes.len()
+    );
+}
+
+fn surplus_signatures_must_hold_too(case: &Case) {
+    let with = |change: &dyn Fn(&mut Bundle)| {
+        let mut bundle = case.bundle.clone();
+        change(&mut bundle);
+        Case {
+            bundle,
+            world: World::clone_keys(&case.world),
+            trust: case.trust.clone(),
+        }
+        .refusal()
+    };
+    let digest = case
+        .world
+        .deployment
+        .hub_digest(&case.bundle.report.typed_data());
+    let stranger = crate::testing::ChainKey::new(77).sign(digest);
+    assert_eq!(
+        with(&|it| it.report_signatures.push(SignatureBytes(stranger.clone()))),
+        ("report signatures", EvidenceReason::BadSignature)
+    );
+    assert_eq!(
+        with(&|it| it.report_signatures.push(it.report_signatures[0].clone())),
+        ("report signatures", EvidenceReason::BadSignature)
+    );
+    assert_eq!(
+        with(&|it| drop(it.report_signatures.pop())),
+        ("report signatures", EvidenceReason::BadSignature)
+    );
+    assert_eq!(
+        with(&|it| it.observations.swap(0, 1)),
+        ("observations", EvidenceReason::Malformed)
+    );
+    assert_eq!(
+        with(&|it| it.evidence.as_mut().unwrap().receipts.reverse()),
+        ("receipts", EvidenceReason::Malformed)
+    );
+    assert_eq!(
+        with(&|it| it
+            .enrolment
+            .intermediates
+            .push(it.enrolment.ek_certificate.clone())),
+        ("enrolment", EvidenceReason::Malformed)
+    );
+    // An observation left out changes the figures the verdict must give again.
+    assert_eq!(
+        with(&|it| drop(it.observations.pop())),
+        ("verdict from evidence", EvidenceReason::VerdictNotSupported)
+    );
+}
+
+fn false_verdicts_are_not_supported(case: &Case) {
+    let told = |change: &dyn Fn(&mut Verdict)| {
+        let mut lie = Case {
+            bundle: case.bundle.clone(),
+            world: World::clone_keys(&case.world),
+            trust: case.trust.clone(),
+        };
+        let mut verdict = case.bundle.verdict.clone();
+        change(&mut verdict);
+        lie.report(verdict);
+        lie.refusal()
+    };
+    let unsupported = ("verdict from evidence", EvidenceReason::VerdictNotSupported);
+    assert_eq!(told(&|it| it.reason = Reason::ProofBad), unsupported);
+    assert_eq!(told(&|it| it.reason = Reason::Missing), unsupported);
+    assert_eq!(told(&|it| it.reason = Reason::Unreachable), unsupported);
+    assert_eq!(told(&|it| it.latency_p95 = LatencyMs(13)), unsupported);
+    assert_eq!(
+        told(&|it| it.availability = Availability(9_999)),
+        unsupported
+    );
+    assert_eq!(told(&|it| it.judged = false), unsupported);
+    assert_eq!(told(&|it| it.evidence_hash.0[0] ^= 1), unsupported);
+    // Without the evidence it rests on, only MISSING and INVENTORY_MISMATCH can be said.
+    let mut silent = Case {
+        bundle: case.bundle.clone(),
+        world: World::clone_keys(&case.world),
+        trust: case.trust.clone(),
+    };
+    silent.bundle.evidence = None;
+    assert_eq!(
+        silent.refusal(),
+        ("receipts", EvidenceReason::VerdictNotSupported)
+    );
+    silent.report(silent.judged(false));
+    let audit = silent.audit();
+    assert!(audit.accepted());
+    assert!(
+        audit
+            .checks
+            .iter()
+            .any(|check| matches!(check.outcome, Outcome::RestsOnQuorum { .. })),
+        "that nothing was received rests on the quorum, and the audit says so"
+    );
+    // One liar among four moves neither the reason nor the figures out of the honest range.
+    let mut lied = Case {
+        bundle: case.bundle.clone(),
+        world: World::clone_keys(&case.world),
+        trust: case.trust.clone(),
+    };
+    let mut statement = lied.world.node_statement(B256::ZERO);
+    statement.reachability = Reachability::Unreachable;
+    statement.availability = Availability(0);
+    statement.latency_p95 = LatencyMs(u32::MAX);
+    lied.bundle.observations[2] = lied.world.observe(2, vec![statement]);
+    let verdict = lied.judged(false);
+    assert_eq!(
+        (verdict.reason, verdict.judged, verdict.latency_p95),
+        (Reason::Pass, true, LatencyMs(12))
+    );
+    assert_eq!(verdict.availability, Availability(10_000));
+}
+
+fn others_trust_files_reject(case: &Case) {
+    let with = |change: &dyn Fn(&mut TrustFile)| {
+        let mut trust = case.trust.clone();
+        change(&mut trust);
+        Case {
+            bundle: case.bundle.clone(),
+            world: World::clone_keys(&case.world),
+            trust,
+        }
+        .refusal()
+    };
+    assert_eq!(
+        with(&|it| it.deployment.hub.0[0] ^= 1),
+        ("deployment", EvidenceReason::WrongContext)
+    );
+    assert_eq!(
+        with(&|it| it.committee_digest.0[0] ^= 1),
+        ("deployment", EvidenceReason::WrongContext)
+    );
+    assert_eq!(
+        with(&|it| it.circuit.0[0] ^= 1),
+        ("circuit", EvidenceReason::UnknownCircuit)
+    );
+    assert_eq!(
+        with(&|it| it.policy.pcrs = vec![0]),
+        ("policy", EvidenceReason::WrongContext)
+    );
+    let other_root = SoftKey::node(102);
+    let pem = root_pem(&CertificateBody::ca(ROOT, &other_root, None).issue(ROOT, &other_root));
+    assert_eq!(
+        with(&|it| it.ek_roots = pem.clone()),
+        ("policy", EvidenceReason::WrongContext)
+    );
+}
