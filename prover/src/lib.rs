@@ -1,1 +1,13 @@
-//! Erasure coding, one-pass commitment, witness and Groth16 proving
+#![doc = include_str!("../README.md")]
+
+pub mod commit;
+pub mod erasure;
+pub mod keys;
+pub mod prove;
+pub mod solidity;
+pub mod witness;
+
+pub use commit::{ShardCommitment, commit};
+pub use erasure::{Codec, Geometry};
+pub use prove::{ProveError, Prover};
+pub use witness::{OpenedCell, witness};

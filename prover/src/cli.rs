@@ -1,0 +1,264 @@
+//! Commands of the `prover` binary.
+
+use anyhow::{Context, Result};
+use circuits::{
+    Profile, Public, Sample, StorageRoot,
+    circuit::Circuit,
+    epoch_seed,
+    inventory::InventoryTree,
+    keys::{Manifest, VerifyingKey, insecure_dev_setup},
+    proof,
+    storage::{SHARD_BYTES, StorageTree},
+};
+use clap::{Parser, Subcommand};
+use prover::{
+    OpenedCell, Prover,
+    keys::{self, KeyFileError, Origin},
+    solidity, witness,
+};
+use std::{
+    convert::Infallible,
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+/// Proving keys of the storage circuit, and everything that is generated from them.
+///
+/// Exit codes: 0 yes, 1 judged and rejected, 2 usage, 3 could not check, 4 internal.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes or reads the cached keys of a profile and compares them with the committed manifest.
+    Setup {
+        /// Profile: dev or standard.
+        #[arg(long, value_parser = profile)]
+        profile: Profile,
+        /// Folder of cached keys.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Describes the circuit of a profile.
+    Circuit {
+        /// Profile: dev or standard.
+        #[arg(long, value_parser = profile)]
+        profile: Profile,
+        /// JSON instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compares the committed manifests and verifying key with what the circuit gives, or writes them.
+    Manifest {
+        /// Writes instead of comparing.
+        #[arg(long)]
+        write: bool,
+        /// Folder of the committed files.
+        #[arg(long, default_value = "circuits/keys")]
+        dir: PathBuf,
+    },
+    /// Writes the Solidity verifier of a profile's committed verifying key.
+    SolidityVerifier {
+        /// Profile with a committed verifying key: dev.
+        #[arg(long, value_parser = profile)]
+        profile: Profile,
+        /// The contract's file.
+        #[arg(long)]
+        out: PathBuf,
+        /// Compares instead of writing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measures witness, proof and verification on random shards.
+    Bench {
+        /// Profile: dev or standard.
+        #[arg(long, value_parser = profile)]
+        profile: Profile,
+        /// Folder of cached keys.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Threads that proving may use.
+        #[arg(long, default_value = "1")]
+        threads: NonZeroUsize,
+        /// How many proofs to make.
+        #[arg(long, default_value = "3")]
+        proofs: NonZeroUsize,
+    },
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    Profile::by_name(name).ok_or_else(|| {
+        let names = Profile::ALL.map(|profile| profile.name()).join(", ");
+        format!("no such profile; there are: {names}")
+    })
+}
+
+/// What a command found out.
+enum Answer {
+    Yes,
+    Rejected(String),
+}
+
+impl Cli {
+    /// Runs the command and tells how it ended.
+    pub fn run(self) -> ExitCode {
+        match self.command.run() {
+            Ok(Answer::Yes) => ExitCode::SUCCESS,
+            Ok(Answer::Rejected(reason)) => {
+                eprintln!("rejected: {reason}");
+                ExitCode::from(1)
+            }
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                let checked = error.chain().all(|cause| !cause.is::<std::io::Error>());
+                ExitCode::from(if checked { 4 } else { 3 })
+            }
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<Answer> {
+        match self {
+            Self::Setup { profile, dir } => setup(&profile, &dir),
+            Self::Circuit { profile, json } => circuit(&profile, json),
+            Self::Manifest { write, dir } => manifest(write, &dir),
+            Self::SolidityVerifier { profile, out, check } => contract(&profile, &out, check),
+            Self::Bench { profile, dir, threads, proofs } => bench(&profile, &dir, threads, proofs),
+        }
+    }
+}
+
+fn setup(profile: &Profile, dir: &Path) -> Result<Answer> {
+    let started = Instant::now();
+    let keys = match keys::load_or_create(profile, dir) {
+        Err(KeyFileError::Manifest(error)) => return Ok(Answer::Rejected(error.to_string())),
+        other => other?,
+    };
+    let verb = match keys.origin {
+        Origin::Cached => "read",
+        Origin::Created => "made",
+    };
+    let path = keys::path(&keys.manifest, dir);
+    println!("{verb} {} in {:.1} s", path.display(), started.elapsed().as_secs_f64());
+    Ok(Answer::Yes)
+}
+
+fn circuit(profile: &Profile, json: bool) -> Result<Answer> {
+    let circuit = Circuit::new(profile);
+    let found = Manifest::describe(&circuit, None);
+    let pinned = Manifest::committed(profile).map(|manifest| manifest.constraint_system);
+    let facts = serde_json::json!({
+        "circuit": found.circuit,
+        "profile": found.profile,
+        "depth": found.depth,
+        "capacity": found.capacity,
+        "samples": found.samples,
+        "constraints": found.constraints,
+        "constraints_per_sample": found.constraints / found.samples,
+        "variables": found.variables,
+        "constraint_system": found.constraint_system,
+        "pinned": pinned,
+    });
+    if json {
+        println!("{}", serde_json::to_string_pretty(&facts)?);
+    } else if let Some(facts) = facts.as_object() {
+        for (name, value) in facts {
+            println!("{name:<24}{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+    }
+    Ok(match pinned {
+        Some(pinned) if pinned != found.constraint_system => Answer::Rejected(format!(
+            "the constraint system is {}, the manifest pins {pinned}",
+            found.constraint_system
+        )),
+        _ => Answer::Yes,
+    })
+}
+
+fn manifest(write: bool, dir: &Path) -> Result<Answer> {
+    let dev = Circuit::new(&Profile::DEV);
+    let key = VerifyingKey::new(&Profile::DEV, &insecure_dev_setup(&dev).vk, true)?;
+    let standard = Circuit::new(&Profile::STANDARD);
+    let files = [
+        ("dev.vk", key.to_bytes()),
+        ("dev.manifest.json", Manifest::describe(&dev, Some(&key)).to_json().into_bytes()),
+        ("standard.manifest.json", Manifest::describe(&standard, None).to_json().into_bytes()),
+    ];
+    for (name, bytes) in files {
+        let answer = write_or_compare(&dir.join(name), &bytes, !write)?;
+        if let Answer::Rejected(_) = answer {
+            return Ok(answer);
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn contract(profile: &Profile, out: &Path, check: bool) -> Result<Answer> {
+    let (Some(key), Some(manifest)) = (VerifyingKey::committed(profile), Manifest::committed(profile))
+    else {
+        return Ok(Answer::Rejected(format!(
+            "profile {} has no committed verifying key",
+            profile.name()
+        )));
+    };
+    let source = solidity::storage_proof_verifier(key, &manifest);
+    write_or_compare(out, source.as_bytes(), check)
+}
+
+fn write_or_compare(path: &Path, bytes: &[u8], compare: bool) -> Result<Answer> {
+    if !compare {
+        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        println!("wrote {}", path.display());
+        return Ok(Answer::Yes);
+    }
+    let found = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if found != bytes {
+        return Ok(Answer::Rejected(format!("{} is not what is generated", path.display())));
+    }
+    println!("{} is up to date", path.display());
+    Ok(Answer::Yes)
+}
+
+/// Three shards, opened at whatever cells each seed selects.
+fn bench(profile: &Profile, dir: &Path, threads: NonZeroUsize, proofs: NonZeroUsize) -> Result<Answer> {
+    let prover = Prover::load_or_create(profile, dir, Some(threads))?;
+    let shards: Vec<Vec<u8>> = (0u8..3)
+        .map(|n| {
+            let mut bytes = vec![0; SHARD_BYTES];
+            blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut bytes);
+            bytes
+        })
+        .collect();
+    let trees = shards.iter().map(|shard| StorageTree::from_shard(shard)).collect::<Result<Vec<_>, _>>()?;
+    let roots: Vec<StorageRoot> = trees.iter().map(StorageTree::root).collect();
+    let inventory = InventoryTree::from_roots(profile, &roots)?;
+    println!("{} constraints, {threads} threads", prover.keys().circuit.constraints());
+    for epoch in 0..proofs.get() as u64 {
+        let public = Public {
+            inventory_root: inventory.root(),
+            shard_count: inventory.count(),
+            seed: epoch_seed([0; 32], 0, [0; 20], 0, epoch),
+        };
+        let mut clock = Instant::now();
+        let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64();
+        let private = witness(profile, &public, &inventory, |Sample { shard, cell }, _| {
+            let at = usize::try_from(shard).unwrap_or_default();
+            let opened = OpenedCell::from_shard(&shards[at], &trees[at], cell);
+            Ok::<_, Infallible>(opened.expect("shards are whole"))
+        })?;
+        let witness_s = lap();
+        let proof = prover.prove(&public, &private)?;
+        let prove_s = lap();
+        proof::verify(prover.verifying_key(), &public, &proof)?;
+        println!("witness {witness_s:.3} s, proof {prove_s:.3} s, verification {:.4} s", lap());
+    }
+    Ok(Answer::Yes)
+}

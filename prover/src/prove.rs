@@ -1,0 +1,133 @@
+//! One Groth16 proof for everything a node stores.
+//!
+//! Protocol: section 4.
+
+use crate::keys::{self, KeyFileError, Keys};
+use ark_bn254::{Bn254, Fr};
+use ark_ff::UniformRand;
+use ark_groth16::Groth16;
+use circuits::{
+    Private, Profile, Proof, Public,
+    circuit::{Assignment, INSTANCE_VARIABLES},
+    keys::VerifyingKey,
+    native::{self, Violation},
+};
+use rand::rngs::OsRng;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use std::{num::NonZeroUsize, path::Path};
+use thiserror::Error;
+
+/// Why there is no proof.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// The statement is false, so a proof of it would be refused.
+    #[error(transparent)]
+    False(#[from] Violation),
+    /// The assignment belongs to another circuit.
+    #[error("the assignment has {found} variables, the circuit {expected}")]
+    OtherCircuit {
+        /// Variables of the circuit.
+        expected: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// The proof system itself failed.
+    #[error("the proof system failed: {0}")]
+    System(String),
+}
+
+/// Why there is no prover.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// The threads.
+    #[error("cannot start prover threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Circuit, keys and threads, ready to prove.
+pub struct Prover {
+    keys: Keys,
+    pool: ThreadPool,
+}
+
+impl Prover {
+    /// Reads the keys of a profile from `folder`, or makes them.
+    ///
+    /// `threads` bounds what a proof may use; `None` is every core.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn load_or_create(
+        profile: &Profile,
+        folder: &Path,
+        threads: Option<NonZeroUsize>,
+    ) -> Result<Self, SetupError> {
+        let threads = threads.map_or(0, NonZeroUsize::get);
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|n| format!("prover-{n}"))
+            .build()?;
+        let keys = pool.install(|| keys::load_or_create(profile, folder))?;
+        Ok(Self { keys, pool })
+    }
+
+    /// The profile it proves for.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        self.keys.circuit.profile()
+    }
+
+    /// Circuit, keys and manifest.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The key that checks its proofs.
+    #[must_use]
+    pub const fn verifying_key(&self) -> &VerifyingKey {
+        &self.keys.verifying
+    }
+
+    /// Checks the statement natively, then proves it.
+    ///
+    /// Blocks the calling thread; an asynchronous caller wraps it.
+    ///
+    /// # Errors
+    /// [`ProveError::False`] names the rule that the witness breaks.
+    pub fn prove(&self, public: &Public, private: &Private) -> Result<Proof, ProveError> {
+        native::check(self.profile(), public, private)?;
+        self.prove_assignment(&self.keys.circuit.assignment(public, private)?)
+    }
+
+    /// Makes a proof from whatever the variables hold: if they do not satisfy the circuit, no verifier accepts it.
+    ///
+    /// # Errors
+    /// [`ProveError::OtherCircuit`] or [`ProveError::System`].
+    pub fn prove_assignment(&self, assignment: &Assignment) -> Result<Proof, ProveError> {
+        let circuit = &self.keys.circuit;
+        let (expected, found) = (circuit.variables(), assignment.values().len());
+        if expected != found {
+            return Err(ProveError::OtherCircuit { expected, found });
+        }
+        let (r, s) = (Fr::rand(&mut OsRng), Fr::rand(&mut OsRng));
+        let points = self.pool.install(|| {
+            Groth16::<Bn254>::create_proof_with_reduction_and_matrices(
+                &self.keys.proving,
+                r,
+                s,
+                circuit.matrices(),
+                INSTANCE_VARIABLES,
+                circuit.constraints(),
+                assignment.values(),
+            )
+        });
+        let points = points.map_err(|e| ProveError::System(e.to_string()))?;
+        Proof::new(points).map_err(|e| ProveError::System(e.to_string()))
+    }
+}
