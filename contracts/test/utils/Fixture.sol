@@ -52,9 +52,11 @@ abstract contract Fixture is Test {
         address registryAddress = vm.computeCreateAddress(address(this), nonce);
         address dealsAddress = vm.computeCreateAddress(address(this), nonce + 1);
         address hubAddress = vm.computeCreateAddress(address(this), nonce + 2);
-        registry = new Registry(token, IHub(hubAddress), IDeals(dealsAddress), BOND, _oracleInfos("oracle"), admin);
-        deals = new Deals(token, IRegistry(registryAddress), IHub(hubAddress), verifier);
-        hub = new Hub(IRegistry(registryAddress), IDeals(dealsAddress), verifier, POLICY, _schedule());
+        registry = Registry(
+            _deploy("Registry", abi.encode(token, hubAddress, dealsAddress, BOND, _oracleInfos("oracle"), admin))
+        );
+        deals = Deals(_deploy("Deals", abi.encode(token, registryAddress, hubAddress, verifier)));
+        hub = Hub(_deploy("Hub", abi.encode(registryAddress, dealsAddress, verifier, POLICY, _schedule())));
         for (uint256 i; i < ORACLES; ++i) {
             (, oracleKeys[i]) = makeAddrAndKey(string.concat("oracle ", vm.toString(i)));
         }
@@ -77,6 +79,13 @@ abstract contract Fixture is Test {
             unbondingEpochs: 8,
             vettingEpochs: 3
         });
+    }
+
+    /// @dev Deploys what the build of the present profile made for deployment, not the copy compiled along with the tests.
+    function _deploy(string memory name, bytes memory arguments) internal returns (address) {
+        bool lite = keccak256(bytes(vm.envOr("FOUNDRY_PROFILE", string("default")))) == keccak256("lite");
+        string memory out = lite ? "out/lite/" : "out/";
+        return deployCode(string.concat(out, name, ".sol/", name, ".json"), arguments);
     }
 
     function _oracleInfos(string memory prefix) internal returns (OracleInfo[] memory infos) {
