@@ -55,7 +55,10 @@ pub struct EnrolmentFacts {
     pub ak_hash: B256,
     /// keccak256 of the node key's x‖y.
     pub node_key_hash: B256,
-    /// keccak256 of `abi.encode(keccak256("probity-enrolment-1"), hardware_id, ak_hash, node_key_hash, manufacturer, model, version)`.
+    /// keccak256 of `abi.encode(keccak256("probity-enrolment-1"), hardware_id, ak_hash, node_key_hash,
+    /// keccak256(ek_certificate), keccak256(ek_public), keccak256(node_key_public), manufacturer, model, version)`.
+    ///
+    /// The public areas are in it whole: attributes that no other hash covers cannot be changed afterwards.
     pub result_hash: B256,
     /// What the maker certified.
     pub certificate: EkCertificate,
@@ -119,6 +122,9 @@ pub fn judge_request(
             hardware_id,
             ak_hash,
             node_key_hash,
+            keccak256(&request.ek_certificate),
+            keccak256(ek.as_bytes()),
+            keccak256(node_key.as_bytes()),
             certificate.manufacturer.clone(),
             certificate.model.clone(),
             certificate.version.clone(),
