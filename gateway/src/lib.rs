@@ -1,1 +1,22 @@
-//! The data owner's side: put, get and repair over the nodes
+#![doc = include_str!("../README.md")]
+
+pub mod cli;
+mod codec;
+pub mod config;
+pub mod deals;
+pub mod error;
+mod fetch;
+pub mod geometry;
+pub mod get;
+pub mod manifest;
+pub mod nodes;
+pub mod object;
+pub mod progress;
+pub mod put;
+pub mod repair;
+pub mod status;
+#[cfg(test)]
+mod tests;
+
+pub use error::GatewayError;
+pub use geometry::Geometry;

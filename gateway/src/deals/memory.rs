@@ -1,0 +1,198 @@
+//! The contracts in memory: one owner, and nodes that accept as soon as they hold every shard of a sealed slot.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use alloy::primitives::{Address, B256};
+use async_trait::async_trait;
+use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot, Stripe};
+
+use super::{Deal, DealBook, DealError, DealState, NodeAddress, ShardRoots, Tenure, Terms};
+use crate::nodes::memory::MemoryNodes;
+
+struct Record {
+    deal: Deal,
+    terms: Terms,
+    block: BlockNumber,
+    roots: Vec<Vec<ShardRoots>>,
+    offers: Vec<Vec<NodeId>>,
+}
+
+pub(crate) struct MemoryDeals {
+    nodes: Arc<MemoryNodes>,
+    deals: Mutex<HashMap<DealId, Record>>,
+    /// The transaction is sent, but its sender dies before it sees the receipt.
+    pub(crate) die_after_propose: Mutex<bool>,
+}
+
+impl MemoryDeals {
+    pub(crate) fn new(nodes: Arc<MemoryNodes>) -> Self {
+        Self {
+            nodes,
+            deals: Mutex::default(),
+            die_after_propose: Mutex::new(false),
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.deals.lock().unwrap().len()
+    }
+
+    pub(crate) fn with_roots(&self, deal: DealId, change: impl FnOnce(&mut Vec<Vec<ShardRoots>>)) {
+        change(&mut self.deals.lock().unwrap().get_mut(&deal).unwrap().roots);
+    }
+
+    fn read<T>(&self, deal: DealId, what: impl FnOnce(&Record) -> T) -> Result<T, DealError> {
+        self.deals
+            .lock()
+            .unwrap()
+            .get(&deal)
+            .map(what)
+            .ok_or(DealError::UnknownDeal(deal))
+    }
+
+    fn change<T>(
+        &self,
+        deal: DealId,
+        what: impl FnOnce(&mut Record) -> Result<T, &'static str>,
+    ) -> Result<T, DealError> {
+        let mut deals = self.deals.lock().unwrap();
+        let record = deals.get_mut(&deal).ok_or(DealError::UnknownDeal(deal))?;
+        what(record).map_err(|why| DealError::Refused {
+            what: "the change",
+            why: why.into(),
+        })
+    }
+}
+
+#[async_trait]
+impl DealBook for MemoryDeals {
+    fn owner(&self) -> Address {
+        Address::repeat_byte(7)
+    }
+
+    async fn head(&self) -> Result<BlockNumber, DealError> {
+        Ok(BlockNumber(self.count() as u64 + 1))
+    }
+
+    async fn propose(&self, terms: &Terms) -> Result<DealId, DealError> {
+        let id = DealId(self.count() as u64 + 1);
+        let slots = usize::from(terms.geometry.slots());
+        let deal = Deal {
+            id,
+            owner: self.owner(),
+            state: DealState::Proposed,
+            geometry: terms.geometry,
+            stripes: terms.stripes,
+            end_epoch: Epoch(terms.epochs),
+            rate: terms.rate,
+            escrow: terms.escrow(),
+        };
+        let record = Record {
+            deal,
+            terms: terms.clone(),
+            block: BlockNumber(id.0),
+            roots: vec![Vec::new(); slots],
+            offers: terms.nodes.iter().map(|node| vec![*node]).collect(),
+        };
+        self.deals.lock().unwrap().insert(id, record);
+        if std::mem::take(&mut *self.die_after_propose.lock().unwrap()) {
+            return Err(DealError::Unavailable {
+                what: "propose",
+                why: "died".into(),
+            });
+        }
+        Ok(id)
+    }
+
+    async fn find_proposal(
+        &self,
+        terms: &Terms,
+        since: BlockNumber,
+    ) -> Result<Option<DealId>, DealError> {
+        let deals = self.deals.lock().unwrap();
+        Ok(deals
+            .values()
+            .filter(|it| it.terms == *terms && it.block >= since)
+            .map(|it| it.deal.id)
+            .max())
+    }
+
+    async fn publish(
+        &self,
+        deal: DealId,
+        slot: Slot,
+        offset: u32,
+        roots: &[ShardRoots],
+    ) -> Result<(), DealError> {
+        self.change(deal, |record| {
+            let list = &mut record.roots[usize::from(slot.0)];
+            if list.len() != offset as usize || record.deal.state != DealState::Proposed {
+                return Err("ChunkOutOfOrder");
+            }
+            list.extend_from_slice(roots);
+            Ok(())
+        })
+    }
+
+    async fn seal(&self, deal: DealId) -> Result<(), DealError> {
+        self.change(deal, |record| {
+            if record
+                .roots
+                .iter()
+                .any(|list| list.len() != record.deal.stripes as usize)
+            {
+                return Err("SlotIncomplete");
+            }
+            record.deal.state = DealState::Sealed;
+            Ok(())
+        })
+    }
+
+    async fn move_slot(&self, deal: DealId, slot: Slot, to: NodeId) -> Result<(), DealError> {
+        self.change(deal, |record| {
+            record.offers[usize::from(slot.0)].push(to);
+            Ok(())
+        })
+    }
+
+    async fn deal(&self, deal: DealId) -> Result<Deal, DealError> {
+        self.read(deal, |record| record.deal.clone())
+    }
+
+    async fn roots(&self, deal: DealId, slot: Slot) -> Result<Vec<ShardRoots>, DealError> {
+        self.read(deal, |record| record.roots[usize::from(slot.0)].clone())
+    }
+
+    async fn tenures(&self, deal: DealId, slot: Slot) -> Result<Vec<Tenure>, DealError> {
+        self.read(deal, |record| {
+            let offers = &record.offers[usize::from(slot.0)];
+            offers
+                .iter()
+                .map(|node| {
+                    let holds = (0..record.deal.stripes)
+                        .all(|stripe| self.nodes.has(*node, deal, slot, Stripe(stripe)));
+                    Tenure {
+                        node: *node,
+                        from_epoch: (holds && record.deal.state == DealState::Sealed)
+                            .then_some(Epoch(1)),
+                        to_epoch: record.deal.end_epoch,
+                        dropped: false,
+                    }
+                })
+                .collect()
+        })
+    }
+
+    async fn node(&self, node: NodeId) -> Result<NodeAddress, DealError> {
+        Ok(NodeAddress {
+            node,
+            url: format!("https://node{node}:1"),
+            tls_key_hash: B256::ZERO,
+        })
+    }
+}

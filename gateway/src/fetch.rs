@@ -1,0 +1,164 @@
+//! Fetching any k shards of a stripe, each checked against the deal before it is used.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use verifier::{Slot, Stripe};
+
+use crate::{
+    codec::Shards,
+    deals::{Deal, DealBook, NodeAddress, ShardRoots},
+    error::GatewayError,
+    nodes::{LinkError, NodeLink, ShardName},
+};
+
+/// One slot as a source of shards.
+struct Source {
+    slot: Slot,
+    /// Present holder first, then former ones that have not dropped their shards yet.
+    holders: Vec<NodeAddress>,
+    roots: Vec<ShardRoots>,
+    /// Failures so far: sources that fail are asked last.
+    failures: AtomicU32,
+}
+
+/// Reads stripes of one deal.
+pub(crate) struct Fetcher<'a> {
+    nodes: &'a dyn NodeLink,
+    deal: &'a Deal,
+    sources: Vec<Source>,
+}
+
+impl<'a> Fetcher<'a> {
+    /// Looks up roots and holders of every slot; `without` is left out as a source.
+    pub(crate) async fn new(
+        deals: &dyn DealBook,
+        nodes: &'a dyn NodeLink,
+        deal: &'a Deal,
+        without: Option<Slot>,
+    ) -> Result<Self, GatewayError> {
+        let mut sources = Vec::new();
+        for slot in deal.geometry.slot_numbers().map(Slot) {
+            let roots = deals.roots(deal.id, slot).await?;
+            if roots.len() != deal.stripes as usize {
+                let problem = format!(
+                    "has {} of {} roots published for slot {slot}",
+                    roots.len(),
+                    deal.stripes
+                );
+                return Err(GatewayError::Deal {
+                    deal: deal.id,
+                    problem,
+                });
+            }
+            let mut holders = Vec::new();
+            if without != Some(slot) {
+                for tenure in deals
+                    .tenures(deal.id, slot)
+                    .await?
+                    .iter()
+                    .rev()
+                    .filter(|tenure| tenure.holds())
+                {
+                    holders.push(deals.node(tenure.node).await?);
+                }
+            }
+            sources.push(Source {
+                slot,
+                holders,
+                roots,
+                failures: AtomicU32::new(0),
+            });
+        }
+        Ok(Self {
+            nodes,
+            deal,
+            sources,
+        })
+    }
+
+    /// The roots of one slot, by stripe.
+    pub(crate) fn roots(&self, slot: Slot) -> &[ShardRoots] {
+        &self.sources[usize::from(slot.0)].roots
+    }
+
+    /// Any k shards of a stripe. Data shards first, since they need no decoding; a parity shard replaces each that fails.
+    pub(crate) async fn fetch(&self, stripe: Stripe) -> Result<Shards, GatewayError> {
+        let needed = usize::from(self.deal.geometry.k());
+        let mut order: Vec<&Source> = self
+            .sources
+            .iter()
+            .filter(|source| !source.holders.is_empty())
+            .collect();
+        order.sort_by_key(|source| (source.failures.load(Ordering::Relaxed), source.slot));
+        let mut waiting = order.into_iter();
+        let mut running: FuturesUnordered<_> = waiting
+            .by_ref()
+            .take(needed)
+            .map(|source| self.fetch_from(source, stripe))
+            .collect();
+
+        let mut shards: Shards = vec![None; self.sources.len()];
+        let mut found = 0;
+        let mut causes = Vec::new();
+        while let Some((source, answer)) = running.next().await {
+            match answer {
+                Ok(bytes) => {
+                    shards[usize::from(source.slot.0)] = Some(bytes);
+                    found += 1;
+                }
+                Err(cause) => {
+                    source.failures.fetch_add(1, Ordering::Relaxed);
+                    tracing::debug!(slot = %source.slot, %stripe, "no shard: {cause}");
+                    causes.push(format!("slot {}: {cause}", source.slot));
+                    if let Some(next) = waiting.next() {
+                        running.push(self.fetch_from(next, stripe));
+                    }
+                }
+            }
+        }
+        if found < needed {
+            if causes.is_empty() {
+                causes.push("no other node holds a slot".into());
+            }
+            return Err(GatewayError::TooFewShards {
+                stripe,
+                needed,
+                found,
+                causes: causes.join("; "),
+            });
+        }
+        Ok(shards)
+    }
+
+    async fn fetch_from<'s>(
+        &self,
+        source: &'s Source,
+        stripe: Stripe,
+    ) -> (&'s Source, Result<Vec<u8>, LinkError>) {
+        let name = ShardName {
+            deal: self.deal.id,
+            slot: source.slot,
+            stripe,
+        };
+        let mut last = LinkError::Transient("nobody holds it".into());
+        for holder in &source.holders {
+            match self.nodes.get_shard(holder, name).await {
+                Ok(bytes)
+                    if blake3::hash(&bytes).as_bytes()
+                        == &source.roots[stripe.0 as usize].content_id.0 =>
+                {
+                    return (source, Ok(bytes));
+                }
+                Ok(_) => {
+                    last = LinkError::Malformed(format!(
+                        "bytes of node {} that are not what the deal names",
+                        holder.node
+                    ));
+                }
+                Err(error) => last = error,
+            }
+        }
+        (source, Err(last))
+    }
+}

@@ -1,0 +1,458 @@
+//! Put, get and repair over nodes and contracts in memory.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use alloy::primitives::{Address, B256};
+use circuits::storage::SHARD_BYTES;
+use daemon::exit::ExitCode;
+use tempfile::TempDir;
+use verifier::{DealId, NodeId, Slot, Stripe};
+
+use crate::{
+    codec,
+    deals::{DealBook, DealState, memory::MemoryDeals},
+    error::GatewayError,
+    geometry::Geometry,
+    manifest::{Manifests, Network},
+    nodes::{ShardName, memory::MemoryNodes},
+    progress::Progress,
+    put::{Offer, Owner, Patience},
+};
+
+struct World {
+    folder: TempDir,
+    nodes: Arc<MemoryNodes>,
+    deals: MemoryDeals,
+    manifests: Manifests,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let nodes = Arc::new(MemoryNodes::default());
+        let manifests = Manifests::open(&folder.path().join("manifests")).unwrap();
+        Self {
+            deals: MemoryDeals::new(nodes.clone()),
+            nodes,
+            manifests,
+            folder,
+        }
+    }
+
+    fn owner(&self) -> Owner<'_> {
+        Owner {
+            deals: &self.deals,
+            nodes: &*self.nodes,
+            network: Network {
+                chain_id: 31337,
+                deals: Address::repeat_byte(1),
+            },
+            manifests: &self.manifests,
+            patience: Patience {
+                shard: Duration::from_secs(2),
+                acceptance: Duration::from_millis(300),
+                poll: Duration::from_millis(10),
+            },
+            progress: Progress::hidden(),
+        }
+    }
+
+    fn file(&self, length: usize) -> PathBuf {
+        let mut bytes = vec![0; length];
+        blake3::Hasher::new()
+            .update(b"gateway test object")
+            .finalize_xof()
+            .fill(&mut bytes);
+        let path = self.folder.path().join("object");
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    async fn assert_reads_back(&self, deal: DealId, file: &Path) -> u32 {
+        let out = self.folder.path().join("out");
+        let _ = std::fs::remove_file(&out);
+        let owner = self.owner();
+        let manifest = self
+            .manifests
+            .of_deal(&owner.network, deal)
+            .unwrap()
+            .manifest;
+        let got = owner.get(deal, &manifest, &out).await.unwrap();
+        assert!(std::fs::read(&out).unwrap() == std::fs::read(file).unwrap());
+        got.rebuilt_stripes
+    }
+}
+
+fn offer() -> Offer {
+    Offer {
+        geometry: Geometry::new(2, 1).unwrap(),
+        nodes: [1, 2, 3].map(NodeId).to_vec(),
+        rate: 5,
+        epochs: 3,
+    }
+}
+
+/// Two stripes of 2 + 1, the second one padded.
+const LENGTH: usize = 2 * SHARD_BYTES + 12_345;
+
+#[tokio::test]
+async fn what_is_put_is_got_back_with_any_m_nodes_down() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let kept = world.owner().put(&file, offer(), false).await.unwrap();
+    assert!(kept.manifest.complete);
+    let deal = kept.manifest.deal.unwrap();
+    assert_eq!(world.assert_reads_back(deal, &file).await, 0);
+    for (node, rebuilt) in [(1, 2), (2, 2), (3, 0)] {
+        world.nodes.set_down(node, true);
+        assert_eq!(world.assert_reads_back(deal, &file).await, rebuilt);
+        world.nodes.set_down(node, false);
+    }
+}
+
+#[tokio::test]
+async fn more_than_m_nodes_down_is_could_not_check_and_leaves_no_output() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let kept = world.owner().put(&file, offer(), false).await.unwrap();
+    world.nodes.set_down(1, true);
+    world.nodes.set_down(3, true);
+    let out = world.folder.path().join("out");
+    std::fs::write(&out, "as it was").unwrap();
+    let error = world
+        .owner()
+        .get(kept.manifest.deal.unwrap(), &kept.manifest, &out)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            &error,
+            GatewayError::TooFewShards {
+                needed: 2,
+                found: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(error.exit_code(), ExitCode::Unavailable);
+    assert_eq!(std::fs::read(&out).unwrap(), b"as it was");
+}
+
+#[tokio::test]
+async fn a_node_that_serves_wrong_bytes_is_noticed_and_replaced_by_parity() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let kept = world.owner().put(&file, offer(), false).await.unwrap();
+    world.nodes.set_corrupt(2);
+    assert_eq!(
+        world
+            .assert_reads_back(kept.manifest.deal.unwrap(), &file)
+            .await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_object_does_not_pass_for_this_one() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let mut manifest = world
+        .owner()
+        .put(&file, offer(), false)
+        .await
+        .unwrap()
+        .manifest;
+    manifest.blake3.0 = blake3::hash(b"another");
+    let out = world.folder.path().join("out");
+    let error = world
+        .owner()
+        .get(manifest.deal.unwrap(), &manifest, &out)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, GatewayError::ContentMismatch { .. }),
+        "{error}"
+    );
+    assert!(!out.exists());
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_ready_at_first_gets_its_shards_all_the_same() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    world.nodes.flaky_puts.store(3, Ordering::SeqCst);
+    world.owner().put(&file, offer(), false).await.unwrap();
+    assert_eq!([1, 2, 3].map(|node| world.nodes.count(node)), [2, 2, 2]);
+}
+
+#[tokio::test]
+async fn an_interrupted_put_goes_on_in_the_same_deal_and_sends_no_shard_twice() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    world.nodes.set_down(2, true);
+    let error = world.owner().put(&file, offer(), false).await.unwrap_err();
+    assert!(
+        matches!(&error, GatewayError::NotStored { refused: false, .. }),
+        "{error}"
+    );
+    assert_eq!(error.exit_code(), ExitCode::Unavailable);
+    assert_eq!(world.nodes.puts.load(Ordering::SeqCst), 4);
+
+    world.nodes.set_down(2, false);
+    let kept = world.owner().put(&file, offer(), false).await.unwrap();
+    assert_eq!(world.deals.count(), 1);
+    assert_eq!(world.nodes.puts.load(Ordering::SeqCst), 6);
+    world
+        .assert_reads_back(kept.manifest.deal.unwrap(), &file)
+        .await;
+
+    let again = world.owner().put(&file, offer(), false).await.unwrap();
+    assert_eq!(
+        (again.manifest.deal, world.deals.count()),
+        (kept.manifest.deal, 1)
+    );
+    let another = world.owner().put(&file, offer(), true).await.unwrap();
+    assert_ne!(another.manifest.deal, kept.manifest.deal);
+}
+
+#[tokio::test]
+async fn a_proposal_whose_receipt_was_never_seen_is_found_again() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    *world.deals.die_after_propose.lock().unwrap() = true;
+    world.owner().put(&file, offer(), false).await.unwrap_err();
+    assert_eq!(world.deals.count(), 1);
+    let kept = world.owner().put(&file, offer(), false).await.unwrap();
+    assert_eq!(
+        (kept.manifest.deal, world.deals.count()),
+        (Some(DealId(1)), 1)
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_changes_between_the_passes_is_not_stored() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    world.nodes.set_down(3, true);
+    world.owner().put(&file, offer(), false).await.unwrap_err();
+    // The deal is sealed, the roots are fixed. Now its owner damages a root's shard on the way: the manifest says nothing is
+    // stored, the bytes differ.
+    let owner = world.owner();
+    let mut kept = world.manifests.of_deal(&owner.network, DealId(1)).unwrap();
+    kept.manifest.stored = vec![0; 3];
+    kept.save().unwrap();
+    world
+        .deals
+        .with_roots(DealId(1), |roots| roots[1][1].content_id = B256::ZERO);
+    world.nodes.set_down(3, false);
+    let error = owner.put(&file, offer(), false).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            GatewayError::FileChanged {
+                slot: Slot(1),
+                stripe: Stripe(1)
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(error.exit_code(), ExitCode::Rejected);
+}
+
+#[tokio::test]
+async fn a_lost_slot_is_rebuilt_onto_another_node_and_the_deal_goes_on() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let deal = world
+        .owner()
+        .put(&file, offer(), false)
+        .await
+        .unwrap()
+        .manifest
+        .deal
+        .unwrap();
+    world.nodes.set_down(1, true);
+    let repaired = world
+        .owner()
+        .repair(deal, Slot(0), NodeId(6))
+        .await
+        .unwrap();
+    assert_eq!((repaired.stripes, world.nodes.count(6)), (2, 2));
+    assert_eq!(world.assert_reads_back(deal, &file).await, 0);
+    let status = world.owner().status(deal).await.unwrap();
+    assert_eq!((status.readable, status.slots[0].node), (3, NodeId(6)));
+
+    let gets = world.nodes.gets.load(Ordering::SeqCst);
+    world
+        .owner()
+        .repair(deal, Slot(0), NodeId(6))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.nodes.gets.load(Ordering::SeqCst),
+        gets,
+        "a repair that is done does nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_repair_goes_on_after_the_new_node_was_down() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let deal = world
+        .owner()
+        .put(&file, offer(), false)
+        .await
+        .unwrap()
+        .manifest
+        .deal
+        .unwrap();
+    world.nodes.set_down(6, true);
+    let error = world
+        .owner()
+        .repair(deal, Slot(2), NodeId(6))
+        .await
+        .unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Unavailable);
+    world.nodes.set_down(6, false);
+    world
+        .owner()
+        .repair(deal, Slot(2), NodeId(6))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.deals.tenures(deal, Slot(2)).await.unwrap().len(),
+        2,
+        "moved once"
+    );
+}
+
+#[tokio::test]
+async fn shards_that_are_no_codeword_are_the_owners_fault_and_the_slot_stays() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let deal = world
+        .owner()
+        .put(&file, offer(), false)
+        .await
+        .unwrap()
+        .manifest
+        .deal
+        .unwrap();
+    // A parity shard that is consistently committed to, and wrong.
+    let wrong = vec![7; SHARD_BYTES];
+    world.nodes.overwrite(
+        3,
+        ShardName {
+            deal,
+            slot: Slot(2),
+            stripe: Stripe(1),
+        },
+        wrong.clone(),
+    );
+    world
+        .deals
+        .with_roots(deal, |roots| roots[2][1] = codec::roots(&wrong).unwrap());
+    world.nodes.set_down(1, true);
+    let error = world
+        .owner()
+        .repair(deal, Slot(0), NodeId(6))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            GatewayError::EncodingInconsistent {
+                slot: Slot(0),
+                stripe: Stripe(1),
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.to_string().starts_with("ENCODING_INCONSISTENT"));
+    assert_eq!(error.exit_code(), ExitCode::Rejected);
+    assert_eq!(
+        world.deals.tenures(deal, Slot(0)).await.unwrap().len(),
+        1,
+        "not moved"
+    );
+    assert_eq!(world.nodes.count(6), 0);
+}
+
+#[tokio::test]
+async fn impossible_calls_are_usage_errors() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let deal = world
+        .owner()
+        .put(&file, offer(), false)
+        .await
+        .unwrap()
+        .manifest
+        .deal
+        .unwrap();
+    let owner = world.owner();
+    let too_few = Offer {
+        nodes: vec![NodeId(1)],
+        ..offer()
+    };
+    let empty = world.folder.path().join("empty");
+    std::fs::write(&empty, []).unwrap();
+    let errors = [
+        owner
+            .put(&file, too_few, false)
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        owner
+            .put(&empty, offer(), false)
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        owner
+            .put(Path::new("/nowhere/at/all"), offer(), false)
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        owner
+            .repair(deal, Slot(3), NodeId(6))
+            .await
+            .map(|_| ())
+            .unwrap_err(),
+        owner.status(DealId(77)).await.map(|_| ()).unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.exit_code(), ExitCode::Usage, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_deal_that_is_not_sealed_cannot_be_repaired() {
+    let world = World::new();
+    let terms = crate::deals::Terms {
+        geometry: Geometry::new(2, 1).unwrap(),
+        stripes: 1,
+        nodes: offer().nodes,
+        rate: 1,
+        epochs: 1,
+    };
+    let deal = world.deals.propose(&terms).await.unwrap();
+    assert_eq!(
+        world.deals.deal(deal).await.unwrap().state,
+        DealState::Proposed
+    );
+    let error = world
+        .owner()
+        .repair(deal, Slot(0), NodeId(6))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, GatewayError::Deal { .. }), "{error}");
+}
