@@ -1,4 +1,6 @@
 //! Integration tests of the verifier.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod cli;
+mod merkle;
 mod reasons;

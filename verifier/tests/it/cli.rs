@@ -1,0 +1,102 @@
+//! What the auditor's command line answers to bad input.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn verifier(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_verifier"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+fn one_line(output: &Output, code: i32, needle: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(needle), "{stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+}
+
+fn trust(dir: &Path) -> String {
+    let path = dir.join("trust.toml");
+    let zero = format!("0x{}", "00".repeat(32));
+    let account = format!("0x{}", "11".repeat(20));
+    std::fs::write(
+        &path,
+        format!(
+            "committee_digest = \"{zero}\"\nfaults = 1\ncircuit = \"{zero}\"\nek_roots = \"\"\n\
+             [deployment]\nchain_id = 31337\nhub = \"{account}\"\nregistry = \"{account}\"\n\
+             [schedule]\ngenesis_block = 0\nepoch_blocks = 40\ndeadline_block = 24\n\
+             [policy]\npcrs = [0]\nslow_after = 2000\n"
+        ),
+    )
+    .unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn without_a_trust_file_nothing_is_judged() {
+    one_line(&verifier(&["bundle", "any.probity"]), 3, "--trust");
+    one_line(
+        &verifier(&["bundle", "any.probity", "--trust", "absent.toml"]),
+        3,
+        "absent.toml",
+    );
+}
+
+#[test]
+fn a_missing_bundle_could_not_be_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    one_line(
+        &verifier(&["bundle", "absent.probity", "--trust", &trust(dir.path())]),
+        3,
+        "absent.probity",
+    );
+}
+
+#[test]
+fn a_trust_file_with_an_unknown_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = trust(dir.path());
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("surprise = 1\n{text}")).unwrap();
+    let output = verifier(&["bundle", "any.probity", "--trust", &path]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("surprise"));
+}
+
+#[test]
+fn truncated_and_oversized_bundles_are_rejected_as_malformed() {
+    let dir = tempfile::tempdir().unwrap();
+    let trust = trust(dir.path());
+    // A byte string that claims ten gigabytes.
+    let ten_gigabytes = [&[0x8c, 0x5b][..], &10_000_000_000u64.to_be_bytes()].concat();
+    let huge = vec![0u8; (16 << 20) + 4_096];
+    for (name, bytes) in [
+        ("empty", vec![]),
+        ("truncated", vec![0x8c, 0x70]),
+        ("prefix", ten_gigabytes),
+        ("huge", huge),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let output = verifier(&[
+            "bundle",
+            path.to_str().unwrap(),
+            "--trust",
+            &trust,
+            "--output",
+            "json",
+        ]);
+        assert_eq!(output.status.code(), Some(1), "{name}");
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["accepted"], false, "{name}");
+        assert_eq!(answer["checks"][0]["reason"], "MALFORMED", "{name}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_two() {
+    assert_eq!(verifier(&["bundle"]).status.code(), Some(2));
+    assert_eq!(verifier(&["surprise"]).status.code(), Some(2));
+}
