@@ -1,1 +1,23 @@
-//! The storage provider's daemon: shard store, TPM identity, gRPC API, epoch duty
+#![doc = include_str!("../README.md")]
+
+pub mod chain_view;
+pub mod cli;
+pub mod config;
+pub mod duty;
+pub mod edges;
+pub mod enrol;
+pub mod evidence;
+pub mod init;
+pub mod inventory;
+pub mod keeper;
+pub mod ledger;
+pub mod oracles;
+pub mod proof;
+pub mod run;
+pub mod service;
+pub mod shard;
+pub mod slots;
+pub mod state;
+pub mod status;
+pub mod store;
+pub mod tpm;

@@ -1,0 +1,106 @@
+//! Sending.
+
+use alloy::primitives::{B256, U256};
+use alloy::sol_types::SolCall;
+use async_trait::async_trait;
+use chain::bindings::{Deals, Hub, ProbityToken, Registry};
+use chain::types::{Enrolment, QuorumSignatures};
+use verifier::{Epoch, NodeId};
+
+use super::RealChain;
+use crate::chain_view::{ChainActions, ChainError, OnChainProof, Registration};
+use crate::inventory::Frozen;
+use crate::shard::SlotId;
+
+impl RealChain {
+    async fn call<C: SolCall>(&self, to: alloy::primitives::Address, call: &C) -> Result<B256, ChainError> {
+        let receipt = self.sender.send(to, call).await?;
+        metrics::counter!("storage_node_transactions_total").increment(1);
+        Ok(receipt.transaction_hash)
+    }
+}
+
+#[async_trait]
+impl ChainActions for RealChain {
+    async fn accept(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError> {
+        let call = Deals::acceptCall {
+            deal: slot.deal.0,
+            slot: slot.slot.0,
+            expectedLog: expected,
+            newRoot: new.root,
+            newCount: new.count,
+        };
+        self.call(self.client.deployment().deals, &call).await
+    }
+
+    async fn drop_slot(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError> {
+        let call = Deals::dropCall {
+            deal: slot.deal.0,
+            slot: slot.slot.0,
+            expectedLog: expected,
+            newRoot: new.root,
+            newCount: new.count,
+        };
+        self.call(self.client.deployment().deals, &call).await
+    }
+
+    async fn record_beacon(&self, epoch: Epoch) -> Result<B256, ChainError> {
+        self.call(self.client.deployment().hub, &Hub::recordBeaconCall { epoch: epoch.0 }).await
+    }
+
+    async fn submit_proof(&self, proof: OnChainProof) -> Result<B256, ChainError> {
+        let call = Hub::submitProofCall {
+            epoch: proof.epoch.0,
+            body: proof.body,
+            nodeSignature: proof.node_signature,
+            proof: proof.proof,
+        };
+        self.call(self.client.deployment().hub, &call).await
+    }
+
+    async fn claim(&self, slot: SlotId, assignment: u64) -> Result<B256, ChainError> {
+        let call =
+            Deals::claimCall { deal: slot.deal.0, slot: slot.slot.0, assignment: U256::from(assignment) };
+        self.call(self.client.deployment().deals, &call).await
+    }
+
+    async fn set_endpoint(&self, node: NodeId, url: &str, tls_key_hash: B256) -> Result<B256, ChainError> {
+        let call = Registry::setEndpointCall { node: node.0, url: url.to_owned(), tlsKeyHash: tls_key_hash };
+        self.call(self.client.deployment().registry, &call).await
+    }
+
+    async fn register(&self, registration: Registration) -> Result<B256, ChainError> {
+        let deployment = self.client.deployment();
+        let account = self.sender.address();
+        // Whether the registry would take it shows before any money moves.
+        let balance = self.client.latest().token_balance(account).await?;
+        if balance < registration.bond {
+            return Err(ChainError::Reverted {
+                name: "ERC20InsufficientBalance".to_owned(),
+                detail: format!("account {account} has {balance} token units, the bond is {}", registration.bond),
+            });
+        }
+        let allowance = self.client.latest().allowance(account, deployment.registry).await?;
+        if allowance < registration.bond {
+            let approve = ProbityToken::approveCall { spender: deployment.registry, value: registration.bond };
+            self.call(deployment.token, &approve).await?;
+        }
+        let signed = registration.enrolment;
+        let quorum = QuorumSignatures { bitmap: registration.bitmap, signatures: registration.signatures };
+        let call = Registry::registerCall {
+            enrolment: Enrolment {
+                account: signed.account,
+                hardwareId: signed.hardwareId,
+                akHash: signed.akHash,
+                nodeKeyHash: signed.nodeKeyHash,
+                resultHash: signed.resultHash,
+                expiry: signed.expiry,
+            },
+            quorum: quorum.into(),
+            url: registration.url,
+            tlsKeyHash: registration.tls_key_hash,
+            bond: registration.bond,
+        };
+        self.call(deployment.registry, &call).await
+    }
+}

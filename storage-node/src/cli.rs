@@ -1,0 +1,101 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use alloy::primitives::B256;
+use clap::{Parser, Subcommand};
+use daemon::exit::{ExitCode, Failure};
+use daemon::output::OutputArgs;
+use daemon::shutdown::Shutdown;
+use daemon::telemetry::{Metrics, TelemetryArgs};
+use daemon::tls::TlsIdentity;
+use serde::Serialize;
+
+use crate::config::{Config, parse_amount};
+use crate::edges::{Edges, open_tpm, push_timeout, real_chain};
+use crate::enrol::{Enroller, Terms};
+use crate::oracles::GrpcOracles;
+use crate::{init, run, status};
+
+/// Stores shards, proves every epoch that it still has them, and is paid for it.
+#[derive(Debug, Parser)]
+#[command(name = "storage-node", version)]
+pub struct Cli {
+    #[command(flatten)]
+    telemetry: TelemetryArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write an example configuration, and make the data directory and keys of a new node
+    Init(At),
+    /// Enrol this machine's TPM with the oracles, pay the bond, and register
+    Enrol {
+        #[command(flatten)]
+        at: At,
+        /// Bond in the token's smallest units
+        #[arg(long, value_name = "AMOUNT")]
+        bond: String,
+    },
+    /// Run the node until it is told to stop
+    Run(At),
+    /// Show what the node stores and how its last epochs ended
+    Status(At),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct At {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "node.toml", env = "PROBITY_CONFIG")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Enrolled {
+    node: u64,
+    account: String,
+    url: String,
+    tls_key_hash: String,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// [`Failure`], which becomes the exit code.
+pub async fn main(cli: Cli) -> Result<ExitCode, Failure> {
+    cli.telemetry.init()?;
+    match cli.command {
+        Command::Init(at) => cli.output.print(&init::init(&at.config)?)?,
+        Command::Enrol { at, bond } => cli.output.print(&enrol(&Config::load(&at.config)?, &bond).await?)?,
+        Command::Run(at) => {
+            let config = Config::load(&at.config)?;
+            let metrics = Metrics::install()?;
+            let shutdown = Shutdown::on_signals()?;
+            let Some(edges) = shutdown.or(Edges::real(&config)).await else { return Ok(ExitCode::Yes) };
+            run::run(config, edges?, shutdown, Some(metrics)).await?;
+        }
+        Command::Status(at) => cli.output.print(&status::status(&Config::load(&at.config)?).await?)?,
+    }
+    Ok(ExitCode::Yes)
+}
+
+async fn enrol(config: &Config, bond: &str) -> Result<Enrolled, Failure> {
+    let bond = parse_amount(bond)?;
+    let chain = real_chain(config).await?;
+    let tpm = open_tpm(config).await?;
+    let tls = TlsIdentity::load_or_create(&config.tls_dir())?;
+    let oracles = GrpcOracles::new(push_timeout(config));
+    let enroller = Enroller { chain: &chain, actions: &chain, tpm: &tpm, oracles: &oracles };
+    let tls_key_hash = B256::new(tls.key_hash());
+    let node = enroller.enrol(Terms { url: config.grpc.url.clone(), tls_key_hash, bond }).await?;
+    Ok(Enrolled {
+        node: node.0,
+        account: crate::chain_view::ChainView::account(&chain).to_string(),
+        url: config.grpc.url.clone(),
+        tls_key_hash: hex::encode(tls_key_hash),
+    })
+}

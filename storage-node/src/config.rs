@@ -1,0 +1,304 @@
+//! The node's configuration. `init` writes [`EXAMPLE`]; every key is explained there.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alloy::primitives::U256;
+use circuits::Profile;
+use daemon::config::Layers;
+use daemon::exit::Failure;
+use serde::{Deserialize, Serialize};
+
+/// A whole configuration with every key, its default and what it means.
+pub const EXAMPLE: &str = include_str!("../node.example.toml");
+
+/// The configuration of a storage node. Paths are relative to the working directory unless absolute.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Everything the node keeps: database, shards, keys.
+    pub data_dir: PathBuf,
+    /// The deployment file (JSON): chain id, endpoints, contract addresses.
+    pub deployment: PathBuf,
+    /// gRPC, with TLS.
+    pub grpc: Grpc,
+    /// `/livez`, `/readyz`, `/metrics`.
+    #[serde(default)]
+    pub health: Health,
+    /// The TPM.
+    pub tpm: TpmConfig,
+    /// The prover.
+    #[serde(default)]
+    pub prover: ProverConfig,
+    /// Enrolment by `run`.
+    #[serde(default)]
+    pub enrol: Enrol,
+    /// The epoch duty.
+    #[serde(default)]
+    pub duty: DutyConfig,
+}
+
+/// Where clients reach the node.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grpc {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// What the registry tells clients: `https://host:port`.
+    pub url: String,
+    /// Shards received at once.
+    #[serde(default = "Grpc::puts")]
+    pub max_puts: usize,
+    /// Reads at once.
+    #[serde(default = "Grpc::reads")]
+    pub max_reads: usize,
+    /// Seconds one whole put may take.
+    #[serde(default = "Grpc::put_seconds")]
+    pub put_seconds: u64,
+}
+
+impl Grpc {
+    const fn puts() -> usize {
+        8
+    }
+
+    const fn reads() -> usize {
+        32
+    }
+
+    const fn put_seconds() -> u64 {
+        60
+    }
+}
+
+/// The health server.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7390)) }
+    }
+}
+
+/// The TPM.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TpmConfig {
+    /// How to reach it: `device:/dev/tpmrm0`, `swtpm:host=127.0.0.1,port=2321`.
+    pub tcti: String,
+    /// PEM files with the certificates between the TPM's own and its maker's root, at least the one that issued it.
+    #[serde(default)]
+    pub intermediates: Vec<PathBuf>,
+    /// PCRs each quote covers; must be those of the committee's policy.
+    #[serde(default = "TpmConfig::pcrs")]
+    pub pcrs: Vec<u8>,
+}
+
+impl TpmConfig {
+    fn pcrs() -> Vec<u8> {
+        (0..8).collect()
+    }
+}
+
+/// The prover.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProverConfig {
+    /// The circuit's profile; must be the one the deployment verifies.
+    pub profile: String,
+    /// Folder of the proving key; made there if it is missing.
+    pub keys_dir: PathBuf,
+    /// Threads a proof may use; 0 is every core.
+    pub threads: usize,
+}
+
+impl Default for ProverConfig {
+    fn default() -> Self {
+        Self { profile: Profile::STANDARD.name().to_owned(), keys_dir: PathBuf::from("keys"), threads: 0 }
+    }
+}
+
+/// Enrolment by `run`, for a node that is not enrolled yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Enrol {
+    /// Bond in token units; absent: `run` refuses to start before `enrol` was called.
+    pub bond: Option<String>,
+}
+
+/// The epoch duty.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DutyConfig {
+    /// Milliseconds between two looks at the chain.
+    pub poll_ms: u64,
+    /// Blocks after an epoch's first before its beacon is built on.
+    pub beacon_confirmations: u64,
+    /// Most milliseconds before a missing beacon is recorded; each node waits a random part of it.
+    pub beacon_delay_ms: u64,
+    /// Milliseconds one push to an oracle may take.
+    pub push_timeout_ms: u64,
+    /// Milliseconds before an oracle that gave no receipt is tried again.
+    pub push_retry_ms: u64,
+    /// Epochs between claims of pay; 0 never claims.
+    pub claim_every_epochs: u64,
+}
+
+impl Default for DutyConfig {
+    fn default() -> Self {
+        Self {
+            poll_ms: 500,
+            beacon_confirmations: 2,
+            beacon_delay_ms: 2_000,
+            push_timeout_ms: 5_000,
+            push_retry_ms: 2_000,
+            claim_every_epochs: 1,
+        }
+    }
+}
+
+impl Config {
+    /// Reads file and environment.
+    ///
+    /// # Errors
+    /// Usage, naming what is wrong.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        let config: Self = Layers::new().file(path)?.environment().build()?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        self.profile()?;
+        self.bond()?;
+        if self.tpm.pcrs.is_empty() || self.tpm.pcrs.iter().any(|pcr| *pcr > 23) {
+            return Err(Failure::usage("configuration: tpm.pcrs must name at least one PCR of 0 to 23"));
+        }
+        if !self.grpc.url.starts_with("https://") {
+            return Err(Failure::usage(format!(
+                "configuration: grpc.url is {:?}, expected https://host:port as clients reach the node",
+                self.grpc.url
+            )));
+        }
+        if self.duty.poll_ms == 0 || self.grpc.max_puts == 0 || self.grpc.max_reads == 0 {
+            return Err(Failure::usage("configuration: duty.poll_ms, grpc.max_puts and grpc.max_reads must not be 0"));
+        }
+        Ok(())
+    }
+
+    /// The circuit's profile.
+    ///
+    /// # Errors
+    /// Usage for a name that is none.
+    pub fn profile(&self) -> Result<Profile, Failure> {
+        let name = &self.prover.profile;
+        Profile::by_name(name).ok_or_else(|| {
+            let known = Profile::ALL.map(|profile| profile.name()).join(", ");
+            Failure::usage(format!("configuration: prover.profile is {name:?}, known are {known}"))
+        })
+    }
+
+    /// The bond `run` enrols with, token units.
+    ///
+    /// # Errors
+    /// Usage for what is no amount.
+    pub fn bond(&self) -> Result<Option<U256>, Failure> {
+        self.enrol.bond.as_deref().map(parse_amount).transpose()
+    }
+
+    /// The account's key file.
+    #[must_use]
+    pub fn chain_key(&self) -> PathBuf {
+        self.data_dir.join("keys/chain.key")
+    }
+
+    /// The folder of the TLS identity.
+    #[must_use]
+    pub fn tls_dir(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
+    /// The folder of the keys the TPM wrapped.
+    #[must_use]
+    pub fn tpm_dir(&self) -> PathBuf {
+        self.data_dir.join("keys/tpm")
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.data_dir.join("node.sqlite")
+    }
+
+    /// The folder of the shards.
+    #[must_use]
+    pub fn shards(&self) -> PathBuf {
+        self.data_dir.join("shards")
+    }
+
+    /// Threads of the prover.
+    #[must_use]
+    pub const fn threads(&self) -> Option<NonZeroUsize> {
+        NonZeroUsize::new(self.prover.threads)
+    }
+
+    /// How long between two looks at the chain.
+    #[must_use]
+    pub const fn poll(&self) -> Duration {
+        Duration::from_millis(self.duty.poll_ms)
+    }
+}
+
+/// An amount in token units, decimal.
+///
+/// # Errors
+/// Usage.
+pub fn parse_amount(text: &str) -> Result<U256, Failure> {
+    U256::from_str_radix(text, 10)
+        .map_err(|_| Failure::usage(format!("{text:?} is no amount; give the token's smallest units, decimal")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+    use super::*;
+
+    fn example() -> Config {
+        Layers::new().text(EXAMPLE, "example").unwrap().build().unwrap()
+    }
+
+    #[test]
+    fn the_example_is_a_valid_configuration_that_states_the_defaults() {
+        let config = example();
+        config.check().unwrap();
+        assert_eq!(config.health, Health::default());
+        assert_eq!(config.prover, ProverConfig::default());
+        assert_eq!(config.duty, DutyConfig::default());
+        assert_eq!(config.enrol, Enrol::default());
+        assert_eq!(config.tpm.pcrs, TpmConfig::pcrs());
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        let mut config = example();
+        config.prover.profile = "huge".to_owned();
+        assert!(config.check().unwrap_err().message.contains("huge"));
+        let mut config = example();
+        config.enrol.bond = Some("1.5".to_owned());
+        assert!(config.check().unwrap_err().message.contains("1.5"));
+        let mut config = example();
+        config.tpm.pcrs = vec![24];
+        assert!(config.check().unwrap_err().message.contains("tpm.pcrs"));
+        let mut config = example();
+        config.grpc.url = "http://x:1".to_owned();
+        assert!(config.check().unwrap_err().message.contains("grpc.url"));
+    }
+}

@@ -1,0 +1,231 @@
+//! Enrolment: every oracle runs its own credential activation, a quorum signs, the registry takes the bond. Protocol: section 5.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use alloy::primitives::{B256, Bytes, U256};
+use daemon::exit::Failure;
+use proto::v1::{BeginEnrolmentRequest, FinishEnrolmentRequest};
+use verifier::NodeId;
+use verifier::committee::{Deployment, OracleSet};
+use verifier::tpm::{Certificate, EnrolmentRequest, RootStore, judge_request, qualifying_data};
+use verifier::typed_data::{Enrolment, recover};
+
+use crate::chain_view::{ChainActions, ChainError, ChainView, Oracle, Registration, epoch_at};
+use crate::oracles::GrpcOracles;
+use crate::tpm::{TpmError, TpmHandle, TpmIdentity};
+
+/// How long an enrolment may wait for its registration.
+const VALIDITY: Duration = Duration::from_secs(3600);
+
+/// Why the node is not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The account has a node already.
+    #[error("account {account} is already enrolled as node {node}")]
+    Already {
+        /// The account.
+        account: alloy::primitives::Address,
+        /// Its node.
+        node: NodeId,
+    },
+    /// This machine's own evidence is not what it should be.
+    #[error("this machine's endorsement evidence does not hold: {0}; check tpm.intermediates")]
+    OwnEvidence(verifier::tpm::Reject),
+    /// The TPM failed.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
+    /// The chain cannot be read, or the registry refused.
+    #[error("registration: {0}")]
+    Chain(#[from] ChainError),
+    /// Too few oracles signed.
+    #[error("{signed} of {oracles} oracles signed the enrolment, {needed} are needed: {}", refusals.join("; "))]
+    TooFew {
+        /// Signatures.
+        signed: usize,
+        /// Members of the set.
+        oracles: usize,
+        /// Quorum.
+        needed: usize,
+        /// What the others said.
+        refusals: Vec<String>,
+    },
+}
+
+impl From<EnrolError> for Failure {
+    fn from(error: EnrolError) -> Self {
+        let text = error.to_string();
+        match error {
+            EnrolError::Already { .. } | EnrolError::OwnEvidence(_) | EnrolError::Chain(ChainError::Reverted { .. }) => {
+                Self::rejected(text)
+            }
+            EnrolError::Tpm(_) | EnrolError::Chain(_) => Self::unavailable(text),
+            // Oracles that judged and refused weigh more than those that could not be asked.
+            EnrolError::TooFew { refusals, .. } if refusals.iter().any(|refusal| refusal.contains(" refuses: ")) => {
+                Self::rejected(text)
+            }
+            EnrolError::TooFew { .. } => Self::unavailable(text),
+        }
+    }
+}
+
+/// What a node brings to its enrolment.
+pub struct Enroller<'a> {
+    /// Reads.
+    pub chain: &'a dyn ChainView,
+    /// Transactions.
+    pub actions: &'a dyn ChainActions,
+    /// The TPM.
+    pub tpm: &'a TpmHandle,
+    /// The oracles.
+    pub oracles: &'a GrpcOracles,
+}
+
+/// Where the node will be served, and its bond.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// `https://host:port`.
+    pub url: String,
+    /// SHA-256 of its TLS public key.
+    pub tls_key_hash: B256,
+    /// Token units.
+    pub bond: U256,
+}
+
+impl Enroller<'_> {
+    /// Enrols this machine under this account.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn enrol(&self, terms: Terms) -> Result<NodeId, EnrolError> {
+        let account = self.chain.account();
+        if let Some(record) = self.chain.node().await?.filter(|record| record.active) {
+            return Err(EnrolError::Already { account, node: record.node });
+        }
+        let identity = self.tpm.identity().await?;
+        let deployment = self.chain.deployment();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expiry = (now + VALIDITY).as_secs();
+        let enrolment = self.statement(&deployment, &identity, expiry, now.as_secs())?;
+
+        let head = self.chain.head().await?;
+        let committee = self.chain.committee(epoch_at(self.chain.clock(), head.latest)).await?;
+        let digest = deployment.registry_digest(&enrolment);
+        let begin = BeginEnrolmentRequest {
+            account: account.to_vec(),
+            ek_certificate: identity.ek_certificate,
+            intermediates: identity.intermediates,
+            ek_public: identity.ek_public,
+            ak_public: identity.ak_public,
+            node_key_public: identity.node_key_public,
+            expiry,
+        };
+        let needed = committee.set.quorum();
+        let (mut bitmap, mut signatures, mut refusals) = (U256::ZERO, Vec::new(), Vec::new());
+        let mut signed = 0;
+        // One after the other: the TPM answers one command at a time anyway, and ascending order is what the registry wants.
+        for (index, oracle) in committee.oracles.iter().enumerate() {
+            match self.ask(&deployment, &committee.set, oracle, begin.clone(), &digest).await {
+                Ok(signature) => {
+                    tracing::info!(oracle = %oracle.url, "enrolment signed");
+                    bitmap.set_bit(index, true);
+                    signatures.extend_from_slice(&signature);
+                    signed += 1;
+                }
+                Err(why) => {
+                    tracing::warn!(oracle = %oracle.url, why, "enrolment not signed");
+                    refusals.push(why);
+                }
+            }
+        }
+        if signed < needed {
+            return Err(EnrolError::TooFew { signed, oracles: committee.oracles.len(), needed, refusals });
+        }
+        let registration = Registration {
+            enrolment,
+            bitmap,
+            signatures: Bytes::from(signatures),
+            url: terms.url,
+            tls_key_hash: terms.tls_key_hash,
+            bond: terms.bond,
+        };
+        let transaction = self.actions.register(registration).await?;
+        let record = self.chain.node().await?.ok_or_else(|| {
+            ChainError::Inconsistent(format!("transaction {transaction} registered, but the registry does not know {account}"))
+        })?;
+        Ok(record.node)
+    }
+
+    /// What the oracles will sign: the same judgement they make, made first by the node itself.
+    fn statement(
+        &self,
+        deployment: &Deployment,
+        identity: &TpmIdentity,
+        expiry: u64,
+        now: u64,
+    ) -> Result<Enrolment, EnrolError> {
+        let request = EnrolmentRequest {
+            chain_id: deployment.chain_id,
+            registry: deployment.registry.into_array(),
+            address: self.chain.account().into_array(),
+            ek_certificate: identity.ek_certificate.clone(),
+            intermediates: identity.intermediates.clone(),
+            ek_public: identity.ek_public.clone(),
+            ak_public: identity.ak_public.clone(),
+            node_key_public: identity.node_key_public.clone(),
+            expiry,
+        };
+        // The node does not decide which makers are trusted: the issuers it was configured with end the path here.
+        let anchors = identity.intermediates.iter().map(|der| Certificate::from_der(der));
+        let anchors = anchors.collect::<Result<Vec<_>, _>>().map_err(EnrolError::OwnEvidence)?;
+        let facts = judge_request(&request, &RootStore::new(anchors), now).map_err(EnrolError::OwnEvidence)?;
+        Ok(Enrolment {
+            account: self.chain.account(),
+            hardwareId: facts.hardware_id,
+            akHash: facts.ak_hash,
+            nodeKeyHash: facts.node_key_hash,
+            resultHash: facts.result_hash,
+            expiry,
+        })
+    }
+
+    /// One oracle's signature over `digest`, checked.
+    async fn ask(
+        &self,
+        deployment: &Deployment,
+        set: &OracleSet,
+        oracle: &Oracle,
+        begin: BeginEnrolmentRequest,
+        digest: &B256,
+    ) -> Result<Vec<u8>, String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let challenge = self.oracles.begin_enrolment(oracle, begin).await.map_err(|error| text(&error))?;
+        let nonce: [u8; 32] = challenge
+            .nonce
+            .as_slice()
+            .try_into()
+            .map_err(|_| format!("oracle {} sent a nonce of {} bytes", oracle.url, challenge.nonce.len()))?;
+        let secret = self
+            .tpm
+            .activate(challenge.id_object, challenge.encrypted_secret)
+            .await
+            .map_err(|error| format!("oracle {}: {error}", oracle.url))?;
+        let account = self.chain.account().into_array();
+        let qualifying = qualifying_data(deployment.chain_id, &deployment.registry.into_array(), &account, &nonce);
+        let certified = self.tpm.certify_node_key(qualifying).await.map_err(|error| text(&error))?;
+        let finish = FinishEnrolmentRequest {
+            session: challenge.session,
+            secret: secret.to_vec(),
+            certify_attest: certified.attest,
+            certify_signature: certified.signature.to_vec(),
+        };
+        let answer = self.oracles.finish_enrolment(oracle, finish).await.map_err(|error| text(&error))?;
+        match recover(digest, &answer.signature) {
+            Ok(signer) if signer == oracle.account => Ok(answer.signature),
+            Ok(signer) => Err(format!(
+                "oracle {} signed another statement or with another key ({signer}, expected {} of set {})",
+                oracle.url, oracle.account, set.version
+            )),
+            Err(error) => Err(format!("oracle {}: {error}", oracle.url)),
+        }
+    }
+}

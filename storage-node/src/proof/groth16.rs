@@ -1,0 +1,52 @@
+//! The real prover.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use circuits::{Private, Profile, select};
+use prover::Prover;
+use prover::prove::SetupError;
+
+use super::{CellReader, Challenge, Proof256, ProofError, ProofSource};
+
+/// Proves with Groth16, on threads of its own.
+#[derive(Clone)]
+pub struct Groth16Source {
+    prover: Arc<Prover>,
+}
+
+impl Groth16Source {
+    /// Reads a profile's keys from `folder`, or makes them. Takes seconds; blocks.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn load(profile: &Profile, folder: &Path, threads: Option<NonZeroUsize>) -> Result<Self, SetupError> {
+        Ok(Self { prover: Arc::new(Prover::load_or_create(profile, folder, threads)?) })
+    }
+
+    /// The prover itself.
+    #[must_use]
+    pub fn prover(&self) -> &Arc<Prover> {
+        &self.prover
+    }
+}
+
+#[async_trait]
+impl ProofSource for Groth16Source {
+    async fn prove(&self, challenge: &Challenge, cells: &dyn CellReader) -> Result<Proof256, ProofError> {
+        let public = challenge.public;
+        let mut private = Private { samples: Vec::with_capacity(self.prover.profile().samples()) };
+        for sample in select(public.seed, public.shard_count, self.prover.profile()) {
+            private.samples.push(cells.open(sample).await?);
+        }
+        let prover = self.prover.clone();
+        let failed = |error: &dyn std::fmt::Display| ProofError::Prover(error.to_string());
+        let proof = tokio::task::spawn_blocking(move || prover.prove(&public, &private))
+            .await
+            .map_err(|error| failed(&error))?
+            .map_err(|error| failed(&error))?;
+        Ok(proof.to_proof256())
+    }
+}

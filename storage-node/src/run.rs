@@ -1,0 +1,279 @@
+//! The daemon: gRPC and health servers, and two loops, one for slots and one for the epoch duty.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::{B256, keccak256};
+use daemon::exit::Failure;
+use daemon::health::{HealthServer, Readiness};
+use daemon::shutdown::Shutdown;
+use daemon::telemetry::Metrics;
+use daemon::tls::TlsIdentity;
+use proto::v1::storage_node_server::StorageNodeServer;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use crate::chain_view::{ChainError, NodeRecord};
+use crate::config::Config;
+use crate::duty::{Duty, DutyEdges, DutyOptions};
+use crate::edges::{Edges, push_timeout};
+use crate::enrol::{Enroller, Terms};
+use crate::evidence::NodeKeys;
+use crate::keeper::Keeper;
+use crate::ledger::Ledger;
+use crate::oracles::GrpcOracles;
+use crate::service::{Limits, NodeService};
+use crate::state::State;
+
+/// Parts of [`Readiness`].
+const PARTS: [&str; 5] = ["chain", "tpm", "enrolled", "store", "inventory"];
+
+/// How long open requests may take to finish after the shutdown signal.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// Runs a node until the shutdown signal. `metrics` are those of the process, if it installed any.
+///
+/// # Errors
+/// [`Failure`] if it cannot start, or one of its servers stops.
+pub async fn run(config: Config, edges: Edges, shutdown: Shutdown, metrics: Option<Metrics>) -> Result<(), Failure> {
+    let readiness = Readiness::new(PARTS);
+    let health = HealthServer::bind(config.health.listen, readiness.clone(), metrics).await?;
+    tracing::info!(listen = %health.local_addr()?, "health server");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(health.serve(shutdown.clone()));
+
+    let started = shutdown.or(start(&config, &edges, &readiness, &shutdown, &mut tasks)).await;
+    if let Some(started) = started {
+        started?;
+        while let Some(ended) = tasks.join_next().await {
+            let outcome = ended.unwrap_or_else(|error| Err(Failure::internal(format!("a task ended: {error}"))));
+            if !shutdown.is_triggered() {
+                shutdown.trigger();
+                outcome?;
+            } else if let Err(error) = outcome {
+                tracing::warn!(%error, "while shutting down");
+            }
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn start(
+    config: &Config,
+    edges: &Edges,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+    tasks: &mut JoinSet<Result<(), Failure>>,
+) -> Result<(), Failure> {
+    let tls = TlsIdentity::load_or_create(&config.tls_dir())?;
+    let state = open_state(config).await?;
+    readiness.set_ready("store");
+    readiness.set_ready("chain");
+
+    let identity = edges.tpm.identity().await.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let keys = NodeKeys::of(&identity).map_err(|error| Failure::unavailable(error.to_string()))?;
+    readiness.set_ready("tpm");
+
+    let record = enrolled(config, edges, &tls).await?;
+    check_identity(&record, &keys)?;
+    publish_endpoint(config, edges, &record, &tls).await?;
+    readiness.set_ready("enrolled");
+    tracing::info!(node = %record.node, account = %edges.chain.account(), url = config.grpc.url, "storage node");
+
+    let profile = config.profile()?;
+    let first_block = edges.chain.clock().start_block(record.registered.0);
+    let ledger = Ledger::new(edges.chain.clone(), state.clone(), record.node, profile, first_block);
+    let stored = Arc::new(Notify::new());
+    let keeper = Keeper::new(
+        edges.chain.clone(),
+        edges.actions.clone(),
+        edges.store.clone(),
+        state.clone(),
+        ledger.clone(),
+        record.node,
+        config.duty.claim_every_epochs,
+    );
+    let duty = Duty::new(
+        DutyEdges {
+            chain: edges.chain.clone(),
+            actions: edges.actions.clone(),
+            store: edges.store.clone(),
+            proofs: edges.proofs.clone(),
+            oracles: edges.oracles.clone(),
+            tpm: edges.tpm.clone(),
+        },
+        state.clone(),
+        ledger.clone(),
+        record.node,
+        keys,
+        DutyOptions {
+            profile,
+            pcrs: config.tpm.pcrs.clone(),
+            beacon_confirmations: config.duty.beacon_confirmations,
+            beacon_delay: Duration::from_millis(config.duty.beacon_delay_ms),
+            push_retry: Duration::from_millis(config.duty.push_retry_ms),
+        },
+    );
+    let limits = Limits {
+        puts: config.grpc.max_puts,
+        reads: config.grpc.max_reads,
+        put_deadline: Duration::from_secs(config.grpc.put_seconds),
+    };
+    let service = NodeService::new(
+        record.node,
+        edges.chain.clone(),
+        state.clone(),
+        edges.store.clone(),
+        stored.clone(),
+        limits,
+    );
+    let listener = TcpListener::bind(config.grpc.listen).await.map_err(|error| {
+        let listen = config.grpc.listen;
+        Failure::usage(format!("cannot listen on {listen} for gRPC: {error}; choose another address or stop what uses it"))
+    })?;
+
+    tasks.spawn(serve(listener, tls, service, shutdown.clone()));
+    tasks.spawn(keep(keeper, stored, config.poll(), readiness.clone(), shutdown.clone()));
+    tasks.spawn(prove(duty, config.poll(), readiness.clone(), shutdown.clone()));
+    Ok(())
+}
+
+/// Opens the node's database.
+///
+/// # Errors
+/// Unavailable if it cannot be opened.
+pub async fn open_state(config: &Config) -> Result<State, Failure> {
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(|error| Failure::usage(format!("data_dir {}: {error}", config.data_dir.display())))?;
+    State::open(&config.database())
+        .await
+        .map_err(|error| Failure::unavailable(format!("{}: {error}", config.database().display())))
+}
+
+async fn enrolled(config: &Config, edges: &Edges, tls: &TlsIdentity) -> Result<NodeRecord, Failure> {
+    let mut record = edges.chain.node().await?;
+    if record.as_ref().is_none_or(|record| !record.active) {
+        let account = edges.chain.account();
+        let bond = config.bond()?.ok_or_else(|| {
+            Failure::usage(format!(
+                "account {account} is not enrolled; run `storage-node enrol --bond AMOUNT` or set enrol.bond"
+            ))
+        })?;
+        let oracles = GrpcOracles::new(push_timeout(config));
+        let enroller =
+            Enroller { chain: &*edges.chain, actions: &*edges.actions, tpm: &edges.tpm, oracles: &oracles };
+        let terms = Terms { url: config.grpc.url.clone(), tls_key_hash: B256::new(tls.key_hash()), bond };
+        let node = enroller.enrol(terms).await?;
+        tracing::info!(%node, %account, "enrolled");
+        record = edges.chain.node().await?;
+    }
+    record.ok_or_else(|| Failure::unavailable("the registry does not show the enrolment yet; start again"))
+}
+
+fn check_identity(record: &NodeRecord, keys: &NodeKeys) -> Result<(), Failure> {
+    if keccak256(&keys.ak_public) != record.ak_hash || keccak256(keys.node_key) != record.node_key_hash {
+        return Err(Failure::rejected(format!(
+            "node {} was enrolled with other TPM keys than this machine has; restore its TPM and keys/tpm, or enrol another account",
+            record.node
+        )));
+    }
+    Ok(())
+}
+
+async fn publish_endpoint(
+    config: &Config,
+    edges: &Edges,
+    record: &NodeRecord,
+    tls: &TlsIdentity,
+) -> Result<(), Failure> {
+    let hash = B256::new(tls.key_hash());
+    if record.url == config.grpc.url && record.tls_key_hash == hash {
+        return Ok(());
+    }
+    edges.actions.set_endpoint(record.node, &config.grpc.url, hash).await?;
+    tracing::info!(from = record.url, to = config.grpc.url, "published the node's endpoint");
+    Ok(())
+}
+
+async fn serve(
+    listener: TcpListener,
+    tls: TlsIdentity,
+    service: NodeService,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<StorageNodeServer<NodeService>>().await;
+    let server = Server::builder()
+        .tls_config(tls.server_config())
+        .map_err(|error| Failure::internal(format!("TLS: {error}")))?
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .concurrency_limit_per_connection(64)
+        .add_service(health_service)
+        .add_service(
+            StorageNodeServer::new(service)
+                .max_decoding_message_size(proto::MAX_CHUNK_BYTES + 1024)
+                .max_encoding_message_size(proto::MAX_MESSAGE_BYTES),
+        );
+    let stop = {
+        let shutdown = shutdown.clone();
+        async move { shutdown.wait().await }
+    };
+    let over = async {
+        shutdown.wait().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop) => {
+            served.map_err(|error| Failure::unavailable(daemon::exit::chain(&error)))
+        }
+        () = over => Ok(()),
+    }
+}
+
+async fn keep(
+    mut keeper: Keeper,
+    stored: Arc<Notify>,
+    poll: Duration,
+    readiness: Readiness,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    while !shutdown.is_triggered() {
+        match shutdown.or(keeper.round()).await {
+            None => break,
+            Some(Ok(())) => readiness.set_ready("inventory"),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "slots: trying again");
+                readiness.set_not_ready("inventory", error.to_string());
+            }
+        }
+        // A shard that just came in may make its slot whole.
+        let woken = tokio::time::timeout(poll, stored.notified());
+        if shutdown.or(woken).await.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn prove(mut duty: Duty, poll: Duration, readiness: Readiness, shutdown: Shutdown) -> Result<(), Failure> {
+    while !shutdown.is_triggered() {
+        match shutdown.or(duty.round()).await {
+            None => break,
+            Some(Ok(())) => readiness.set_ready("chain"),
+            Some(Err(error)) => {
+                if let crate::duty::DutyError::Chain(ChainError::Unavailable(why)) = &error {
+                    readiness.set_not_ready("chain", why.clone());
+                }
+                tracing::error!(%error, "epoch duty: trying again");
+            }
+        }
+        if !shutdown.sleep(poll).await {
+            break;
+        }
+    }
+    Ok(())
+}

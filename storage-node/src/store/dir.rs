@@ -1,0 +1,298 @@
+//! Shards as files: `<root>/<deal>/<slot>/<stripe>.shard`, each the shard's bytes followed by its cell digests.
+//!
+//! The digests (32 bytes for each 496, 6.5% more) spare hashing 2 MB for each sampled cell: the upper levels are rebuilt from
+//! them, 585 narrow hashes, which at the same time proves the digests whole. A shard is written to a temporary file, synced,
+//! renamed, and its directory synced: after a crash there is the whole file under its name, or a leftover that is removed when
+//! the store is opened.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use alloy::primitives::B256;
+use async_trait::async_trait;
+use circuits::StorageTree;
+use circuits::storage::{CELL_BYTES, SHARD_BYTES, SHARD_CELLS, cell_digest};
+use verifier::transport::{LEAF_BYTES, TransportTree};
+
+use super::{OpenedCell, ProvenRange, ShardStore, StoreError};
+use verifier::inventory::ShardRoots;
+
+use crate::shard::{CommittedShard, ShardId};
+
+/// Bytes of the digests behind a shard.
+const DIGEST_BYTES: usize = SHARD_CELLS * 32;
+
+/// Suffix of files that are being written.
+const TEMPORARY: &str = ".part";
+
+/// A directory of shards.
+#[derive(Clone, Debug)]
+pub struct DirStore {
+    root: PathBuf,
+}
+
+impl DirStore {
+    /// Opens the store, makes its directory if there is none, and removes what an interrupted put left.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        let failed = |source| io(format!("opening {}", root.display()), source);
+        fs::create_dir_all(root).map_err(failed)?;
+        let removed = remove_leftovers(root, 2).map_err(failed)?;
+        if removed > 0 {
+            tracing::info!(removed, "removed shards whose upload was interrupted");
+        }
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The file of a shard.
+    #[must_use]
+    pub fn path(&self, id: ShardId) -> PathBuf {
+        self.folder(id).join(format!("{}.shard", id.stripe))
+    }
+
+    fn folder(&self, id: ShardId) -> PathBuf {
+        self.root.join(id.slot.deal.to_string()).join(id.slot.slot.to_string())
+    }
+
+    fn write(&self, id: ShardId, shard: &CommittedShard) -> Result<(), StoreError> {
+        let failed = |source| io(format!("writing {id}"), source);
+        let folder = self.folder(id);
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(&format!("{}.", id.stripe))
+            .suffix(TEMPORARY)
+            .tempfile_in(&folder)
+            .map_err(failed)?;
+        file.write_all(shard.bytes()).map_err(failed)?;
+        file.write_all(&shard.tree().to_bytes()).map_err(failed)?;
+        file.as_file().sync_all().map_err(failed)?;
+        file.persist(self.path(id)).map_err(|error| failed(error.error))?;
+        // The names must last as long as the bytes: the file's, and those of folders that are new.
+        for folder in [folder.as_path(), &self.root.join(id.slot.deal.to_string()), &self.root] {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn open_file(&self, id: ShardId) -> Result<File, StoreError> {
+        let file = File::open(self.path(id)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => StoreError::NotFound(id),
+            _ => io(format!("opening {id}"), error),
+        })?;
+        let length = file.metadata().map_err(|error| io(format!("reading {id}"), error))?.len();
+        let expected = SHARD_BYTES + DIGEST_BYTES;
+        if length != expected as u64 {
+            return Err(damaged(id, format!("file of {length} bytes, expected {expected}")));
+        }
+        Ok(file)
+    }
+
+    fn read_range(&self, id: ShardId, roots: &ShardRoots, first: usize, count: usize) -> Result<ProvenRange, StoreError> {
+        let bytes = read_at(&mut self.open_file(id)?, id, 0, SHARD_BYTES)?;
+        let tree = TransportTree::from_shard(&bytes)?;
+        if tree.root() != roots.transport_root {
+            return Err(damaged(id, format!("transport root {}, expected {}", tree.root(), roots.transport_root)));
+        }
+        let lemmas = tree.prove_range(first, count)?;
+        let data = bytes[first * LEAF_BYTES..(first + count) * LEAF_BYTES].to_vec();
+        Ok(ProvenRange { data, lemmas })
+    }
+
+    fn read_cell(&self, id: ShardId, roots: &ShardRoots, cell: u16) -> Result<OpenedCell, StoreError> {
+        let mut file = self.open_file(id)?;
+        let digests = read_at(&mut file, id, SHARD_BYTES, DIGEST_BYTES)?;
+        let tree = StorageTree::from_bytes(&digests).map_err(|error| damaged(id, error.to_string()))?;
+        let root = B256::new(tree.root().to_bytes());
+        if root != roots.storage_root {
+            return Err(damaged(id, format!("saved digests lead to storage root {root}, expected {}", roots.storage_root)));
+        }
+        let mut bytes = [0; CELL_BYTES];
+        bytes.copy_from_slice(&read_at(&mut file, id, usize::from(cell) * CELL_BYTES, CELL_BYTES)?);
+        if tree.digests().get(usize::from(cell)) != Some(&cell_digest(&bytes)) {
+            return Err(damaged(id, format!("cell {cell} does not match its digest")));
+        }
+        Ok(OpenedCell { bytes, path: tree.path(cell) })
+    }
+
+    fn remove(&self, id: ShardId) -> Result<(), StoreError> {
+        match fs::remove_file(self.path(id)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(io(format!("deleting {id}"), error)),
+        }
+        // Empty folders go with their last shard; others stay, which is what the errors say.
+        let _ = fs::remove_dir(self.folder(id));
+        let _ = fs::remove_dir(self.root.join(id.slot.deal.to_string()));
+        Ok(())
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        match tokio::task::spawn_blocking(move || work(&store)).await {
+            Ok(done) => done,
+            Err(error) => Err(io("worker thread".to_owned(), std::io::Error::other(error))),
+        }
+    }
+}
+
+#[async_trait]
+impl ShardStore for DirStore {
+    async fn put(&self, id: ShardId, shard: Arc<CommittedShard>) -> Result<(), StoreError> {
+        self.blocking(move |store| store.write(id, &shard)).await
+    }
+
+    async fn range(&self, id: ShardId, roots: &ShardRoots, first: usize, count: usize) -> Result<ProvenRange, StoreError> {
+        let roots = *roots;
+        self.blocking(move |store| store.read_range(id, &roots, first, count)).await
+    }
+
+    async fn cell(&self, id: ShardId, roots: &ShardRoots, cell: u16) -> Result<OpenedCell, StoreError> {
+        let roots = *roots;
+        self.blocking(move |store| store.read_cell(id, &roots, cell)).await
+    }
+
+    async fn delete(&self, id: ShardId) -> Result<(), StoreError> {
+        self.blocking(move |store| store.remove(id)).await
+    }
+}
+
+fn io(what: String, source: std::io::Error) -> StoreError {
+    StoreError::Io { what, source }
+}
+
+fn damaged(shard: ShardId, what: String) -> StoreError {
+    StoreError::Damaged { shard, what }
+}
+
+fn read_at(file: &mut File, id: ShardId, at: usize, length: usize) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![0; length];
+    file.seek(SeekFrom::Start(at as u64))
+        .and_then(|_| file.read_exact(&mut bytes))
+        .map_err(|error| io(format!("reading {id}"), error))?;
+    Ok(bytes)
+}
+
+fn remove_leftovers(folder: &Path, levels: u32) -> std::io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            if levels > 0 {
+                removed += remove_leftovers(&entry.path(), levels - 1)?;
+            }
+        } else if entry.file_name().to_string_lossy().ends_with(TEMPORARY) {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+    use std::os::unix::fs::FileExt;
+
+    use circuits::tree::fold;
+    use verifier::transport::verify_range;
+
+    use super::*;
+    use crate::shard::SlotId;
+
+    const ID: ShardId = SlotId::new(7, 2).shard(3);
+
+    fn shard(seed: u8) -> Arc<CommittedShard> {
+        let mut bytes = vec![0; SHARD_BYTES];
+        blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+        Arc::new(CommittedShard::new(bytes).unwrap())
+    }
+
+    fn flip(store: &DirStore, at: u64) {
+        let file = File::options().read(true).write(true).open(store.path(ID)).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    }
+
+    #[tokio::test]
+    async fn ranges_and_cells_of_a_stored_shard_are_proven() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::open(folder.path()).unwrap();
+        let shard = shard(1);
+        store.put(ID, shard.clone()).await.unwrap();
+        store.put(ID, shard.clone()).await.unwrap();
+
+        let range = store.range(ID, shard.roots(), 17, 5).await.unwrap();
+        verify_range(&shard.roots().transport_root, 17, 5, &range.data, &range.lemmas).unwrap();
+        assert!(store.range(ID, shard.roots(), 250, 7).await.is_err(), "past the end");
+        for cell in [0u16, 4095] {
+            let opened = store.cell(ID, shard.roots(), cell).await.unwrap();
+            let root = fold(cell_digest(&opened.bytes), u64::from(cell), &opened.path);
+            assert_eq!(root, shard.tree().root().as_field());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flipped_bit_is_found_on_read_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::open(folder.path()).unwrap();
+        let shard = shard(2);
+        store.put(ID, shard.clone()).await.unwrap();
+
+        flip(&store, 100);
+        assert!(matches!(store.range(ID, shard.roots(), 9, 1).await, Err(StoreError::Damaged { .. })));
+        assert!(matches!(store.cell(ID, shard.roots(), 0).await, Err(StoreError::Damaged { .. })));
+        assert!(store.cell(ID, shard.roots(), 1).await.is_ok(), "the other cells are whole");
+        flip(&store, 100);
+        flip(&store, SHARD_BYTES as u64 + 50);
+        assert!(matches!(store.cell(ID, shard.roots(), 3000).await, Err(StoreError::Damaged { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_truncated_file_is_damage_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::open(folder.path()).unwrap();
+        let shard = shard(3);
+        store.put(ID, shard.clone()).await.unwrap();
+        File::options().write(true).open(store.path(ID)).unwrap().set_len(12_345).unwrap();
+        assert!(matches!(store.cell(ID, shard.roots(), 0).await, Err(StoreError::Damaged { .. })));
+        assert!(matches!(store.range(ID, shard.roots(), 0, 1).await, Err(StoreError::Damaged { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_an_interrupted_put_left_is_removed_and_never_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::open(folder.path()).unwrap();
+        let shard = shard(4);
+        let leftover = store.folder(ID).join(format!("3.abc{TEMPORARY}"));
+        fs::create_dir_all(store.folder(ID)).unwrap();
+        fs::write(&leftover, &shard.bytes()[..1000]).unwrap();
+        assert!(matches!(store.cell(ID, shard.roots(), 0).await, Err(StoreError::NotFound(_))));
+        let store = DirStore::open(folder.path()).unwrap();
+        assert!(!leftover.exists());
+        store.put(ID, shard.clone()).await.unwrap();
+        assert!(store.cell(ID, shard.roots(), 0).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_deleted_shard_is_gone_and_deleting_again_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::open(folder.path()).unwrap();
+        let shard = shard(5);
+        store.put(ID, shard.clone()).await.unwrap();
+        store.delete(ID).await.unwrap();
+        store.delete(ID).await.unwrap();
+        assert!(matches!(store.range(ID, shard.roots(), 0, 1).await, Err(StoreError::NotFound(_))));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no empty folder stays");
+    }
+}
