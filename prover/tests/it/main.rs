@@ -1,1 +1,6 @@
+//! A prover over shards that went through erasure coding and commitment, with keys in a cache on disk.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod cache;
+mod command;
+mod pipeline;

@@ -1,0 +1,64 @@
+//! The binary: what it prints, and how it ends.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+fn prover(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_prover"))
+        .args(arguments)
+        .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .output()
+        .unwrap()
+}
+
+fn ends(arguments: &[&str], code: i32) -> String {
+    let output = prover(arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_circuit_is_described_and_matches_its_pin() {
+    let text = ends(&["circuit", "--profile", "dev", "--json"], 0);
+    let facts: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(facts["profile"], "dev");
+    assert_eq!(facts["samples"], 11);
+    assert_eq!(facts["capacity"], 64);
+    assert_eq!(facts["constraint_system"], facts["pinned"]);
+    assert!(facts["constraints"].as_u64().unwrap() <= 1 << 15);
+}
+
+#[test]
+fn the_committed_files_are_up_to_date() {
+    ends(&["manifest"], 0);
+    let contract = "contracts/src/StorageProofVerifier.sol";
+    ends(&["solidity-verifier", "--profile", "dev", "--out", contract, "--check"], 0);
+}
+
+#[test]
+fn a_stale_contract_is_rejected() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Old.sol");
+    std::fs::write(&file, "contract Old {}").unwrap();
+    let file = file.to_str().unwrap();
+    ends(&["solidity-verifier", "--profile", "dev", "--out", file, "--check"], 1);
+    ends(&["solidity-verifier", "--profile", "dev", "--out", file], 0);
+    ends(&["solidity-verifier", "--profile", "dev", "--out", file, "--check"], 0);
+}
+
+#[test]
+fn a_profile_without_keys_has_no_contract() {
+    ends(&["solidity-verifier", "--profile", "standard", "--out", "/dev/null", "--check"], 1);
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_an_unreadable_file_with_3() {
+    ends(&[], 2);
+    ends(&["circuit", "--profile", "huge"], 2);
+    ends(&["solidity-verifier", "--profile", "dev", "--out", "/nowhere/x.sol", "--check"], 3);
+    ends(&["manifest", "--dir", "/nowhere"], 3);
+    ends(&["setup", "--profile", "dev", "--dir", "/dev/null/keys"], 3);
+}
