@@ -1,0 +1,3 @@
+//! What the network's real parts do together, each on this machine.
+
+mod tpm;
