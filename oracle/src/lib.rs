@@ -1,1 +1,23 @@
-//! The oracle's daemon: chain watcher, probes, observation, quorum, submission, web page
+#![doc = include_str!("../README.md")]
+
+pub mod agreement;
+pub mod bundle;
+pub mod cli;
+pub mod config;
+pub mod enrol;
+pub mod epochs;
+pub mod grpc;
+pub mod intake;
+pub mod key;
+pub mod onchain;
+pub mod peers;
+pub mod probe;
+pub mod rules;
+pub mod run;
+pub mod settle;
+pub mod store;
+pub mod verdicts;
+pub mod watcher;
+pub mod web;
+
+pub use run::{Edges, run};

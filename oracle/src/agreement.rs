@@ -1,0 +1,343 @@
+//! One epoch's agreement: commit, reveal, propose, sign.
+//!
+//! Every oracle runs the same machine. What it signs or reveals is in the database before it leaves, so that a restart
+//! cannot make it say two things. Proof and attestation are never voted: whoever signs has judged the evidence itself.
+//! Protocol: section 6.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::{Address, B256};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use verifier::committee::{CommitteeError, Observation, Observations};
+use verifier::evidence::Evidence;
+use verifier::report::{Report, ReportFrame};
+use verifier::{BlockNumber, Epoch, NodeId};
+
+use crate::intake::Intake;
+use crate::key::{OracleKey, SigningError};
+use crate::onchain::{BlockRef, ChainError, OnChain, OracleMember};
+use crate::peers::{Links, Peer};
+use crate::rules::{EpochView, Rules};
+use crate::store::{Store, StoreError};
+use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
+
+mod commit;
+mod follow;
+mod lead;
+
+pub use lead::Led;
+
+#[cfg(test)]
+mod tests;
+
+/// Why this oracle does not do what a peer, or its own schedule, asks.
+#[derive(Debug, thiserror::Error)]
+pub enum AgreementError {
+    /// It has not come that far; the same may work later.
+    #[error("not ready: {0}")]
+    NotReady(String),
+    /// The rules forbid it.
+    #[error("{0}")]
+    Refused(String),
+    /// A message breaks a rule of the committee.
+    #[error(transparent)]
+    Committee(#[from] CommitteeError),
+    /// Bytes that are not canonical.
+    #[error(transparent)]
+    Malformed(#[from] verifier::cbor::Malformed),
+    /// The chain could not be asked.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The database failed, or holds a signature that forbids another.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key failed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// A judgement did not come to its end.
+    #[error("judging was interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// An oracle's own view of what it saw, before it commits to it. The one real implementation says what was seen.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes the draft made from probes and evidence; returns what is committed to.
+    fn observe(&self, draft: Observation) -> Observation;
+}
+
+/// Says what was seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Honest;
+
+impl Observer for Honest {
+    fn observe(&self, draft: Observation) -> Observation {
+        draft
+    }
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How long a leader waits for the commitments of all, once it has its own.
+    pub commit_wait: Duration,
+    /// How long a leader waits for a reveal, and for an answer to its proposal.
+    pub answer_wait: Duration,
+    /// How long a follower waits for its own view of the chain to reach the anchor.
+    pub anchor_wait: Duration,
+    /// Blocks after an epoch's end until the leader of the next view takes over, and again for each view.
+    pub view_blocks: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            commit_wait: Duration::from_secs(3),
+            answer_wait: Duration::from_secs(8),
+            anchor_wait: Duration::from_secs(4),
+            view_blocks: 6,
+        }
+    }
+}
+
+impl Timing {
+    /// The view an epoch is in when the chain is at `head`: the number of timeouts since the epoch's end.
+    #[must_use]
+    pub fn view_at(&self, end: BlockNumber, head: BlockNumber) -> u32 {
+        let views = head.0.saturating_sub(end.0) / self.view_blocks.max(1);
+        u32::try_from(views).unwrap_or(u32::MAX)
+    }
+}
+
+/// Everything [`Agreement`] is built on.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// The rules of the deployment.
+    pub rules: Rules,
+    /// The chain.
+    pub chain: Arc<dyn OnChain>,
+    /// This oracle's key.
+    pub key: OracleKey,
+    /// The way to the other oracles.
+    pub links: Arc<dyn Links>,
+    /// What it says it saw.
+    pub observer: Arc<dyn Observer>,
+    /// How it judges.
+    pub verdicts: Arc<dyn VerdictSource>,
+    /// How long things may take.
+    pub timing: Timing,
+}
+
+/// One oracle's part in the committee.
+pub struct Agreement {
+    store: Store,
+    rules: Rules,
+    chain: Arc<dyn OnChain>,
+    key: OracleKey,
+    links: Arc<dyn Links>,
+    observer: Arc<dyn Observer>,
+    verdicts: Arc<dyn VerdictSource>,
+    timing: Timing,
+    intake: Arc<Intake>,
+    /// One conclusion at a time: each builds on the clocks of the one before.
+    concluding: tokio::sync::Mutex<()>,
+}
+
+impl Agreement {
+    /// An oracle's part, with the intake it gathers evidence through.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, rules, chain, key, links, observer, verdicts, timing } = parts;
+        let intake = Arc::new(Intake::new(store.clone(), rules.clone(), chain.clone(), key.clone()));
+        let concluding = tokio::sync::Mutex::new(());
+        Self { store, rules, chain, key, links, observer, verdicts, timing, intake, concluding }
+    }
+
+    /// The intake.
+    #[must_use]
+    pub fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+
+    /// Timing of this oracle.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// This oracle's address.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    /// The view an epoch is in now, by this oracle's latest block.
+    ///
+    /// # Errors
+    /// [`AgreementError::Chain`].
+    pub async fn view_now(&self, epoch: Epoch) -> Result<u32, AgreementError> {
+        let head = self.chain.head().await?;
+        Ok(self.timing.view_at(self.rules.schedule().end(epoch), head))
+    }
+
+    async fn epoch(&self, epoch: Epoch) -> Result<EpochView, AgreementError> {
+        EpochView::load(&self.store, &self.rules, epoch)
+            .await?
+            .ok_or_else(|| AgreementError::NotReady(format!("beacon or first block of epoch {epoch} is not final here")))
+    }
+
+    /// The final block this oracle has followed to.
+    async fn followed(&self) -> Result<BlockRef, AgreementError> {
+        self.store
+            .followed()
+            .await?
+            .ok_or_else(|| AgreementError::NotReady("no final block has been followed yet".into()))
+    }
+
+    fn peers(&self, view: &EpochView) -> Vec<(Address, Arc<dyn Peer>)> {
+        view.members
+            .iter()
+            .filter(|member| member.account != self.key.address())
+            .map(|member| (member.account, self.links.peer(member)))
+            .collect()
+    }
+
+    fn peer(&self, view: &EpochView, account: Address) -> Option<Arc<dyn Peer>> {
+        view.members.iter().find(|member| member.account == account).map(|member: &OracleMember| self.links.peer(member))
+    }
+
+    /// Fetches what the other oracles hold for an epoch and merges it, with what nodes submitted on chain.
+    ///
+    /// # Errors
+    /// [`AgreementError`] if this oracle's own parts fail; a peer that does not answer is passed over.
+    pub async fn gather(&self, view: &EpochView) -> Result<(), AgreementError> {
+        let mut answers: FuturesUnordered<_> = self
+            .peers(view)
+            .into_iter()
+            .map(|(account, peer)| async move {
+                let held = tokio::time::timeout(self.timing.answer_wait, peer.evidence(view.epoch, None)).await;
+                (account, held)
+            })
+            .collect();
+        while let Some((account, answer)) = answers.next().await {
+            match answer {
+                Ok(Ok(items)) => self.merge_items(view, items).await,
+                Ok(Err(error)) => tracing::debug!(peer = %account, %error, epoch = %view.epoch, "no evidence from a peer"),
+                Err(_) => tracing::debug!(peer = %account, epoch = %view.epoch, "a peer did not answer in time"),
+            }
+        }
+        self.intake.merge_submissions(view).await?;
+        Ok(())
+    }
+
+    async fn merge_items(&self, view: &EpochView, items: Vec<(NodeId, Evidence)>) {
+        for (node, evidence) in items {
+            if let Err(error) = self.intake.merge(view, node, &evidence).await {
+                tracing::debug!(%node, epoch = %view.epoch, %error, "evidence from a peer is not kept");
+            }
+        }
+    }
+
+    /// Every node's case as of an anchor: the same on every oracle that holds the same evidence.
+    async fn cases(&self, view: &EpochView, anchor: BlockNumber) -> Result<Vec<NodeCase>, AgreementError> {
+        let clocks = self.store.previous_clocks(view.epoch, anchor).await?;
+        let mut evidence: BTreeMap<NodeId, Vec<Evidence>> = BTreeMap::new();
+        for row in self.store.evidence(view.epoch, None).await? {
+            evidence.entry(row.node).or_default().push(row.evidence);
+        }
+        let mut cases = Vec::with_capacity(view.work.len());
+        for item in &view.work {
+            let node = item.duty.node;
+            cases.push(NodeCase {
+                duty: item.duty.clone(),
+                previous: clocks.get(&node).map(|known| known.clock),
+                evidence: evidence.remove(&node).unwrap_or_default(),
+                submission: self.store.submission(view.epoch, node).await?,
+                inventory_mismatch: item.inventory_mismatch,
+            });
+        }
+        Ok(cases)
+    }
+
+    /// Judges an epoch as of an anchor.
+    async fn judge(
+        &self,
+        view: &EpochView,
+        anchor: BlockNumber,
+        observations: Observations,
+    ) -> Result<Vec<NodeVerdict>, AgreementError> {
+        self.conclude(anchor).await?;
+        self.judge_concluded(view, anchor, observations).await
+    }
+
+    async fn judge_concluded(
+        &self,
+        view: &EpochView,
+        anchor: BlockNumber,
+        observations: Observations,
+    ) -> Result<Vec<NodeVerdict>, AgreementError> {
+        let cases = self.cases(view, anchor).await?;
+        let (view, rules, verdicts) = (view.clone(), self.rules.clone(), self.verdicts.clone());
+        // Pairings take milliseconds each: not on a thread that serves others.
+        tokio::task::spawn_blocking(move || verdicts.verdicts(&view.context(&rules), &cases, &observations))
+            .await
+            .map_err(|error| AgreementError::Interrupted(error.to_string()))
+    }
+
+    /// Keeps what reports accepted up to a block leave behind for later epochs: the clocks of the evidence they rest on.
+    ///
+    /// An oracle that took no part judges the evidence it can still get.
+    ///
+    /// # Errors
+    /// [`AgreementError`].
+    pub async fn conclude(&self, up_to: BlockNumber) -> Result<(), AgreementError> {
+        let _one_at_a_time = self.concluding.lock().await;
+        for report in self.store.unconcluded(up_to).await? {
+            let epoch = report.epoch;
+            let known = !self.store.judgements(epoch, report.verdict_root).await?.is_empty();
+            if known || report.leaf_count == 0 {
+                self.store.conclude(epoch, report.verdict_root).await?;
+                continue;
+            }
+            let view = self.epoch(epoch).await?;
+            self.gather(&view).await?;
+            let judged = self.judge_concluded(&view, report.anchor_block, Observations::new()).await?;
+            let own_root = verdict_root(&judged);
+            self.store.keep_judgements(epoch, own_root, &judged, None).await?;
+            self.store.conclude(epoch, own_root).await?;
+            tracing::info!(%epoch, "concluded a report this oracle did not sign from the evidence of its peers");
+        }
+        Ok(())
+    }
+
+    fn report(&self, view: &EpochView, round: u32, anchor: BlockRef, judged: &[NodeVerdict]) -> Report {
+        let verdicts: Vec<_> = judged.iter().map(|it| it.verdict.clone()).collect();
+        let frame = ReportFrame {
+            epoch: view.epoch,
+            view: round,
+            beacon: view.beacon,
+            set_version: view.set.version,
+            policy_hash: self.rules.policy_hash(),
+            anchor_block: anchor.number,
+            anchor_hash: anchor.hash,
+        };
+        Report::from_verdicts(frame, &verdicts)
+    }
+
+    fn report_digest(&self, report: &Report) -> B256 {
+        self.rules.deployment().hub_digest(&report.typed_data())
+    }
+
+    /// Signs a report, unless another one was signed in its view. On disk before it is returned.
+    async fn sign_report(&self, report: &Report) -> Result<alloy::primitives::Bytes, AgreementError> {
+        let signature = self.key.sign(&self.report_digest(report))?;
+        Ok(self.store.keep_signed_report(report, &signature).await?)
+    }
+}
+
+fn verdict_root(judged: &[NodeVerdict]) -> B256 {
+    verifier::report::VerdictTree::new(judged.iter().map(|it| &it.verdict)).root()
+}

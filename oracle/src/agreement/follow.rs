@@ -1,0 +1,234 @@
+//! A follower: reveals against the leader's list, judges its proposal, signs it or says why not.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use verifier::committee::{Observations, Reveal, SignedCommitmentList, SignedProposal};
+use verifier::evidence::{Evidence, SignedReceipt};
+use verifier::report::Report;
+use verifier::{Epoch, NodeId};
+
+use super::{Agreement, AgreementError};
+use crate::onchain::BlockRef;
+use crate::peers::Answer;
+use crate::rules::EpochView;
+use crate::verdicts::NodeVerdict;
+
+/// Bytes of evidence a refusal carries at most; the leader can fetch the rest.
+const MAX_REFUSAL_BYTES: usize = 4 << 20;
+
+impl Agreement {
+    /// The leader of a view shows its list; answered with this oracle's observation.
+    ///
+    /// # Errors
+    /// [`AgreementError`]: not the leader's list, this oracle's commitment is not in it, or another list came before.
+    pub async fn on_list(&self, signed: &SignedCommitmentList) -> Result<Reveal, AgreementError> {
+        let (epoch, round) = (signed.list.epoch, signed.list.view);
+        let view = self.epoch(epoch).await?;
+        let commitments = signed.open(self.rules.deployment(), epoch, &view.set, view.beacon)?;
+        self.check_round(epoch, round).await?;
+        let (reveal, own) = self
+            .store
+            .own_observation(epoch)
+            .await?
+            .ok_or_else(|| AgreementError::NotReady("this oracle has not observed yet".into()))?;
+        if commitments.get(&self.key.address()) != Some(&own.commitment) {
+            return Err(AgreementError::Refused("this oracle's commitment is not in the list".into()));
+        }
+        if !self.store.keep_answered_list(signed).await? {
+            tracing::warn!(%epoch, view = round, "the leader shows two lists in one view");
+            return Err(AgreementError::Refused("another list of this view was answered before".into()));
+        }
+        Ok(reveal)
+    }
+
+    /// A view may be ahead of this oracle's clock by one: blocks do not reach everybody at once.
+    async fn check_round(&self, epoch: Epoch, round: u32) -> Result<(), AgreementError> {
+        let now = self.view_now(epoch).await?;
+        if round > now.saturating_add(1) {
+            return Err(AgreementError::Refused(format!("view {round} has not begun: epoch {epoch} is in view {now}")));
+        }
+        Ok(())
+    }
+
+    /// The leader of a view proposes a report; answered with a signature, or with the reason for refusing and what the
+    /// leader lacked.
+    ///
+    /// # Errors
+    /// [`AgreementError`] if this oracle could not judge it.
+    pub async fn on_proposal(&self, signed: &SignedProposal) -> Result<Answer, AgreementError> {
+        let report = &signed.proposal.report;
+        let (epoch, round) = (report.epoch, report.view);
+        let view = self.epoch(epoch).await?;
+        let observations = signed.open(self.rules.deployment(), epoch, &view.set, view.beacon)?;
+        self.check_round(epoch, round).await?;
+        if let Some(refusal) = self.bound_by_signatures(report).await? {
+            return Ok(refusal);
+        }
+        if let Some(refusal) = self.left_out(signed, &observations).await? {
+            return Ok(refusal);
+        }
+        let anchor = match self.check_anchor(&view, report).await? {
+            Ok(anchor) => anchor,
+            Err(reason) => return Ok(refuse(reason)),
+        };
+        for reveal in &signed.proposal.reveals {
+            if let Ok(observation) = reveal.observation.open(self.rules.deployment(), epoch, &view.set) {
+                self.store.keep_reveal(epoch, observation.oracle, reveal).await?;
+            }
+        }
+        let proposal = self.store.keep_proposal(signed).await?;
+        let judged = match self.repeat(&view, anchor, report, observations).await? {
+            Ok(judged) => judged,
+            Err(refusal) => return Ok(refusal),
+        };
+        self.store.keep_judgements(epoch, report.verdict_root, &judged, Some(proposal)).await?;
+        let signature = self.sign_report(report).await?;
+        metrics::counter!("probity_oracle_reports_signed_total").increment(1);
+        tracing::info!(%epoch, view = round, "signed a report");
+        Ok(Answer::Signature(signature))
+    }
+
+    /// What was signed before binds: one report a view, and never an earlier view again.
+    async fn bound_by_signatures(&self, report: &Report) -> Result<Option<Answer>, AgreementError> {
+        if let Some((signed, signature)) = self.store.signed_report(report.epoch, report.view).await? {
+            return Ok(Some(if signed == *report {
+                Answer::Signature(signature)
+            } else {
+                refuse("another report was signed in this view")
+            }));
+        }
+        let highest = self.store.highest_signed_view(report.epoch).await?;
+        Ok(highest
+            .filter(|highest| *highest > report.view)
+            .map(|highest| refuse(format!("a report was signed in the later view {highest}"))))
+    }
+
+    /// Being left off the list is no reason to refuse; a delivered reveal that the list calls for and the proposal leaves
+    /// out is.
+    async fn left_out(
+        &self,
+        signed: &SignedProposal,
+        observations: &Observations,
+    ) -> Result<Option<Answer>, AgreementError> {
+        let list = &signed.proposal.list;
+        let answered = self.store.answered_list(list.list.epoch, list.list.view).await?;
+        let Some(answered) = answered else { return Ok(None) };
+        if answered.list != list.list {
+            return Ok(Some(refuse("the proposal's list is not the one this oracle revealed against in this view")));
+        }
+        let missing = !observations.contains_key(&self.key.address());
+        Ok(missing.then(|| refuse("this oracle's reveal was delivered and is left out")))
+    }
+
+    /// The anchor must be a final block of this oracle's own chain, at or after the deadline.
+    async fn check_anchor(
+        &self,
+        view: &EpochView,
+        report: &Report,
+    ) -> Result<Result<BlockRef, String>, AgreementError> {
+        let anchor = BlockRef { number: report.anchor_block, hash: report.anchor_hash };
+        if anchor.number < view.deadline {
+            return Ok(Err(format!("anchor {} is before the deadline {}", anchor.number, view.deadline)));
+        }
+        let started = Instant::now();
+        while self.followed().await?.number < anchor.number {
+            if started.elapsed() > self.timing.anchor_wait {
+                return Ok(Err(format!("anchor {} is not final here", anchor.number)));
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let own = self.chain.block_hash(anchor.number).await?;
+        if own != Some(anchor.hash) {
+            return Ok(Err(format!("block {} has another hash here", anchor.number)));
+        }
+        Ok(Ok(anchor))
+    }
+
+    /// Judges again with own evidence, then with what peers hold, the leader first.
+    async fn repeat(
+        &self,
+        view: &EpochView,
+        anchor: BlockRef,
+        proposed: &Report,
+        observations: Observations,
+    ) -> Result<Result<Vec<NodeVerdict>, Answer>, AgreementError> {
+        let judged = self.judge(view, anchor.number, observations.clone()).await?;
+        if self.report(view, proposed.view, anchor, &judged) == *proposed {
+            return Ok(Ok(judged));
+        }
+        let leader = view.leader(proposed.view);
+        let leaders = match self.peer(view, leader) {
+            Some(peer) => {
+                let asked = peer.evidence(view.epoch, None);
+                tokio::time::timeout(self.timing.answer_wait, asked).await.ok().and_then(Result::ok).unwrap_or_default()
+            }
+            None => Vec::new(),
+        };
+        self.merge_items(view, leaders.clone()).await;
+        let judged = self.judge(view, anchor.number, observations.clone()).await?;
+        if self.report(view, proposed.view, anchor, &judged) == *proposed {
+            return Ok(Ok(judged));
+        }
+        self.gather(view).await?;
+        let judged = self.judge(view, anchor.number, observations).await?;
+        let own = self.report(view, proposed.view, anchor, &judged);
+        if own == *proposed {
+            return Ok(Ok(judged));
+        }
+        let reason = difference(&own, proposed);
+        tracing::warn!(epoch = %view.epoch, view = proposed.view, %leader, %reason, "refused a proposal");
+        metrics::counter!("probity_oracle_proposals_refused_total").increment(1);
+        let evidence = self.lacking(view.epoch, &leaders).await?;
+        Ok(Err(Answer::Refusal { reason, evidence }))
+    }
+
+    /// What this oracle holds and the leader does not: pieces, or receipts of pieces.
+    async fn lacking(
+        &self,
+        epoch: Epoch,
+        leaders: &[(NodeId, Evidence)],
+    ) -> Result<Vec<(NodeId, Evidence)>, AgreementError> {
+        let known: BTreeSet<(NodeId, &[u8])> = leaders.iter().map(|(node, it)| (*node, &it.envelope[..])).collect();
+        let receipts: BTreeSet<&SignedReceipt> = leaders.iter().flat_map(|(_, it)| &it.receipts).collect();
+        let mut lacking = Vec::new();
+        let mut bytes = 0;
+        for row in self.intake.held(epoch, None).await? {
+            let has_piece = known.contains(&(row.node, &row.evidence.envelope[..]));
+            let has_receipts = row.evidence.receipts.iter().all(|receipt| receipts.contains(receipt));
+            if has_piece && has_receipts {
+                continue;
+            }
+            bytes += verifier::cbor::encode(&row.evidence).len();
+            if bytes > MAX_REFUSAL_BYTES {
+                break;
+            }
+            lacking.push((row.node, row.evidence));
+        }
+        Ok(lacking)
+    }
+}
+
+fn refuse(reason: impl Into<String>) -> Answer {
+    let reason = reason.into();
+    tracing::warn!(%reason, "refused a proposal");
+    Answer::Refusal { reason, evidence: Vec::new() }
+}
+
+/// What two reports of one view differ in, for people.
+fn difference(own: &Report, proposed: &Report) -> String {
+    let field = |name: &str, own: &dyn std::fmt::Display, theirs: &dyn std::fmt::Display| {
+        format!("{name} is {theirs} in the proposal and {own} by own judgement")
+    };
+    if own.policy_hash != proposed.policy_hash {
+        field("policy hash", &own.policy_hash, &proposed.policy_hash)
+    } else if own.set_version != proposed.set_version {
+        field("oracle set", &own.set_version, &proposed.set_version)
+    } else if own.leaf_count != proposed.leaf_count {
+        field("number of verdicts", &own.leaf_count, &proposed.leaf_count)
+    } else if (own.passed, own.failed) != (proposed.passed, proposed.failed) {
+        field("number of failed verdicts", &own.failed, &proposed.failed)
+    } else {
+        field("verdict root", &own.verdict_root, &proposed.verdict_root)
+    }
+}

@@ -1,0 +1,163 @@
+//! Exports the evidence bundle of one verdict. Protocol: section 8.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use verifier::bundle::{BUNDLE_TAG, Bundle, EnrolmentRecord, PreviousQuote, ProofNode, SignatureBytes};
+use verifier::bundle::CertificateBytes;
+use verifier::cbor;
+use verifier::envelope::Envelope;
+use verifier::evidence::Evidence;
+use verifier::report::VerdictTree;
+use verifier::{Epoch, NodeId};
+
+use crate::onchain::{ChainError, OnChain};
+use crate::rules::Rules;
+use crate::store::{Store, StoreError};
+
+/// No bundle can be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// There is nothing to export.
+    #[error("{0}")]
+    Missing(String),
+    /// The chain could not be asked for signatures.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn missing<T>(what: impl Into<String>) -> Result<T, ExportError> {
+    Err(ExportError::Missing(what.into()))
+}
+
+/// Exports bundles.
+#[derive(Clone)]
+pub struct Exporter {
+    store: Store,
+    rules: Rules,
+    chain: Arc<dyn OnChain>,
+}
+
+impl Exporter {
+    /// An exporter of this oracle's archive.
+    #[must_use]
+    pub fn new(store: Store, rules: Rules, chain: Arc<dyn OnChain>) -> Self {
+        Self { store, rules, chain }
+    }
+
+    /// The bundle of a node's verdict in an accepted report.
+    ///
+    /// # Errors
+    /// [`ExportError::Missing`] if this oracle lacks a part of it; another oracle may have it.
+    pub async fn export(&self, node: NodeId, epoch: Epoch) -> Result<Bundle, ExportError> {
+        let Some((report, _)) = self.store.accepted_report(epoch).await? else {
+            return missing(format!("epoch {epoch} has no accepted report"));
+        };
+        let rows = self.store.judgements(epoch, report.verdict_root).await?;
+        let Some(row) = rows.iter().find(|row| row.verdict.node == node) else {
+            return missing(format!("this oracle has no verdict of the accepted report on node {node} in epoch {epoch}"));
+        };
+        let tree = VerdictTree::new(rows.iter().map(|row| &row.verdict));
+        let Some(proof) = tree.proof(&row.verdict) else {
+            return missing("the verdict is not in its tree");
+        };
+        let Some(proposal) = self.store.judged_proposal(epoch, report.verdict_root).await? else {
+            return missing("this oracle has no proposal with the observations");
+        };
+        let Some((set, _)) = self.store.oracle_set(epoch).await? else {
+            return missing("the oracle set is not known");
+        };
+        let Some(record) = self.store.node(node).await? else {
+            return missing(format!("node {node} is not registered"));
+        };
+        let observations: BTreeMap<_, _> = proposal
+            .proposal
+            .reveals
+            .iter()
+            .filter_map(|reveal| {
+                let opened = reveal.observation.open(self.rules.deployment(), epoch, &set).ok()?;
+                Some((opened.oracle, reveal.observation.clone()))
+            })
+            .collect();
+        let evidence = match row.envelope_hash {
+            Some(hash) => match self.piece(epoch, node, hash).await? {
+                Some(evidence) => Some(evidence),
+                None => return missing("the evidence is no longer in the archive"),
+            },
+            None => None,
+        };
+        let Some(reported_in) = self.store.reported_in(epoch).await? else {
+            return missing("the report's transaction is not known");
+        };
+        let signatures = self.chain.report_signatures(reported_in).await?;
+        Ok(Bundle {
+            tag: BUNDLE_TAG.into(),
+            deployment: *self.rules.deployment(),
+            oracle_set: set,
+            report_signatures: signatures.into_iter().map(SignatureBytes).collect(),
+            verdict: row.verdict.clone(),
+            verdict_proof: proof.into_iter().map(ProofNode).collect(),
+            identity: record.identity,
+            enrolment: self.enrolment(node, &record.identity).await?,
+            previous: match evidence {
+                Some(_) => self.previous(node, epoch, report.anchor_block).await?,
+                None => None,
+            },
+            evidence,
+            observations: observations.into_values().collect(),
+            report,
+        })
+    }
+
+    async fn piece(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        envelope: alloy::primitives::B256,
+    ) -> Result<Option<Evidence>, StoreError> {
+        let held = self.store.evidence(epoch, Some(node)).await?;
+        Ok(held.into_iter().find(|row| row.envelope_hash == envelope).map(|row| row.evidence))
+    }
+
+    async fn previous(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+        anchor: verifier::BlockNumber,
+    ) -> Result<Option<PreviousQuote>, ExportError> {
+        let clocks = self.store.previous_clocks(epoch, anchor).await?;
+        let Some(known) = clocks.get(&node) else { return Ok(None) };
+        let Some(evidence) = self.piece(known.epoch, node, known.envelope_hash).await? else {
+            return missing("the quote before this epoch is no longer in the archive");
+        };
+        let envelope: Envelope = cbor::decode("envelope", &evidence.envelope).map_err(StoreError::from)?;
+        let (body, _) = envelope.open().map_err(StoreError::from)?;
+        Ok(Some(PreviousQuote { attest: body.attest, ak_signature: body.ak_signature }))
+    }
+
+    async fn enrolment(
+        &self,
+        node: NodeId,
+        identity: &verifier::report::Identity,
+    ) -> Result<EnrolmentRecord, ExportError> {
+        let Some(row) = self.store.enrolment(identity).await? else {
+            return missing(format!("node {node} did not enrol with this oracle; ask another one"));
+        };
+        let Some(registered_in) = self.store.registered_in(node).await? else {
+            return missing(format!("node {node}'s registration is not known"));
+        };
+        let signatures = self.chain.enrolment_signatures(registered_in).await?;
+        Ok(EnrolmentRecord {
+            ek_certificate: CertificateBytes(row.ek_certificate),
+            intermediates: row.intermediates,
+            ek_public: row.ek_public,
+            ak_public: row.ak_public,
+            node_key_public: row.node_key_public,
+            expiry: row.expiry,
+            signatures: signatures.into_iter().map(SignatureBytes).collect(),
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! Enrolment: judges a machine's certificates and keys, lets its TPM prove itself, signs.
+//!
+//! Every oracle runs its own activation. Secrets live in memory only: a restart makes a node begin again. Protocol: section 5.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use alloy::primitives::{Address, Bytes};
+use rand::RngCore;
+use rand::rngs::OsRng;
+use subtle::ConstantTimeEq;
+use verifier::Epoch;
+use verifier::bundle::CertificateBytes;
+use verifier::tpm::{EnrolmentFacts, EnrolmentRequest, Reject, judge_certify, judge_request, make_credential, qualifying_data};
+use verifier::typed_data;
+use zeroize::Zeroizing;
+
+use crate::key::{OracleKey, SigningError};
+use crate::rules::Rules;
+use crate::store::{EnrolmentRow, Store, StoreError};
+
+/// How long a node has to open its credential.
+const SESSION_TIME: Duration = Duration::from_secs(300);
+/// Most sessions open at a time.
+const MAX_SESSIONS: usize = 1024;
+/// Most sessions one account has open.
+const MAX_SESSIONS_OF_ACCOUNT: usize = 4;
+/// Largest certificate or TPM structure in a request, bytes.
+const MAX_PART_BYTES: usize = 16 << 10;
+/// Most intermediate certificates in a request.
+const MAX_INTERMEDIATES: usize = 8;
+
+/// An enrolment is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// The machine does not show what it must.
+    #[error("{code}: {0}", code = .0.code())]
+    Rejected(#[from] Reject),
+    /// The request is not one.
+    #[error("{0}")]
+    Malformed(String),
+    /// No such session, or it is over.
+    #[error("no such enrolment session; begin again")]
+    NoSession,
+    /// The credential was not opened.
+    #[error("the secret is not the one in the credential: the attestation key is not beside this endorsement key")]
+    WrongSecret,
+    /// Too many sessions are open.
+    #[error("too many enrolments at the same time; try again in a few minutes")]
+    Busy,
+    /// This oracle is in no set now.
+    #[error("this oracle is not in the set of epoch {0}")]
+    NotInSet(Epoch),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The key failed.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+/// What a node gets back when it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Names the session.
+    pub session: [u8; 16],
+    /// Contents of TPM2B_ID_OBJECT.
+    pub id_object: Vec<u8>,
+    /// Contents of TPM2B_ENCRYPTED_SECRET.
+    pub encrypted_secret: Vec<u8>,
+    /// Goes into the Certify's qualifying data.
+    pub nonce: [u8; 32],
+}
+
+/// This oracle's signature over an enrolment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// Its index in the set.
+    pub index: u32,
+    /// The set's version.
+    pub set_version: u32,
+    /// 65 bytes over the EIP-712 `Enrolment`.
+    pub signature: Bytes,
+}
+
+struct Session {
+    began: Instant,
+    request: EnrolmentRequest,
+    facts: EnrolmentFacts,
+    secret: Zeroizing<[u8; 32]>,
+    nonce: [u8; 32],
+}
+
+/// Enrols machines.
+pub struct Enroller {
+    store: Store,
+    rules: Rules,
+    key: OracleKey,
+    sessions: Mutex<HashMap<[u8; 16], Session>>,
+}
+
+impl Enroller {
+    /// An enroller that signs with `key`.
+    #[must_use]
+    pub fn new(store: Store, rules: Rules, key: OracleKey) -> Self {
+        Self { store, rules, key, sessions: Mutex::default() }
+    }
+
+    /// Judges a machine's certificates and keys, and makes a credential only its TPM can open. CPU-bound: call it off the
+    /// async threads.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub fn begin(&self, request: EnrolmentRequest) -> Result<Begun, EnrolError> {
+        let parts = [&request.ek_certificate, &request.ek_public, &request.ak_public, &request.node_key_public];
+        if parts.into_iter().chain(&request.intermediates).any(|part| part.len() > MAX_PART_BYTES)
+            || request.intermediates.len() > MAX_INTERMEDIATES
+        {
+            return Err(EnrolError::Malformed("a certificate or key is larger than any real one".into()));
+        }
+        let facts = judge_request(&request, self.rules.roots(), now())?;
+        let mut secret = Zeroizing::new([0; 32]);
+        OsRng.fill_bytes(secret.as_mut_slice());
+        let credential = make_credential(&facts.ek, &facts.ak.name(), &secret)?;
+        let (mut session, mut nonce) = ([0; 16], [0; 32]);
+        OsRng.fill_bytes(&mut session);
+        OsRng.fill_bytes(&mut nonce);
+
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, open| open.began.elapsed() < SESSION_TIME);
+        let of_account = sessions.values().filter(|open| open.request.address == request.address).count();
+        if sessions.len() >= MAX_SESSIONS || of_account >= MAX_SESSIONS_OF_ACCOUNT {
+            return Err(EnrolError::Busy);
+        }
+        sessions.insert(session, Session { began: Instant::now(), request, facts, secret, nonce });
+        let verifier::tpm::Credential { id_object, encrypted_secret } = credential;
+        Ok(Begun { session, id_object, encrypted_secret, nonce })
+    }
+
+    /// Takes the opened secret and the certified node key; answers with this oracle's signature.
+    ///
+    /// # Errors
+    /// [`EnrolError`]; the session is over either way.
+    pub async fn finish(
+        &self,
+        session: &[u8],
+        secret: Zeroizing<Vec<u8>>,
+        attest: &[u8],
+        signature: &[u8],
+        epoch: Epoch,
+    ) -> Result<Enrolled, EnrolError> {
+        let session: [u8; 16] = session.try_into().map_err(|_| EnrolError::NoSession)?;
+        // Taken out first: a secret is guessed once.
+        let open = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+        let open = open.filter(|open| open.began.elapsed() < SESSION_TIME).ok_or(EnrolError::NoSession)?;
+        if !bool::from(secret.as_slice().ct_eq(open.secret.as_slice())) {
+            return Err(EnrolError::WrongSecret);
+        }
+        let Session { request, facts, nonce, .. } = open;
+        let qualifying = qualifying_data(request.chain_id, &request.registry, &request.address, &nonce);
+        judge_certify(&facts, &qualifying, attest, signature)?;
+
+        let (set, _) = self.store.oracle_set(epoch).await?.ok_or(EnrolError::NotInSet(epoch))?;
+        let index = set.index_of(self.key.address()).ok_or(EnrolError::NotInSet(epoch))?;
+        let statement = typed_data::Enrolment {
+            account: request.address.into(),
+            hardwareId: facts.hardware_id,
+            akHash: facts.ak_hash,
+            nodeKeyHash: facts.node_key_hash,
+            resultHash: facts.result_hash,
+            expiry: request.expiry,
+        };
+        let signature = self.key.sign(&self.rules.deployment().registry_digest(&statement))?;
+        let intermediates = needed_intermediates(&request, &self.rules);
+        let row = EnrolmentRow {
+            account: Address::from(request.address),
+            ek_certificate: request.ek_certificate.into(),
+            intermediates: intermediates.into_iter().map(|der| CertificateBytes(der.into())).collect(),
+            ek_public: request.ek_public.into(),
+            ak_public: request.ak_public.into(),
+            node_key_public: request.node_key_public.into(),
+            node_key: Bytes::copy_from_slice(&facts.node_key_xy),
+            node_key_hash: facts.node_key_hash,
+            expiry: request.expiry,
+            signature: signature.clone(),
+        };
+        self.store.keep_enrolment(facts.ak_hash, &row).await?;
+        metrics::counter!("probity_oracle_enrolments_total").increment(1);
+        tracing::info!(account = %row.account, hardware = %facts.hardware_id, "signed an enrolment");
+        Ok(Enrolled { index: u32::try_from(index).unwrap_or(u32::MAX), set_version: set.version, signature })
+    }
+}
+
+/// The certificates without which the chain does not reach a root: a bundle carries no other.
+fn needed_intermediates(request: &EnrolmentRequest, rules: &Rules) -> Vec<Vec<u8>> {
+    // As the bundle's auditor judges it: just before the enrolment expires.
+    let at = request.expiry.saturating_sub(1);
+    let mut needed = request.clone();
+    let mut place = 0;
+    while place < needed.intermediates.len() {
+        let mut fewer = needed.clone();
+        fewer.intermediates.remove(place);
+        if judge_request(&fewer, rules.roots(), at).is_ok() {
+            needed = fewer;
+        } else {
+            place += 1;
+        }
+    }
+    needed.intermediates
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

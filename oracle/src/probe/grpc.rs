@@ -1,0 +1,121 @@
+//! Probing over gRPC, through the call clients read with.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use alloy::primitives::B256;
+use async_trait::async_trait;
+use daemon::tls::{ConnectError, Deadlines, connect_pinned};
+use proto::v1;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+use verifier::LatencyMs;
+use verifier::transport::verify_range;
+
+use super::{ProbeOutcome, ProbeRecord, ProbeTarget, Prober};
+use crate::onchain::Endpoint;
+
+/// `StorageNode.GetRange`, called as a stream of one answer: its headers tell the first byte from the last.
+const GET_RANGE: &str = "/probity.v1.StorageNode/GetRange";
+
+/// Probes nodes over pinned TLS.
+#[derive(Debug)]
+pub struct GrpcProber {
+    deadlines: Deadlines,
+    channels: Mutex<HashMap<(String, B256), Channel>>,
+}
+
+impl GrpcProber {
+    /// A prober that waits this long for an answer.
+    #[must_use]
+    pub fn new(timeout: Duration) -> Self {
+        Self { deadlines: Deadlines { connect: timeout, request: timeout }, channels: Mutex::default() }
+    }
+
+    fn channel(&self, endpoint: &Endpoint) -> Result<Channel, ConnectError> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (endpoint.url.clone(), endpoint.tls_key_hash);
+        if let Some(channel) = channels.get(&key) {
+            return Ok(channel.clone());
+        }
+        let channel = connect_pinned(&endpoint.url, endpoint.tls_key_hash.0, self.deadlines)?;
+        channels.insert(key, channel.clone());
+        Ok(channel)
+    }
+}
+
+/// An answer with its times.
+struct Answer {
+    range: v1::GetRangeResponse,
+    first_byte: Duration,
+    elapsed: Duration,
+}
+
+async fn fetch(channel: Channel, request: v1::GetRangeRequest) -> Result<Answer, Status> {
+    let started = Instant::now();
+    let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let codec: ProstCodec<v1::GetRangeRequest, v1::GetRangeResponse> = ProstCodec::default();
+    let mut stream = client
+        .server_streaming(Request::new(request), PathAndQuery::from_static(GET_RANGE), codec)
+        .await?
+        .into_inner();
+    let first_byte = started.elapsed();
+    let range = stream.message().await?.ok_or_else(|| Status::internal("an empty answer"))?;
+    Ok(Answer { range, first_byte, elapsed: started.elapsed() })
+}
+
+/// Whether the node itself said no, or nothing of it was heard.
+fn outcome_of(status: &Status) -> ProbeOutcome {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => ProbeOutcome::NoAnswer,
+        _ => ProbeOutcome::Refused,
+    }
+}
+
+#[async_trait]
+impl Prober for GrpcProber {
+    async fn probe(&self, target: &ProbeTarget) -> ProbeRecord {
+        let channel = match self.channel(&target.endpoint) {
+            Ok(channel) => channel,
+            Err(error) => return ProbeRecord::failed(target, ProbeOutcome::NoAnswer, error.to_string()),
+        };
+        let blank = ProbeRecord::failed(target, ProbeOutcome::Served, "");
+        let request = v1::GetRangeRequest {
+            shard: Some(v1::ShardId {
+                deal: target.shard.deal.0,
+                slot: target.shard.slot.0.into(),
+                stripe: target.shard.stripe.0,
+            }),
+            first_leaf: blank.first_leaf,
+            leaves: blank.leaves,
+        };
+        let waited = tokio::time::timeout(self.deadlines.request, fetch(channel, request)).await;
+        let answer = match waited {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(status)) => {
+                let detail: String = status.message().chars().take(200).collect();
+                return ProbeRecord::failed(target, outcome_of(&status), format!("{:?}: {detail}", status.code()));
+            }
+            Err(_) => return ProbeRecord::failed(target, ProbeOutcome::NoAnswer, "no answer in time"),
+        };
+        let lemmas: Result<Vec<B256>, _> =
+            answer.range.lemmas.iter().map(|lemma| B256::try_from(lemma.as_slice())).collect();
+        let Ok(lemmas) = lemmas else {
+            return ProbeRecord::failed(target, ProbeOutcome::WrongBytes, "a proof node has not 32 bytes");
+        };
+        let data = &answer.range.data;
+        match verify_range(&target.transport_root, target.first_leaf, target.leaves, data, &lemmas) {
+            Err(error) => ProbeRecord::failed(target, ProbeOutcome::WrongBytes, error.to_string()),
+            Ok(()) => ProbeRecord {
+                first_byte: LatencyMs(u32::try_from(answer.first_byte.as_millis()).unwrap_or(u32::MAX)),
+                elapsed_us: u64::try_from(answer.elapsed.as_micros()).unwrap_or(u64::MAX),
+                bytes: data.len() as u64,
+                ..blank
+            },
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! By which rules this oracle judges, and where an epoch stands: what every other module takes as given.
+
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256};
+use circuits::Profile;
+use circuits::keys::VerifyingKey;
+use verifier::committee::{Deployment, OracleSet};
+use verifier::evidence::EpochContext;
+use verifier::policy::Policy;
+use verifier::tpm::RootStore;
+use verifier::{BlockNumber, Epoch, NodeId};
+
+use crate::onchain::{OracleMember, Schedule};
+use crate::store::{Store, StoreError, WorkItem};
+
+/// What is the same in every epoch. Clones are cheap.
+#[derive(Clone)]
+pub struct Rules {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    deployment: Deployment,
+    schedule: Schedule,
+    policy: Policy,
+    policy_hash: B256,
+    roots: RootStore,
+    key: VerifyingKey,
+}
+
+impl Rules {
+    /// Rules of a deployment.
+    #[must_use]
+    pub fn new(deployment: Deployment, schedule: Schedule, policy: Policy, roots: RootStore, key: VerifyingKey) -> Self {
+        let policy_hash = policy.hash(&roots);
+        Self { inner: Arc::new(Inner { deployment, schedule, policy, policy_hash, roots, key }) }
+    }
+
+    /// Chain id and contracts.
+    #[must_use]
+    pub fn deployment(&self) -> &Deployment {
+        &self.inner.deployment
+    }
+
+    /// When things happen.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        self.inner.schedule
+    }
+
+    /// The attestation policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.inner.policy
+    }
+
+    /// Hash over policy and roots.
+    #[must_use]
+    pub fn policy_hash(&self) -> B256 {
+        self.inner.policy_hash
+    }
+
+    /// Roots trusted to certify TPMs.
+    #[must_use]
+    pub fn roots(&self) -> &RootStore {
+        &self.inner.roots
+    }
+
+    /// The circuit's profile.
+    #[must_use]
+    pub fn profile(&self) -> &Profile {
+        self.inner.key.profile()
+    }
+}
+
+/// An epoch as an oracle needs it: a function of final events alone.
+#[derive(Clone, Debug)]
+pub struct EpochView {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its beacon.
+    pub beacon: B256,
+    /// The oracle set in force.
+    pub set: OracleSet,
+    /// Its members by index, with endpoints.
+    pub members: Vec<OracleMember>,
+    /// Nodes with a duty, ascending.
+    pub work: Vec<WorkItem>,
+    /// Last block at which evidence is timely.
+    pub deadline: BlockNumber,
+}
+
+impl EpochView {
+    /// Loads an epoch; `None` while its first block or its beacon is not final.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(store: &Store, rules: &Rules, epoch: Epoch) -> Result<Option<Self>, StoreError> {
+        let Some(beacon) = store.beacon(epoch).await? else { return Ok(None) };
+        Self::load_with(store, rules, epoch, beacon).await
+    }
+
+    /// Loads an epoch whose beacon is not final yet: enough to take evidence in, not to judge it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load_without_beacon(store: &Store, rules: &Rules, epoch: Epoch) -> Result<Option<Self>, StoreError> {
+        Self::load_with(store, rules, epoch, B256::ZERO).await
+    }
+
+    async fn load_with(
+        store: &Store,
+        rules: &Rules,
+        epoch: Epoch,
+        beacon: B256,
+    ) -> Result<Option<Self>, StoreError> {
+        let schedule = rules.schedule();
+        let start = schedule.start(epoch);
+        if store.followed().await?.is_none_or(|block| block.number < start) {
+            return Ok(None);
+        }
+        let Some((set, members)) = store.oracle_set(epoch).await? else { return Ok(None) };
+        let work = store.work_list(start).await?;
+        Ok(Some(Self { epoch, beacon, set, members, work, deadline: schedule.deadline(epoch) }))
+    }
+
+    /// What `verifier` judges with.
+    #[must_use]
+    pub fn context<'a>(&'a self, rules: &'a Rules) -> EpochContext<'a> {
+        EpochContext {
+            deployment: rules.inner.deployment,
+            epoch: self.epoch,
+            beacon: self.beacon,
+            deadline: self.deadline,
+            set: &self.set,
+            policy: &rules.inner.policy,
+            key: &rules.inner.key,
+        }
+    }
+
+    /// A node's entry in the work list.
+    #[must_use]
+    pub fn item(&self, node: NodeId) -> Option<&WorkItem> {
+        self.work.binary_search_by_key(&node, |item| item.duty.node).ok().map(|at| &self.work[at])
+    }
+
+    /// The leader of a view.
+    #[must_use]
+    pub fn leader(&self, view: u32) -> Address {
+        self.set.leader(self.beacon, self.epoch, view)
+    }
+}

@@ -1,0 +1,217 @@
+//! Puts the oracle together and runs it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use daemon::exit::Failure;
+use daemon::health::{HealthServer, Readiness};
+use daemon::secret::load_chain_key;
+use daemon::shutdown::Shutdown;
+use daemon::telemetry::Metrics;
+use daemon::tls::{Deadlines, TlsIdentity};
+use proto::v1::committee_server::CommitteeServer;
+use proto::v1::oracle_server::OracleServer;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use crate::agreement::{Agreement, Honest, Observer, Parts};
+use crate::bundle::Exporter;
+use crate::config::Config;
+use crate::enrol::Enroller;
+use crate::epochs::{Driver, DriverParts};
+use crate::grpc::Services;
+use crate::key::OracleKey;
+use crate::onchain::OnChain;
+use crate::onchain::real::RealChain;
+use crate::peers::{GrpcLinks, Links};
+use crate::probe::{GrpcProber, Prober};
+use crate::rules::Rules;
+use crate::settle::Keeper;
+use crate::store::Store;
+use crate::verdicts::{Judgement, VerdictSource};
+use crate::web;
+
+/// Everything outside the process, and the two places where an oracle forms an opinion.
+pub struct Edges {
+    /// The chain.
+    pub chain: Arc<dyn OnChain>,
+    /// How nodes are probed.
+    pub prober: Arc<dyn Prober>,
+    /// What the oracle says it saw.
+    pub observer: Arc<dyn Observer>,
+    /// How it judges.
+    pub verdicts: Arc<dyn VerdictSource>,
+    /// The way to the other oracles.
+    pub links: Arc<dyn Links>,
+}
+
+impl Edges {
+    /// The real ones.
+    ///
+    /// # Errors
+    /// Usage for files that are wrong; unavailable if no endpoint of the chain answers.
+    pub async fn real(config: &Config) -> Result<Self, Failure> {
+        let deployment = config.deployment()?;
+        let key = load_chain_key(&config.chain_key)?;
+        let chain = RealChain::connect(deployment, key).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+        let request = Duration::from_millis(config.timing.answer_wait_ms)
+            .saturating_mul(3)
+            .saturating_add(Duration::from_millis(config.timing.anchor_wait_ms));
+        Ok(Self {
+            chain: Arc::new(chain),
+            prober: Arc::new(GrpcProber::new(Duration::from_millis(config.probes.timeout_ms))),
+            observer: Arc::new(Honest),
+            verdicts: Arc::new(Judgement),
+            links: Arc::new(GrpcLinks::new(Deadlines { connect: Duration::from_secs(2), request })),
+        })
+    }
+}
+
+/// Runs an oracle until the shutdown signal.
+///
+/// # Errors
+/// Usage if the configuration does not fit the deployment; unavailable or internal if a part fails for good.
+pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(), Failure> {
+    let Edges { chain, prober, observer, verdicts, links } = edges;
+    let key = OracleKey::new(load_chain_key(&config.chain_key)?);
+    let deployment = chain.deployment();
+    let verifying_key = config.verifying_key(deployment.chain_id)?;
+    let rules = Rules::new(deployment, chain.schedule(), config.policy()?, config.roots()?, verifying_key);
+    if rules.policy_hash() != chain.policy_hash() {
+        // P5: an oracle whose own policy or roots differ abstains.
+        return Err(Failure::usage(format!(
+            "policy and EK roots hash to {}, the hub wants {}: this oracle abstains; use the committee's files",
+            rules.policy_hash(),
+            chain.policy_hash()
+        )));
+    }
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+        Failure::usage(format!("cannot create data_dir {}: {error}", config.data_dir.display()))
+    })?;
+    let store = Store::open(&config.database()).await.map_err(|error| Failure::usage(error.to_string()))?;
+    store.bind_deployment(&deployment).await.map_err(|error| Failure::usage(error.to_string()))?;
+
+    let readiness = Readiness::new(["chain"]);
+    let agreement = Arc::new(Agreement::new(Parts {
+        store: store.clone(),
+        rules: rules.clone(),
+        chain: chain.clone(),
+        key: key.clone(),
+        links,
+        observer,
+        verdicts,
+        timing: config.timing.into(),
+    }));
+    let exporter = Exporter::new(store.clone(), rules.clone(), chain.clone());
+    let enroller = Arc::new(Enroller::new(store.clone(), rules.clone(), key.clone()));
+    let services = Services::new(agreement.clone(), enroller, exporter.clone(), rules.clone(), chain.clone());
+    let http = HealthServer::bind(config.http_listen, readiness.clone(), Some(Metrics::install()?))
+        .await?
+        .merge(web::router(store.clone(), exporter));
+    let driver = Driver::new(DriverParts {
+        store: store.clone(),
+        rules: rules.clone(),
+        chain: chain.clone(),
+        agreement,
+        prober,
+        probes_per_epoch: config.probes.per_epoch,
+        poll: Duration::from_millis(config.timing.poll_ms),
+        readiness,
+    });
+
+    let grpc = serve_grpc(&config, services, shutdown.clone()).await?;
+    tracing::info!(
+        account = %key.address(), grpc = %config.listen, http = %http.local_addr()?, hub = %deployment.hub,
+        "oracle runs"
+    );
+    let driving = tokio::spawn(driver.run(shutdown.clone()));
+    let settling = tokio::spawn(settle(config, store.clone(), chain, rules, key, shutdown.clone()));
+    let served = tokio::try_join!(grpc, http.serve(shutdown.clone()));
+    // Whatever ended the servers ends everything.
+    shutdown.trigger();
+    let ended = tokio::try_join!(driving, settling);
+    store.close().await;
+    served?;
+    ended.map_err(|error| Failure::internal(format!("a task of the oracle failed: {error}")))?;
+    Ok(())
+}
+
+/// Binds now, so that a taken port is told at once; the future serves.
+async fn serve_grpc(
+    config: &Config,
+    services: Services,
+    shutdown: Shutdown,
+) -> Result<impl Future<Output = Result<(), Failure>> + use<>, Failure> {
+    let identity = TlsIdentity::load_or_create(&config.tls_dir)?;
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        Failure::usage(format!("cannot listen on {listen} for gRPC: {error}; choose another address or stop what uses it"))
+    })?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<OracleServer<Services>>().await;
+    health.set_serving::<CommitteeServer<Services>>().await;
+    let server = Server::builder()
+        .tls_config(identity.server_config())
+        .map_err(|error| Failure::internal(format!("TLS: {error}")))?
+        .concurrency_limit_per_connection(64)
+        .timeout(Duration::from_secs(60))
+        .add_service(health_service)
+        .add_service(OracleServer::new(services.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES))
+        .add_service(
+            CommitteeServer::new(services)
+                .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(proto::MAX_MESSAGE_BYTES),
+        );
+    Ok(async move {
+        let signal = {
+            let shutdown = shutdown.clone();
+            async move { shutdown.wait().await }
+        };
+        // Connections that peers keep open must not hold the process up.
+        let drained = async {
+            shutdown.wait().await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        };
+        tokio::select! {
+            served = server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), signal) => {
+                served.map_err(|error| Failure::unavailable(format!("the gRPC server stopped: {error}")))
+            }
+            () = drained => Ok(()),
+        }
+    })
+}
+
+async fn settle(
+    config: Config,
+    store: Store,
+    chain: Arc<dyn OnChain>,
+    rules: Rules,
+    key: OracleKey,
+    shutdown: Shutdown,
+) {
+    if !config.settlement.enabled {
+        return shutdown.wait().await;
+    }
+    let mut keeper = None;
+    while shutdown.sleep(Duration::from_millis(config.settlement.poll_ms)).await {
+        let round = async {
+            let Ok(head) = chain.head().await else { return };
+            if keeper.is_none() {
+                let epoch = rules.schedule().epoch_of(head).unwrap_or_default();
+                let Ok(Some((set, _))) = store.oracle_set(epoch).await else { return };
+                let index = set.index_of(key.address()).unwrap_or(set.size());
+                let stagger = (index as u64).saturating_mul(config.settlement.stagger_blocks);
+                keeper = Some(Keeper::new(store.clone(), chain.clone(), stagger));
+            }
+            if let Some(keeper) = &mut keeper
+                && let Err(error) = keeper.step(head).await
+            {
+                tracing::warn!(%error, "settlement waits");
+            }
+        };
+        if shutdown.or(round).await.is_none() {
+            break;
+        }
+    }
+}

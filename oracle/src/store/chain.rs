@@ -1,0 +1,518 @@
+//! What finalized events said: nodes, oracle sets, inventories, beacons, submissions, reports.
+
+use alloy::primitives::B256;
+use sqlx::{Sqlite, Transaction};
+use verifier::cbor;
+use verifier::committee::OracleSet;
+use verifier::evidence::{Duty, Submission};
+use verifier::inventory::{Operation, ShardKey, ShardRoots};
+use verifier::report::{Identity, Report};
+use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot};
+
+use super::{Store, StoreError, address, hash, int, small, uint};
+use crate::onchain::{BlockRef, Endpoint, Event, InventoryChange, Logged, OracleMember};
+
+/// A registered node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its id.
+    pub node: NodeId,
+    /// Its keys and machine.
+    pub identity: Identity,
+    /// Where it is reached.
+    pub endpoint: Endpoint,
+}
+
+/// One entry of a node's inventory log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Accepted or dropped.
+    pub operation: Operation,
+    /// The deal.
+    pub deal: DealId,
+    /// The slot.
+    pub slot: Slot,
+    /// Its stripes.
+    pub stripes: u32,
+}
+
+/// A node with a duty in an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkItem {
+    /// What it must show.
+    pub duty: Duty,
+    /// Where it is reached.
+    pub endpoint: Endpoint,
+    /// Whether the root it claimed differs from what its log replays to.
+    pub inventory_mismatch: bool,
+}
+
+type NodeColumns = (i64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, String, Vec<u8>);
+
+fn node_row(
+    (node, account, hardware, ak, node_key, url, tls): NodeColumns,
+) -> Result<NodeRow, StoreError> {
+    Ok(NodeRow {
+        node: NodeId(uint(node)),
+        identity: Identity {
+            account: address("node account", &account)?,
+            hardware_id: hash("hardware id", &hardware)?,
+            ak_hash: hash("attestation key hash", &ak)?,
+            node_key_hash: hash("node key hash", &node_key)?,
+        },
+        endpoint: Endpoint { url, tls_key_hash: hash("TLS key hash", &tls)? },
+    })
+}
+
+impl Store {
+    /// The last block whose events are applied.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn followed(&self) -> Result<Option<BlockRef>, StoreError> {
+        let stored: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT value FROM meta WHERE key = 'followed'").fetch_optional(&self.read).await?;
+        let Some(bytes) = stored else { return Ok(None) };
+        let (number, block_hash) =
+            bytes.split_at_checked(8).ok_or(StoreError::Corrupt { what: "followed block", why: "too short".into() })?;
+        let number: [u8; 8] = number
+            .try_into()
+            .map_err(|_| StoreError::Corrupt { what: "followed block", why: "number".into() })?;
+        Ok(Some(BlockRef {
+            number: BlockNumber(u64::from_be_bytes(number)),
+            hash: hash("followed block", block_hash)?,
+        }))
+    }
+
+    /// Applies events and moves the followed block, at once or not at all. `replayed` are the roots the replay came to,
+    /// one for each inventory event in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn apply(
+        &self,
+        events: &[Logged],
+        replayed: &[Option<B256>],
+        followed: BlockRef,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        let mut replayed = replayed.iter();
+        for logged in events {
+            let event = &logged.event;
+            let replayed = match event {
+                Event::Inventory(_) => replayed.next().copied().flatten(),
+                _ => None,
+            };
+            apply_one(&mut tx, logged, replayed).await?;
+        }
+        let mut value = followed.number.0.to_be_bytes().to_vec();
+        value.extend_from_slice(followed.hash.as_slice());
+        sqlx::query("INSERT INTO meta (key, value) VALUES ('followed', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
+            .bind(value)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Every registered node, also those that left.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let rows: Vec<NodeColumns> = sqlx::query_as(
+            "SELECT node, account, hardware_id, ak_hash, node_key_hash, url, tls_key_hash FROM nodes ORDER BY node",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(node_row).collect()
+    }
+
+    /// One registered node.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn node(&self, node: NodeId) -> Result<Option<NodeRow>, StoreError> {
+        let row: Option<NodeColumns> = sqlx::query_as(
+            "SELECT node, account, hardware_id, ak_hash, node_key_hash, url, tls_key_hash FROM nodes WHERE node = ?",
+        )
+        .bind(int(node.0))
+        .fetch_optional(&self.read)
+        .await?;
+        row.map(node_row).transpose()
+    }
+
+    /// A node's inventory log, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn inventory_log(&self, node: NodeId) -> Result<Vec<LogEntry>, StoreError> {
+        self.inventory_log_before(node, BlockNumber(i64::MAX.cast_unsigned())).await
+    }
+
+    /// A node's inventory log up to a block, not included.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn inventory_log_before(
+        &self,
+        node: NodeId,
+        before: BlockNumber,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+            "SELECT operation, deal, slot, stripes FROM inventory_log WHERE node = ? AND block < ? ORDER BY position",
+        )
+        .bind(int(node.0))
+        .bind(int(before.0))
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(operation, deal, slot, stripes)| {
+                Ok(LogEntry {
+                    operation: if operation == 1 { Operation::Accept } else { Operation::Drop },
+                    deal: DealId(uint(deal)),
+                    slot: slot_of(slot)?,
+                    stripes: small("stripes", stripes)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Roots published for a slot, by stripe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn slot_roots(&self, deal: DealId, slot: Slot) -> Result<Vec<ShardRoots>, StoreError> {
+        let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+            "SELECT storage_root, transport_root, content_id FROM shard_roots WHERE deal = ? AND slot = ? ORDER BY stripe",
+        )
+        .bind(int(deal.0))
+        .bind(i64::from(slot.0))
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(storage, transport, content)| {
+                Ok(ShardRoots {
+                    storage_root: hash("storage root", &storage)?,
+                    transport_root: hash("transport root", &transport)?,
+                    content_id: hash("content id", &content)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Transport root of one shard.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn transport_root(&self, shard: ShardKey) -> Result<Option<B256>, StoreError> {
+        let row: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT transport_root FROM shard_roots WHERE deal = ? AND slot = ? AND stripe = ?")
+                .bind(int(shard.deal.0))
+                .bind(i64::from(shard.slot.0))
+                .bind(i64::from(shard.stripe.0))
+                .fetch_optional(&self.read)
+                .await?;
+        row.map(|bytes| hash("transport root", &bytes)).transpose()
+    }
+
+    /// Nodes with a duty in the epoch that begins at `start`: those that store something by what had happened before it,
+    /// and had not left. A function of final events alone, so that every oracle has the same list.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn work_list(&self, start: BlockNumber) -> Result<Vec<WorkItem>, StoreError> {
+        type Columns = (i64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, String, Vec<u8>, Vec<u8>, i64, Option<Vec<u8>>);
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT n.node, n.account, n.hardware_id, n.ak_hash, n.node_key_hash, n.url, n.tls_key_hash,
+                    l.root, l.count, l.replayed_root
+             FROM nodes n JOIN inventory_log l ON l.node = n.node
+              AND l.position = (SELECT MAX(position) FROM inventory_log WHERE node = n.node AND block < ?1)
+             WHERE l.count > 0 AND n.registered_block < ?1 AND (n.left_block IS NULL OR n.left_block >= ?1)
+             ORDER BY n.node",
+        )
+        .bind(int(start.0))
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(node, account, hardware, ak, key, url, tls, root, count, replayed)| {
+                let row = node_row((node, account, hardware, ak, key, url, tls))?;
+                let root = hash("inventory root", &root)?;
+                let replayed = replayed.map(|bytes| hash("replayed root", &bytes)).transpose()?;
+                Ok(WorkItem {
+                    duty: Duty { node: row.node, identity: row.identity, root, count: uint(count) },
+                    endpoint: row.endpoint,
+                    inventory_mismatch: replayed != Some(root),
+                })
+            })
+            .collect()
+    }
+
+    /// The oracle set in force in an epoch, with its members' endpoints.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn oracle_set(&self, epoch: Epoch) -> Result<Option<(OracleSet, Vec<OracleMember>)>, StoreError> {
+        let version: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(version) FROM oracle_sets WHERE from_epoch <= ?")
+                .bind(int(epoch.0))
+                .fetch_one(&self.read)
+                .await?;
+        let Some(version) = version else { return Ok(None) };
+        let rows: Vec<(Vec<u8>, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT account, url, tls_key_hash FROM oracle_sets WHERE version = ? ORDER BY position",
+        )
+        .bind(version)
+        .fetch_all(&self.read)
+        .await?;
+        let members = rows
+            .into_iter()
+            .map(|(account, url, tls)| {
+                Ok(OracleMember {
+                    account: address("oracle account", &account)?,
+                    endpoint: Endpoint { url, tls_key_hash: hash("TLS key hash", &tls)? },
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let set = OracleSet::new(small("set version", version)?, members.iter().map(|it| it.account).collect())
+            .map_err(|error| StoreError::Corrupt { what: "oracle set", why: error.to_string() })?;
+        Ok(Some((set, members)))
+    }
+
+    /// The beacon of an epoch, once final.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn beacon(&self, epoch: Epoch) -> Result<Option<B256>, StoreError> {
+        let row: Option<Vec<u8>> = sqlx::query_scalar("SELECT beacon FROM beacons WHERE epoch = ?")
+            .bind(int(epoch.0))
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(|bytes| hash("beacon", &bytes)).transpose()
+    }
+
+    /// What a node submitted on chain for an epoch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn submission(&self, epoch: Epoch, node: NodeId) -> Result<Option<Submission>, StoreError> {
+        let row: Option<(Vec<u8>, i64)> =
+            sqlx::query_as("SELECT envelope_hash, block FROM submissions WHERE epoch = ? AND node = ?")
+                .bind(int(epoch.0))
+                .bind(int(node.0))
+                .fetch_optional(&self.read)
+                .await?;
+        row.map(|(envelope, block)| {
+            Ok(Submission { envelope_hash: hash("envelope hash", &envelope)?, block: BlockNumber(uint(block)) })
+        })
+        .transpose()
+    }
+
+    /// Body, node signature and proof of what was submitted on chain for an epoch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn submitted(&self, epoch: Epoch) -> Result<Vec<(NodeId, [Vec<u8>; 3])>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>, Vec<u8>)> =
+            sqlx::query_as("SELECT node, body, node_signature, proof FROM submissions WHERE epoch = ? ORDER BY node")
+                .bind(int(epoch.0))
+                .fetch_all(&self.read)
+                .await?;
+        Ok(rows.into_iter().map(|(node, body, signature, proof)| (NodeId(uint(node)), [body, signature, proof])).collect())
+    }
+
+    /// The accepted report of an epoch with its block.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn accepted_report(&self, epoch: Epoch) -> Result<Option<(Report, BlockNumber)>, StoreError> {
+        let row: Option<(Vec<u8>, i64)> = sqlx::query_as("SELECT report, block FROM reports WHERE epoch = ?")
+            .bind(int(epoch.0))
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(|(report, block)| Ok((cbor::decode("report", &report)?, BlockNumber(uint(block))))).transpose()
+    }
+
+    /// Transaction by which a node registered.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn registered_in(&self, node: NodeId) -> Result<Option<B256>, StoreError> {
+        let row: Option<Vec<u8>> = sqlx::query_scalar("SELECT registered_in FROM nodes WHERE node = ?")
+            .bind(int(node.0))
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(|bytes| hash("transaction", &bytes)).transpose()
+    }
+
+    /// Transaction by which an epoch was reported.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn reported_in(&self, epoch: Epoch) -> Result<Option<B256>, StoreError> {
+        let row: Option<Vec<u8>> = sqlx::query_scalar("SELECT reported_in FROM reports WHERE epoch = ?")
+            .bind(int(epoch.0))
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(|bytes| hash("transaction", &bytes)).transpose()
+    }
+
+    /// Accepted reports whose clocks are not kept yet, up to a block, ascending by epoch.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unconcluded(&self, up_to: BlockNumber) -> Result<Vec<Report>, StoreError> {
+        let rows: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT report FROM reports WHERE concluded = 0 AND block <= ? ORDER BY epoch")
+                .bind(int(up_to.0))
+                .fetch_all(&self.read)
+                .await?;
+        rows.iter().map(|bytes| Ok(cbor::decode("report", bytes)?)).collect()
+    }
+}
+
+fn slot_of(value: i64) -> Result<Slot, StoreError> {
+    u16::try_from(value).map(Slot).map_err(|_| StoreError::Corrupt { what: "slot", why: format!("{value}") })
+}
+
+async fn apply_one(
+    tx: &mut Transaction<'_, Sqlite>,
+    logged: &Logged,
+    replayed: Option<B256>,
+) -> Result<(), StoreError> {
+    let Logged { block, transaction, event } = logged;
+    match event {
+        Event::NodeRegistered { node, identity, endpoint } => {
+            sqlx::query(
+                "INSERT INTO nodes (node, account, hardware_id, ak_hash, node_key_hash, registered_block, registered_in, url, tls_key_hash)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(int(node.0))
+            .bind(identity.account.as_slice())
+            .bind(identity.hardware_id.as_slice())
+            .bind(identity.ak_hash.as_slice())
+            .bind(identity.node_key_hash.as_slice())
+            .bind(int(block.0))
+            .bind(transaction.as_slice())
+            .bind(&endpoint.url)
+            .bind(endpoint.tls_key_hash.as_slice())
+            .execute(&mut **tx)
+            .await?;
+        }
+        Event::EndpointChanged { node, endpoint } => {
+            sqlx::query("UPDATE nodes SET url = ?, tls_key_hash = ? WHERE node = ?")
+                .bind(&endpoint.url)
+                .bind(endpoint.tls_key_hash.as_slice())
+                .bind(int(node.0))
+                .execute(&mut **tx)
+                .await?;
+        }
+        Event::NodeLeft(node) => {
+            sqlx::query("UPDATE nodes SET left_block = ? WHERE node = ? AND left_block IS NULL")
+                .bind(int(block.0))
+                .bind(int(node.0))
+                .execute(&mut **tx)
+                .await?;
+        }
+        Event::OracleSet { version, from_epoch, members } => {
+            for (position, member) in members.iter().enumerate() {
+                sqlx::query(
+                    "INSERT INTO oracle_sets (version, position, from_epoch, account, url, tls_key_hash)
+                     VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                )
+                .bind(i64::from(*version))
+                .bind(int(position as u64))
+                .bind(int(from_epoch.0))
+                .bind(member.account.as_slice())
+                .bind(&member.endpoint.url)
+                .bind(member.endpoint.tls_key_hash.as_slice())
+                .execute(&mut **tx)
+                .await?;
+            }
+        }
+        Event::SlotPublished { deal, slot, offset, roots } => {
+            for (stripe, roots) in (u64::from(*offset)..).zip(roots) {
+                sqlx::query("INSERT INTO shard_roots VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+                    .bind(int(deal.0))
+                    .bind(i64::from(slot.0))
+                    .bind(int(stripe))
+                    .bind(roots.storage_root.as_slice())
+                    .bind(roots.transport_root.as_slice())
+                    .bind(roots.content_id.as_slice())
+                    .execute(&mut **tx)
+                    .await?;
+            }
+        }
+        Event::Inventory(change) => append_log(tx, *block, change, replayed).await?,
+        Event::Beacon(epoch, beacon) => {
+            sqlx::query("INSERT INTO beacons VALUES (?, ?) ON CONFLICT DO NOTHING")
+                .bind(int(epoch.0))
+                .bind(beacon.as_slice())
+                .execute(&mut **tx)
+                .await?;
+        }
+        Event::ProofSubmitted { node, epoch, envelope_hash, body, node_signature, proof } => {
+            sqlx::query("INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+                .bind(int(epoch.0))
+                .bind(int(node.0))
+                .bind(envelope_hash.as_slice())
+                .bind(&body[..])
+                .bind(&node_signature[..])
+                .bind(&proof[..])
+                .bind(int(block.0))
+                .execute(&mut **tx)
+                .await?;
+        }
+        Event::Report(report) => {
+            sqlx::query("INSERT INTO reports (epoch, report, verdict_root, block, reported_in) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+                .bind(int(report.epoch.0))
+                .bind(cbor::encode(report))
+                .bind(report.verdict_root.as_slice())
+                .bind(int(block.0))
+                .bind(transaction.as_slice())
+                .execute(&mut **tx)
+                .await?;
+        }
+        Event::Settled(node, epoch, settled) => {
+            sqlx::query("INSERT INTO settlements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+                .bind(int(node.0))
+                .bind(int(epoch.0))
+                .bind(int(block.0))
+                .bind(settled.reason.map(|reason| i64::from(reason.code())))
+                .bind(settled.skipped.map(i64::from))
+                .bind(settled.paid)
+                .bind(settled.grace)
+                .bind(settled.slashed.to_string())
+                .bind(settled.scores.map(|(storage, _)| i64::from(storage)))
+                .bind(settled.scores.map(|(_, availability)| i64::from(availability)))
+                .execute(&mut **tx)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn append_log(
+    tx: &mut Transaction<'_, Sqlite>,
+    block: BlockNumber,
+    change: &InventoryChange,
+    replayed: Option<B256>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO inventory_log
+         SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM inventory_log WHERE node = ?1",
+    )
+    .bind(int(change.node.0))
+    .bind(int(block.0))
+    .bind(i64::from(change.operation as u8))
+    .bind(int(change.deal.0))
+    .bind(i64::from(change.slot.0))
+    .bind(i64::from(change.stripes))
+    .bind(change.log.as_slice())
+    .bind(change.root.as_slice())
+    .bind(int(change.count))
+    .bind(replayed.map(|root| root.to_vec()))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! What nodes sent: keys, enrolments, evidence with receipts, and the records of probes.
+
+use alloy::primitives::{Address, B256, Bytes};
+use verifier::bundle::CertificateBytes;
+use verifier::cbor;
+use verifier::evidence::{Evidence, SignedReceipt};
+use verifier::report::Identity;
+use verifier::{BlockNumber, Epoch, NodeId};
+
+use super::{Store, StoreError, address, hash, int, uint};
+use crate::probe::ProbeRecord;
+
+/// One piece of evidence as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvidenceRow {
+    /// Whose.
+    pub node: NodeId,
+    /// The envelope.
+    pub envelope_hash: B256,
+    /// The evidence with every receipt known, in ascending order.
+    pub evidence: Evidence,
+}
+
+/// What a machine enrolled with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnrolmentRow {
+    /// Chain address.
+    pub account: Address,
+    /// X.509 DER.
+    pub ek_certificate: Bytes,
+    /// Certificates between it and a root.
+    pub intermediates: Vec<CertificateBytes>,
+    /// TPMT_PUBLIC of the endorsement key.
+    pub ek_public: Bytes,
+    /// TPMT_PUBLIC of the attestation key.
+    pub ak_public: Bytes,
+    /// TPMT_PUBLIC of the node key.
+    pub node_key_public: Bytes,
+    /// The node key's point.
+    pub node_key: Bytes,
+    /// keccak256 of the point.
+    pub node_key_hash: B256,
+    /// Unix seconds.
+    pub expiry: u64,
+    /// This oracle's signature over the enrolment.
+    pub signature: Bytes,
+}
+
+impl Store {
+    /// Keeps what a machine enrolled with.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_enrolment(&self, ak_hash: B256, row: &EnrolmentRow) -> Result<(), StoreError> {
+        self.keep_keys(ak_hash, &row.ak_public, row.node_key_hash, &row.node_key).await?;
+        sqlx::query("INSERT OR REPLACE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+            .bind(ak_hash.as_slice())
+            .bind(row.account.as_slice())
+            .bind(&row.ek_certificate[..])
+            .bind(cbor::encode(&row.intermediates))
+            .bind(&row.ek_public[..])
+            .bind(&row.node_key_public[..])
+            .bind(int(row.expiry))
+            .bind(&row.signature[..])
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// What the machine with this attestation key enrolled with, if it enrolled here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn enrolment(&self, identity: &Identity) -> Result<Option<EnrolmentRow>, StoreError> {
+        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, i64, Vec<u8>);
+        let row: Option<Columns> = sqlx::query_as(
+            "SELECT account, ek_certificate, intermediates, ek_public, node_public, expiry, signature
+             FROM enrolments WHERE ak_hash = ?",
+        )
+        .bind(identity.ak_hash.as_slice())
+        .fetch_optional(&self.read)
+        .await?;
+        let Some((account, certificate, intermediates, ek, node_public, expiry, signature)) = row else {
+            return Ok(None);
+        };
+        let Some((ak_public, node_key)) = self.keys(identity).await? else { return Ok(None) };
+        Ok(Some(EnrolmentRow {
+            account: address("account", &account)?,
+            ek_certificate: certificate.into(),
+            intermediates: cbor::decode("intermediates", &intermediates)?,
+            ek_public: ek.into(),
+            ak_public: ak_public.into(),
+            node_key_public: node_public.into(),
+            node_key: node_key.into(),
+            node_key_hash: identity.node_key_hash,
+            expiry: uint(expiry),
+            signature: signature.into(),
+        }))
+    }
+
+    /// Keeps the public keys behind two hashes of the registry.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_keys(
+        &self,
+        ak_hash: B256,
+        ak_public: &[u8],
+        node_key_hash: B256,
+        node_key: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("INSERT INTO attestation_keys VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(ak_hash.as_slice())
+            .bind(ak_public)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("INSERT INTO node_keys VALUES (?, ?) ON CONFLICT DO NOTHING")
+            .bind(node_key_hash.as_slice())
+            .bind(node_key)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// TPMT_PUBLIC of the attestation key and point of the node key of an identity, if known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keys(&self, identity: &Identity) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT ak_public, node_key FROM attestation_keys, node_keys WHERE ak_hash = ? AND node_key_hash = ?",
+        )
+        .bind(identity.ak_hash.as_slice())
+        .bind(identity.node_key_hash.as_slice())
+        .fetch_optional(&self.read)
+        .await?)
+    }
+
+    /// Keeps a piece of evidence; true if it is new. At most `limit` pieces of one node and epoch are kept, if given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_evidence(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        envelope_hash: B256,
+        evidence: &Evidence,
+        limit: Option<i64>,
+    ) -> Result<bool, StoreError> {
+        let bare = Evidence { receipts: Vec::new(), ..evidence.clone() };
+        let done = sqlx::query(
+            "INSERT INTO evidence SELECT ?1, ?2, ?3, ?4
+             WHERE (SELECT COUNT(*) FROM evidence WHERE epoch = ?1 AND node = ?2) < ?5 ON CONFLICT DO NOTHING",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .bind(envelope_hash.as_slice())
+        .bind(cbor::encode(&bare))
+        .bind(limit.unwrap_or(i64::MAX))
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Whether a piece of evidence is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_evidence(&self, epoch: Epoch, node: NodeId, envelope_hash: B256) -> Result<bool, StoreError> {
+        let row: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM evidence WHERE epoch = ? AND node = ? AND envelope_hash = ?")
+                .bind(int(epoch.0))
+                .bind(int(node.0))
+                .bind(envelope_hash.as_slice())
+                .fetch_optional(&self.write)
+                .await?;
+        Ok(row.is_some())
+    }
+
+    /// Keeps a receipt whose signer was checked; of two by one oracle the one with the earlier block counts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_receipt(&self, oracle: Address, receipt: &SignedReceipt) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+             SET block = excluded.block, signature = excluded.signature WHERE excluded.block < block",
+        )
+        .bind(int(receipt.epoch.0))
+        .bind(int(receipt.node.0))
+        .bind(receipt.envelope_hash.as_slice())
+        .bind(oracle.as_slice())
+        .bind(int(receipt.block.0))
+        .bind(&receipt.signature[..])
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// An oracle's receipt for an envelope.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn receipt(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        envelope_hash: B256,
+        oracle: Address,
+    ) -> Result<Option<SignedReceipt>, StoreError> {
+        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT block, signature FROM receipts WHERE epoch = ? AND node = ? AND envelope_hash = ? AND oracle = ?",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .bind(envelope_hash.as_slice())
+        .bind(oracle.as_slice())
+        .fetch_optional(&self.write)
+        .await?;
+        Ok(row.map(|(block, signature)| SignedReceipt {
+            node,
+            epoch,
+            envelope_hash,
+            block: BlockNumber(uint(block)),
+            signature: signature.into(),
+        }))
+    }
+
+    /// Evidence of an epoch with all receipts; of one node if given. Ascending by node and envelope.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn evidence(&self, epoch: Epoch, node: Option<NodeId>) -> Result<Vec<EvidenceRow>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+            "SELECT node, envelope_hash, evidence FROM evidence
+             WHERE epoch = ?1 AND (?2 IS NULL OR node = ?2) ORDER BY node, envelope_hash",
+        )
+        .bind(int(epoch.0))
+        .bind(node.map(|node| int(node.0)))
+        .fetch_all(&self.read)
+        .await?;
+        let mut pieces = rows
+            .into_iter()
+            .map(|(node, envelope, evidence)| {
+                Ok(EvidenceRow {
+                    node: NodeId(uint(node)),
+                    envelope_hash: hash("envelope hash", &envelope)?,
+                    evidence: cbor::decode("evidence", &evidence)?,
+                })
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let receipts: Vec<(i64, Vec<u8>, i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT node, envelope_hash, block, signature FROM receipts WHERE epoch = ?1 AND (?2 IS NULL OR node = ?2)",
+        )
+        .bind(int(epoch.0))
+        .bind(node.map(|node| int(node.0)))
+        .fetch_all(&self.read)
+        .await?;
+        for (node, envelope, block, signature) in receipts {
+            let key = (NodeId(uint(node)), hash("envelope hash", &envelope)?);
+            if let Ok(at) = pieces.binary_search_by_key(&key, |piece| (piece.node, piece.envelope_hash)) {
+                pieces[at].evidence.receipts.push(SignedReceipt {
+                    node: key.0,
+                    epoch,
+                    envelope_hash: key.1,
+                    block: BlockNumber(uint(block)),
+                    signature: signature.into(),
+                });
+            }
+        }
+        for piece in &mut pieces {
+            piece.evidence.receipts.sort_unstable();
+        }
+        Ok(pieces)
+    }
+
+    /// Keeps the record of a probe.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_probe(&self, record: &ProbeRecord) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO probes SELECT ?1, ?2, COALESCE(MAX(number) + 1, 0), ?3 FROM probes WHERE epoch = ?1 AND node = ?2",
+        )
+        .bind(int(record.epoch.0))
+        .bind(int(record.node.0))
+        .bind(cbor::encode(record))
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Records of an epoch's probes, ascending by node, in the order they were made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn probes(&self, epoch: Epoch) -> Result<Vec<ProbeRecord>, StoreError> {
+        let rows: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT record FROM probes WHERE epoch = ? ORDER BY node, number")
+                .bind(int(epoch.0))
+                .fetch_all(&self.read)
+                .await?;
+        rows.iter().map(|bytes| Ok(cbor::decode("probe record", bytes)?)).collect()
+    }
+
+    /// Forgets evidence, receipts and probes of epochs before `epoch`, the archive's first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_before(&self, epoch: Epoch) -> Result<(), StoreError> {
+        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        for statement in [
+            "DELETE FROM evidence WHERE epoch < ?",
+            "DELETE FROM receipts WHERE epoch < ?",
+            "DELETE FROM probes WHERE epoch < ?",
+            "DELETE FROM commitments WHERE epoch < ?",
+            "DELETE FROM reveals WHERE epoch < ?",
+            "DELETE FROM proposals WHERE epoch < ?",
+            "DELETE FROM answered_lists WHERE epoch < ?",
+            "DELETE FROM judgements WHERE epoch < ?",
+        ] {
+            sqlx::query(statement).bind(int(epoch.0)).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

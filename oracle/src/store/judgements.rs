@@ -1,0 +1,154 @@
+//! Verdicts this oracle came to, and the clocks of the evidence that accepted reports rest on.
+
+use std::collections::BTreeMap;
+
+use alloy::primitives::B256;
+use verifier::cbor;
+use verifier::report::Verdict;
+use verifier::tpm::ClockInfo;
+use verifier::{BlockNumber, Epoch, NodeId};
+
+use super::{Store, StoreError, hash, int, small, uint};
+use crate::verdicts::NodeVerdict;
+
+/// A verdict with what led to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgementRow {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The check that failed, if one did.
+    pub detail: Option<String>,
+    /// The envelope it rests on.
+    pub envelope_hash: Option<B256>,
+}
+
+/// A clock with the envelope whose quote shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownClock {
+    /// The clock.
+    pub clock: ClockInfo,
+    /// Epoch of the envelope.
+    pub epoch: Epoch,
+    /// The envelope.
+    pub envelope_hash: B256,
+}
+
+impl Store {
+    /// Keeps the verdicts of an epoch under the root of their tree, with the proposal they were made for.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_judgements(
+        &self,
+        epoch: Epoch,
+        verdict_root: B256,
+        judgements: &[NodeVerdict],
+        proposal: Option<B256>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        for NodeVerdict { verdict, finding } in judgements {
+            let clock = finding.chosen.as_ref().and_then(|judged| judged.clock);
+            sqlx::query("INSERT INTO judgements VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+                .bind(int(epoch.0))
+                .bind(verdict_root.as_slice())
+                .bind(int(verdict.node.0))
+                .bind(cbor::encode(verdict))
+                .bind(i64::from(verdict.reason.code()))
+                .bind(&finding.detail)
+                .bind(finding.chosen.as_ref().map(|judged| judged.envelope_hash.to_vec()))
+                .bind(clock.map(|clock| int(clock.clock_ms)))
+                .bind(clock.map(|clock| i64::from(clock.reset_count)))
+                .bind(clock.map(|clock| i64::from(clock.restart_count)))
+                .bind(clock.map(|clock| clock.safe))
+                .execute(&mut *tx)
+                .await?;
+        }
+        if let Some(proposal) = proposal {
+            sqlx::query("INSERT INTO judged_proposals VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+                .bind(int(epoch.0))
+                .bind(verdict_root.as_slice())
+                .bind(proposal.as_slice())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Verdicts of an epoch under a root, ascending by node; empty if this oracle never came to them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn judgements(&self, epoch: Epoch, verdict_root: B256) -> Result<Vec<JudgementRow>, StoreError> {
+        let rows: Vec<(Vec<u8>, Option<String>, Option<Vec<u8>>)> = sqlx::query_as(
+            "SELECT verdict, detail, envelope_hash FROM judgements WHERE epoch = ? AND verdict_root = ? ORDER BY node",
+        )
+        .bind(int(epoch.0))
+        .bind(verdict_root.as_slice())
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(verdict, detail, envelope)| {
+                Ok(JudgementRow {
+                    verdict: cbor::decode("verdict", &verdict)?,
+                    detail,
+                    envelope_hash: envelope.map(|bytes| hash("envelope hash", &bytes)).transpose()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Keeps the clocks that an accepted report leaves behind, those of the judgement under `verdict_root`, and marks the
+    /// report concluded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn conclude(&self, epoch: Epoch, verdict_root: B256) -> Result<(), StoreError> {
+        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(
+            "INSERT INTO clocks
+             SELECT node, epoch, clock_ms, reset_count, restart_count, safe, envelope_hash FROM judgements
+             WHERE epoch = ? AND verdict_root = ? AND clock_ms IS NOT NULL ON CONFLICT DO NOTHING",
+        )
+        .bind(int(epoch.0))
+        .bind(verdict_root.as_slice())
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query("UPDATE reports SET concluded = 1 WHERE epoch = ?").bind(int(epoch.0)).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// For each node the clock of its last quote before `epoch` that a report accepted at or before `anchor` rests on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn previous_clocks(
+        &self,
+        epoch: Epoch,
+        anchor: BlockNumber,
+    ) -> Result<BTreeMap<NodeId, KnownClock>, StoreError> {
+        let rows: Vec<(i64, i64, i64, i64, i64, bool, Vec<u8>)> = sqlx::query_as(
+            "SELECT c.node, c.epoch, c.clock_ms, c.reset_count, c.restart_count, c.safe, c.envelope_hash
+             FROM clocks c JOIN reports r ON r.epoch = c.epoch
+             WHERE c.epoch < ? AND r.block <= ? ORDER BY c.epoch",
+        )
+        .bind(int(epoch.0))
+        .bind(int(anchor.0))
+        .fetch_all(&self.read)
+        .await?;
+        let mut clocks = BTreeMap::new();
+        for (node, epoch, clock_ms, resets, restarts, safe, envelope) in rows {
+            let clock = ClockInfo {
+                clock_ms: uint(clock_ms),
+                reset_count: small("reset count", resets)?,
+                restart_count: small("restart count", restarts)?,
+                safe,
+            };
+            let known =
+                KnownClock { clock, epoch: Epoch(uint(epoch)), envelope_hash: hash("envelope hash", &envelope)? };
+            clocks.insert(NodeId(uint(node)), known);
+        }
+        Ok(clocks)
+    }
+}
