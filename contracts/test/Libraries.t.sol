@@ -220,7 +220,6 @@ contract ScoreTest is Test {
 contract ReasonsTest is Test {
     function test_only_catalogued_reasons_are_known() public pure {
         for (uint256 code; code < 256; ++code) {
-            // forge-lint: disable-next-line(unsafe-typecast)
             (bool known,, uint8 bond, uint8 storageRep, uint8 availabilityRep) = Reasons.effect(uint8(code));
             assertEq(known, code <= Reasons.ATTESTATION_FORGED);
             assertLe(bond, Ladder.HALF);
