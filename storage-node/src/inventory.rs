@@ -74,9 +74,9 @@ pub enum Mismatch {
     )]
     Root {
         /// On chain.
-        chain: Frozen,
+        chain: Box<Frozen>,
         /// By replay.
-        replay: Frozen,
+        replay: Box<Frozen>,
     },
     /// The log on chain does not occur in this node's own.
     #[error("inventory log {0} on chain is no state of this node's log")]
@@ -121,7 +121,7 @@ pub fn replay_to(
     if replay == *chain || (chain.count == 0 && replay.count == 0) {
         Ok(inventory)
     } else {
-        Err(Mismatch::Root { chain: *chain, replay })
+        Err(Mismatch::Root { chain: Box::new(*chain), replay: Box::new(replay) })
     }
 }
 

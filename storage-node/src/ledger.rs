@@ -4,6 +4,7 @@
 //! and the latest one is read anew each time, so that a reorganisation leaves nothing behind.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use circuits::Profile;
@@ -135,9 +136,9 @@ impl Ledger {
         let entries = self.entries().await?;
         let mut roots = self.state.roots().await?;
         for entry in &entries {
-            if !roots.contains_key(&entry.slot) {
+            if let Entry::Vacant(unknown) = roots.entry(entry.slot) {
                 self.slots.refresh(entry.slot).await?;
-                roots.insert(entry.slot, self.state.roots_of(entry.slot).await?);
+                unknown.insert(self.state.roots_of(entry.slot).await?);
             }
         }
         let (profile, frozen) = (self.profile, *frozen);

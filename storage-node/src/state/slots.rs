@@ -68,6 +68,7 @@ pub struct ShardRecord {
 
 type TenureRow = (i64, i64, i64, String, i64, Option<i64>);
 type LogRow = (i64, i64, i64, i64, Vec<u8>, Vec<u8>, Vec<u8>, i64, i64);
+type ShardRow = (Vec<u8>, Vec<u8>, Vec<u8>, bool);
 type RootsRow = (i64, i64, Vec<u8>, Vec<u8>, Vec<u8>);
 
 impl State {
@@ -209,7 +210,7 @@ impl State {
     /// [`StateError`].
     pub async fn shard(&self, shard: ShardId) -> Result<Option<ShardRecord>, StateError> {
         let (deal, number) = key(shard.slot);
-        let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>, bool)> = sqlx::query_as(
+        let row: Option<ShardRow> = sqlx::query_as(
             "SELECT storage_root, transport_root, content_id, stored FROM shards WHERE deal = ? AND slot = ? AND stripe = ?",
         )
         .bind(deal)

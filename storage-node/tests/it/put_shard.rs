@@ -1,0 +1,212 @@
+//! The gRPC service of a whole running node, over real TLS, with the chain in memory.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy::primitives::B256;
+use daemon::config::Layers;
+use daemon::shutdown::Shutdown;
+use daemon::tls::{Deadlines, TlsIdentity, connect_pinned, is_wrong_key};
+use proto::v1::put_shard_request::Part;
+use proto::v1::storage_node_client::StorageNodeClient;
+use proto::v1::{GetNodeStatusRequest, GetRangeRequest, GetShardRequest, PutShardRequest, PutShardResponse, ShardId};
+use storage_node::config::Config;
+use storage_node::edges::Edges;
+use storage_node::run::run;
+use storage_node::service::REASON_KEY;
+use storage_node::shard::SlotId;
+use storage_node::store::DirStore;
+use storage_node::tpm::TpmHandle;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use verifier::NodeId;
+use verifier::transport::{LEAF_BYTES, verify_range};
+
+use crate::support::{EveryCell, MemoryChain, MemoryOracles, NODE, SoftTpm, shard_bytes, slot_shards};
+
+const SLOT: SlotId = SlotId::new(4, 1);
+
+struct Running {
+    _folder: tempfile::TempDir,
+    chain: Arc<MemoryChain>,
+    config: Config,
+    client: StorageNodeClient<Channel>,
+    shutdown: Shutdown,
+    task: tokio::task::JoinHandle<Result<(), daemon::exit::Failure>>,
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl Running {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (grpc, health) = (free_address(), free_address());
+        let text = format!(
+            "data_dir = '{0}'\ndeployment = '{0}/none.json'\n[grpc]\nlisten = '{grpc}'\nurl = 'https://{grpc}'\n\
+             [health]\nlisten = '{health}'\n[tpm]\ntcti = 'none'\n[prover]\nprofile = 'dev'\n[duty]\npoll_ms = 50\n",
+            folder.path().display()
+        );
+        let config: Config = Layers::new().text(&text, "test").unwrap().build().unwrap();
+        let oracles = Arc::new(MemoryOracles::new());
+        let chain = Arc::new(MemoryChain::new(oracles.committee()));
+        let edges = Edges {
+            chain: chain.clone(),
+            actions: chain.clone(),
+            store: Arc::new(DirStore::open(&config.shards()).unwrap()),
+            tpm: TpmHandle::spawn(SoftTpm::new()).unwrap(),
+            proofs: Arc::new(EveryCell::default()),
+            oracles,
+        };
+        let shutdown = Shutdown::manual();
+        let task = tokio::spawn(run(config.clone(), edges, shutdown.clone(), None));
+        let tls = TlsIdentity::load_or_create(&config.tls_dir()).unwrap();
+        let channel = connect_pinned(&config.grpc.url, tls.key_hash(), Deadlines::default()).unwrap();
+        let mut client = StorageNodeClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
+        for _ in 0..100 {
+            if client.get_status(GetNodeStatusRequest {}).await.is_ok() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Self { _folder: folder, chain, config, client, shutdown, task }
+    }
+
+    async fn put(&mut self, shard: ShardId, bytes: &[u8]) -> Result<PutShardResponse, Status> {
+        let mut parts = vec![PutShardRequest { part: Some(Part::Shard(shard)) }];
+        parts.extend(
+            bytes.chunks(500_000).map(|data| PutShardRequest { part: Some(Part::Data(data.to_vec())) }),
+        );
+        Ok(self.client.put_shard(tokio_stream::iter(parts)).await?.into_inner())
+    }
+
+    async fn stop(self) {
+        self.shutdown.trigger();
+        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn id(slot: SlotId, stripe: u32) -> ShardId {
+    ShardId { deal: slot.deal.0, slot: u32::from(slot.slot.0), stripe }
+}
+
+fn reason(status: &Status) -> &str {
+    status.metadata().get(REASON_KEY).map_or("", |value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_shard_that_is_put_is_accepted_on_chain_and_served_with_proofs() {
+    let mut node = Running::start().await;
+    let roots = *slot_shards(&[1])[0].roots();
+    node.chain.offer(SLOT, NODE, &[roots]);
+    let bytes = shard_bytes(1);
+    let answer = node.put(id(SLOT, 0), &bytes).await.unwrap();
+    assert_eq!(answer.storage_root, roots.storage_root.to_vec());
+    node.put(id(SLOT, 0), &bytes).await.unwrap();
+
+    let shard = Some(id(SLOT, 0));
+    let range = node.client.get_range(GetRangeRequest { shard, first_leaf: 200, leaves: 3 }).await.unwrap().into_inner();
+    let lemmas: Vec<B256> = range.lemmas.iter().map(|lemma| B256::from_slice(lemma)).collect();
+    verify_range(&roots.transport_root, 200, 3, &range.data, &lemmas).unwrap();
+    assert_eq!(range.data, bytes[200 * LEAF_BYTES..203 * LEAF_BYTES]);
+
+    let mut stream = node.client.get_shard(GetShardRequest { shard }).await.unwrap().into_inner();
+    let mut whole = Vec::new();
+    while let Some(chunk) = stream.message().await.unwrap() {
+        whole.extend(chunk.data);
+    }
+    assert_eq!(whole, bytes);
+
+    for _ in 0..100 {
+        node.chain.mine(1);
+        if node.chain.with(|world| world.is_held(SLOT, NODE)) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(node.chain.with(|world| world.is_held(SLOT, NODE)), "the slot is whole and is accepted");
+    let status = node.client.get_status(GetNodeStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((status.node, status.shards), (NODE.0, 1));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_shard_nobody_proposed_to_this_node_is_refused() {
+    let mut node = Running::start().await;
+    let roots = *slot_shards(&[1])[0].roots();
+    let bytes = shard_bytes(1);
+
+    let status = node.put(id(SlotId::new(99, 0), 0), &bytes).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::NotFound, "NO_PROPOSAL"));
+    node.chain.propose(SLOT, NODE, &[roots]);
+    let status = node.put(id(SLOT, 0), &bytes).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::NotFound, "NO_PROPOSAL"), "not sealed");
+    assert!(status.message().contains("not sealed"), "{status}");
+    let other = SlotId::new(5, 0);
+    node.chain.offer(other, NodeId(9), &[roots]);
+    let status = node.put(id(other, 0), &bytes).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, "NO_PROPOSAL"));
+    let ours = SlotId::new(6, 0);
+    node.chain.offer(ours, NODE, &[roots]);
+    let status = node.put(id(ours, 1), &bytes).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::NotFound, "NO_PROPOSAL"), "no such stripe");
+    let status = node.put(ShardId { deal: 6, slot: 70_000, stripe: 0 }, &bytes).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "MALFORMED"));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_the_deals_are_refused_and_not_stored() {
+    let mut node = Running::start().await;
+    let roots = *slot_shards(&[1])[0].roots();
+    node.chain.offer(SLOT, NODE, &[roots]);
+    let mut bytes = shard_bytes(1);
+    *bytes.last_mut().unwrap() ^= 1;
+    let status = node.put(id(SLOT, 0), &bytes).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "TRANSPORT_MISMATCH"));
+
+    for wrong in [&bytes[1..], &[&bytes[..], &[0]].concat(), &[]] {
+        let status = node.put(id(SLOT, 0), wrong).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "MALFORMED"), "{} bytes", wrong.len());
+    }
+    let only_data = vec![PutShardRequest { part: Some(Part::Data(vec![0; 10])) }];
+    let status = node.client.put_shard(tokio_stream::iter(only_data)).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "MALFORMED"));
+    let status = node.client.get_shard(GetShardRequest { shard: Some(id(SLOT, 0)) }).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "nothing was stored");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn ranges_outside_a_shard_and_shards_not_stored_are_refused() {
+    let mut node = Running::start().await;
+    for (first_leaf, leaves) in [(0, 0), (256, 1), (255, 2), (u32::MAX, u32::MAX)] {
+        let request = GetRangeRequest { shard: Some(id(SLOT, 0)), first_leaf, leaves };
+        assert_eq!(node.client.get_range(request).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+    let request = GetRangeRequest { shard: None, first_leaf: 0, leaves: 1 };
+    assert_eq!(node.client.get_range(request).await.unwrap_err().code(), Code::InvalidArgument);
+    let request = GetRangeRequest { shard: Some(id(SLOT, 0)), first_leaf: 0, leaves: 1 };
+    assert_eq!(node.client.get_range(request).await.unwrap_err().code(), Code::NotFound);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_expects_another_tls_key_does_not_talk_to_the_node() {
+    let node = Running::start().await;
+    let channel = connect_pinned(&node.config.grpc.url, [7; 32], Deadlines::default()).unwrap();
+    let status = StorageNodeClient::new(channel).get_status(GetNodeStatusRequest {}).await.unwrap_err();
+    assert!(is_wrong_key(&status), "{status:?}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn the_registry_learns_where_the_node_is_served() {
+    let node = Running::start().await;
+    assert_eq!(node.chain.with(|world| world.url.clone()), node.config.grpc.url);
+    assert_ne!(node.chain.with(|world| world.tls_key_hash), B256::ZERO);
+    node.stop().await;
+}

@@ -1,0 +1,181 @@
+//! Accepting, dropping, deleting and claiming.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+use std::sync::Arc;
+
+use storage_node::chain_view::ChainView;
+use storage_node::inventory::{Frozen, Mismatch};
+use storage_node::ledger::LedgerError;
+use storage_node::shard::SlotId;
+use storage_node::state::TenureState;
+use storage_node::store::{ShardStore, StoreError};
+use verifier::{Epoch, NodeId};
+
+use crate::support::{EveryCell, NODE, TestNode, slot_shards};
+
+const A: SlotId = SlotId::new(1, 2);
+const B: SlotId = SlotId::new(2, 0);
+
+#[tokio::test]
+async fn a_slot_is_accepted_once_every_stripe_is_stored_and_not_before() {
+    let mut node = TestNode::new().await;
+    let shards = slot_shards(&[1, 2]);
+    node.chain.offer(A, NODE, &shards.iter().map(|shard| *shard.roots()).collect::<Vec<_>>());
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Offered);
+
+    node.store.put(A.shard(0), shards[0].clone()).await.unwrap();
+    node.state.set_stored(A.shard(0), true).await.unwrap();
+    node.keeper.round().await.unwrap();
+    assert!(!node.chain.with(|world| world.is_held(A, NODE)), "one stripe is missing");
+
+    node.store.put(A.shard(1), shards[1].clone()).await.unwrap();
+    node.state.set_stored(A.shard(1), true).await.unwrap();
+    node.keeper.round().await.unwrap();
+    assert!(node.chain.with(|world| world.is_held(A, NODE)));
+    let sent = node.chain.with(|world| world.transactions);
+    // Until its own transaction is final the database says offered: it must not be sent again.
+    node.keeper.round().await.unwrap();
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.chain.with(|world| world.transactions), sent);
+    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Accepted);
+    let open = node.ledger.at_head().await.unwrap();
+    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_accept_that_was_overtaken_is_sent_again_in_a_later_round() {
+    let mut node = TestNode::new().await;
+    node.chain.with(|world| world.refuse_once.insert("accept"));
+    let shards = slot_shards(&[1]);
+    node.chain.offer(A, NODE, &[*shards[0].roots()]);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    node.store.put(A.shard(0), shards[0].clone()).await.unwrap();
+    node.state.set_stored(A.shard(0), true).await.unwrap();
+    node.keeper.round().await.unwrap();
+    assert!(!node.chain.with(|world| world.is_held(A, NODE)));
+    node.keeper.round().await.unwrap();
+    assert!(node.chain.with(|world| world.is_held(A, NODE)));
+}
+
+#[tokio::test]
+async fn an_ended_slot_is_dropped_after_its_last_epoch_and_its_files_go_when_no_epoch_lists_it() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1, 2]).await;
+    node.hold(B, &[3]).await;
+    node.chain.end(A);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    assert!(node.chain.with(|world| world.is_held(A, NODE)), "its last epoch is not over");
+
+    node.chain.go_to(2, 5);
+    node.keeper.round().await.unwrap();
+    assert!(!node.chain.with(|world| world.is_held(A, NODE)));
+    let roots = *slot_shards(&[1])[0].roots();
+    node.chain.mine(5);
+    node.keeper.round().await.unwrap();
+    assert!(node.store.cell(A.shard(0), &roots, 0).await.is_ok(), "epoch 2 still lists it");
+
+    node.chain.go_to(3, 0);
+    node.keeper.round().await.unwrap();
+    assert!(matches!(node.store.cell(A.shard(0), &roots, 0).await, Err(StoreError::NotFound(_))));
+    assert_eq!(node.state.stored_shards().await.unwrap(), 1);
+    let open = node.ledger.at_head().await.unwrap();
+    assert_eq!(open.inventory.count(), 1);
+    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+    // The epoch before last still opens, from the log alone.
+    let before = node.chain.inventory_at(NODE, Epoch(2)).await.unwrap();
+    assert_eq!(node.ledger.open(&before).await.unwrap().inventory.count(), 3);
+}
+
+#[tokio::test]
+async fn a_node_that_restarts_between_any_two_rounds_ends_where_one_that_did_not_does() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1]).await;
+    node = node.restart(Arc::new(EveryCell::default())).await;
+    node.hold(B, &[2, 3]).await;
+    node.chain.end(A);
+    node = node.restart(Arc::new(EveryCell::default())).await;
+    node.chain.go_to(2, 5);
+    node.keeper.round().await.unwrap();
+    node = node.restart(Arc::new(EveryCell::default())).await;
+    node.chain.go_to(3, 5);
+    node.keeper.round().await.unwrap();
+    let open = node.ledger.at_head().await.unwrap();
+    assert_eq!(open.inventory.count(), 2);
+    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+    assert_eq!(node.state.stored_shards().await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_node_that_lost_its_database_learns_its_slots_from_the_chain_again() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1]).await;
+    let database = node.folder.path().join("node.sqlite");
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", database.display()));
+    }
+    let mut node = node.restart(Arc::new(EveryCell::default())).await;
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Accepted);
+    let open = node.ledger.at_head().await.unwrap();
+    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_offer_that_moved_to_another_node_is_forgotten() {
+    let mut node = TestNode::new().await;
+    let shards = slot_shards(&[1]);
+    node.chain.offer(A, NODE, &[*shards[0].roots()]);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    node.store.put(A.shard(0), shards[0].clone()).await.unwrap();
+    node.chain.with(|world| {
+        let mut other = world.assignments[&A][0];
+        other.node = NodeId(9);
+        world.assignments.get_mut(&A).unwrap().push(other);
+    });
+    node.state.set_stored(A.shard(0), true).await.unwrap();
+    node.keeper.round().await.unwrap();
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Lost);
+    assert_eq!(node.state.stored_shards().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn another_root_on_chain_stops_accepting_and_says_so() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1]).await;
+    node.chain.with(|world| world.inventories.last_mut().unwrap().1.root.0[31] ^= 1);
+    let error = node.ledger.at_head().await.err().unwrap();
+    assert!(matches!(error, LedgerError::Mismatch(Mismatch::Root { .. })), "{error}");
+    assert!(error.to_string().contains("INVENTORY_MISMATCH"), "{error}");
+}
+
+#[tokio::test]
+async fn pay_is_claimed_once_for_what_settlement_decided() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1]).await;
+    node.chain.go_to(4, 1);
+    node.chain.with(|world| world.resolved = Epoch(2));
+    node.keeper.round().await.unwrap();
+    node.keeper.round().await.unwrap();
+    node.chain.with(|world| world.resolved = Epoch(3));
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.chain.with(|world| world.claims.clone()), [(A, 2), (A, 3)]);
+}
+
+#[tokio::test]
+async fn a_chain_out_of_reach_fails_the_round_and_loses_nothing() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1]).await;
+    node.chain.with(|world| world.unreachable = true);
+    assert!(node.keeper.round().await.is_err());
+    node.chain.with(|world| world.unreachable = false);
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.state.stored_shards().await.unwrap(), 1);
+}

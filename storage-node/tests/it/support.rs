@@ -1,0 +1,133 @@
+//! Edges in memory, and a node over them.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod chain;
+mod oracles;
+mod proofs;
+mod tpm;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuits::Profile;
+use circuits::storage::SHARD_BYTES;
+use storage_node::chain_view::{ChainActions, ChainView};
+use storage_node::duty::{Duty, DutyEdges, DutyOptions};
+use storage_node::evidence::NodeKeys;
+use storage_node::keeper::Keeper;
+use storage_node::ledger::Ledger;
+use storage_node::oracles::OracleLink;
+use storage_node::proof::ProofSource;
+use storage_node::shard::{CommittedShard, SlotId};
+use storage_node::state::State;
+use storage_node::store::{DirStore, ShardStore};
+use storage_node::tpm::{Tpm, TpmHandle};
+use verifier::NodeId;
+
+pub use chain::MemoryChain;
+pub use oracles::MemoryOracles;
+pub use proofs::{EveryCell, NoProver};
+pub use tpm::SoftTpm;
+
+pub const NODE: NodeId = NodeId(3);
+
+/// A shard's bytes; the same for the same seed.
+pub fn shard_bytes(seed: u8) -> Vec<u8> {
+    let mut bytes = vec![0; SHARD_BYTES];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// The committed shards of a slot, one a stripe.
+pub fn slot_shards(seeds: &[u8]) -> Vec<Arc<CommittedShard>> {
+    seeds.iter().map(|seed| Arc::new(CommittedShard::new(shard_bytes(*seed)).unwrap())).collect()
+}
+
+/// A node's parts over edges in memory; files and database are real and outlive a restart.
+pub struct TestNode {
+    pub folder: tempfile::TempDir,
+    pub chain: Arc<MemoryChain>,
+    pub oracles: Arc<MemoryOracles>,
+    pub store: Arc<DirStore>,
+    pub state: State,
+    pub ledger: Ledger,
+    pub keeper: Keeper,
+    pub duty: Duty,
+}
+
+impl TestNode {
+    pub async fn new() -> Self {
+        Self::with_proofs(Arc::new(EveryCell::default())).await
+    }
+
+    pub async fn with_proofs(proofs: Arc<dyn ProofSource>) -> Self {
+        let oracles = Arc::new(MemoryOracles::new());
+        let chain = Arc::new(MemoryChain::new(oracles.committee()));
+        Self::over(tempfile::tempdir().unwrap(), chain, oracles, proofs).await
+    }
+
+    /// The process ends and another one starts on the same disk.
+    pub async fn restart(self, proofs: Arc<dyn ProofSource>) -> Self {
+        let Self { folder, chain, oracles, .. } = self;
+        Self::over(folder, chain, oracles, proofs).await
+    }
+
+    async fn over(
+        folder: tempfile::TempDir,
+        chain: Arc<MemoryChain>,
+        oracles: Arc<MemoryOracles>,
+        proofs: Arc<dyn ProofSource>,
+    ) -> Self {
+        let store = Arc::new(DirStore::open(&folder.path().join("shards")).unwrap());
+        let state = State::open(&folder.path().join("node.sqlite")).await.unwrap();
+        let (view, actions): (Arc<dyn ChainView>, Arc<dyn ChainActions>) = (chain.clone(), chain.clone());
+        let shards: Arc<dyn ShardStore> = store.clone();
+        let link: Arc<dyn OracleLink> = oracles.clone();
+        let ledger = Ledger::new(view.clone(), state.clone(), NODE, Profile::DEV, 0);
+        let keeper =
+            Keeper::new(view.clone(), actions.clone(), shards.clone(), state.clone(), ledger.clone(), NODE, 1);
+        let mut tpm = SoftTpm::new();
+        let keys = NodeKeys::of(&tpm.identity().unwrap()).unwrap();
+        let edges = DutyEdges {
+            chain: view,
+            actions,
+            store: shards,
+            proofs,
+            oracles: link,
+            tpm: TpmHandle::spawn(tpm).unwrap(),
+        };
+        let options = DutyOptions {
+            profile: Profile::DEV,
+            pcrs: vec![0, 1, 2, 3],
+            beacon_confirmations: 2,
+            beacon_delay: Duration::ZERO,
+            push_retry: Duration::ZERO,
+        };
+        let duty = Duty::new(edges, state.clone(), ledger.clone(), NODE, keys, options);
+        Self { folder, chain, oracles, store, state, ledger, keeper, duty }
+    }
+
+    /// Has the node hold a slot with these shards, accepted in the present epoch.
+    pub async fn hold(&mut self, slot: SlotId, seeds: &[u8]) {
+        let shards = slot_shards(seeds);
+        self.chain.offer(slot, NODE, &shards.iter().map(|shard| *shard.roots()).collect::<Vec<_>>());
+        self.chain.mine(3);
+        self.keeper.round().await.unwrap();
+        for (stripe, shard) in (0..).zip(shards) {
+            self.store.put(slot.shard(stripe), shard).await.unwrap();
+            self.state.set_stored(slot.shard(stripe), true).await.unwrap();
+        }
+        self.keeper.round().await.unwrap();
+        assert!(self.chain.with(|world| world.is_held(slot, NODE)), "accepted on chain");
+        self.chain.mine(3);
+        self.keeper.round().await.unwrap();
+    }
+
+    /// Rounds of the duty until what is on its way has arrived.
+    pub async fn duty_rounds(&mut self) {
+        for _ in 0..4 {
+            self.duty.round().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
