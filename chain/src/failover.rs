@@ -152,7 +152,7 @@ impl Shared {
             let client = RpcClient::new(endpoint.http.clone(), true);
             let asked = client.request_noparams::<U64>("eth_chainId");
             let actual = self
-                .in_time(endpoint, async { asked.await })
+                .in_time(endpoint, asked.into_future())
                 .await?
                 .to::<u64>();
             if actual != self.chain_id {

@@ -6,7 +6,7 @@ use alloy::{
     providers::Provider,
     rpc::{
         client::BatchRequest,
-        types::{Block, Filter, Log},
+        types::{Block, Filter, Log, TransactionReceipt},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,21 @@ impl Client {
             start = end + 1;
         }
         Ok(events)
+    }
+
+    /// The events of the deployment's contracts in a transaction this process sent. They may be reorganised away.
+    ///
+    /// # Errors
+    /// [`ChainError::Undecodable`], as [`Event::decode`].
+    pub fn events_of(&self, receipt: &TransactionReceipt) -> Result<Vec<Event>, ChainError> {
+        let deployment = self.deployment();
+        let ours = [deployment.registry, deployment.deals, deployment.hub];
+        let logs = receipt
+            .inner
+            .logs()
+            .iter()
+            .filter(|log| ours.contains(&log.address()));
+        logs.map(|log| Event::decode(deployment, log)).collect()
     }
 
     /// The events of at most [`CHUNK_BLOCKS`] blocks and the hash of the last one.

@@ -167,7 +167,8 @@ impl Sender {
         self.send_request(function_name::<C>(), request).await
     }
 
-    /// What [`Sender::send`] would return if the contract's answer could be seen: the call from this account, without a transaction.
+    /// What [`Sender::send`] would return if the contract's answer could be seen: the call from this account in the
+    /// next block, without a transaction.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -266,11 +267,18 @@ impl Inner {
         next: Option<u64>,
         memory: &mut Memory,
     ) -> Result<TransactionReceipt, ChainError> {
+        // The pending block has the number the transaction will meet. But it also has what was given up and still is in the pool:
+        // a retry would be judged as if the first try had come through.
+        let block = if memory.abandoned.is_some() {
+            BlockId::latest()
+        } else {
+            BlockId::pending()
+        };
         let gas = self
             .rpc
             .provider()
             .estimate_gas(request.clone())
-            .block(BlockId::latest())
+            .block(block)
             .await
             .map_err(|error| ChainError::from_rpc(what, error))?;
         let gas = gas.saturating_add(gas / 100 * self.policy.gas_margin_percent);

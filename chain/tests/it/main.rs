@@ -1,0 +1,9 @@
+//! The chain client against real anvil processes.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+mod contracts;
+mod follower;
+mod proxy;
+mod rpc;
+mod scratch;
+mod sender;
