@@ -448,6 +448,19 @@ fn objects_and_sessions_left_by_a_killed_node_are_cleared_away() {
     lab.enrol(&mut lab.open("a", &machine));
 }
 
+#[test]
+fn a_tpm_process_left_by_a_killed_devnet_is_ended_before_its_tpm_starts_again() {
+    let lab = Lab::new();
+    let left = lab.manufacture("a");
+    let port = left.port();
+    // As a killed devnet leaves it: running, and never waited for.
+    std::mem::forget(left);
+    let machine = lab.power_on("a");
+    assert_ne!(machine.port(), port);
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    lab.enrol(&mut lab.open("a", &machine));
+}
+
 /// Sends one TPM command without authorisation and returns its response code.
 fn raw_command(connection: &mut TcpStream, code: u32, parameters: &[u8]) -> u32 {
     let mut command = vec![0x80, 0x01];

@@ -71,6 +71,14 @@ pub enum Reject {
         /// Whose certificate.
         subject: String,
     },
+    /// An issuer on the path is a CA for other things than endorsement keys.
+    #[error(
+        "`{subject}` may issue certificates, but not for endorsement keys (its extended key usage)"
+    )]
+    IssuerPurpose {
+        /// Whose certificate.
+        subject: String,
+    },
     /// More intermediates than an issuer or this verifier allows.
     #[error("certificate path is longer than `{subject}` allows")]
     PathTooLong {
@@ -183,6 +191,7 @@ impl Reject {
             Self::CertificateNotYetValid { .. } => "CERTIFICATE_NOT_YET_VALID",
             Self::CertificateExpired { .. } => "CERTIFICATE_EXPIRED",
             Self::NotACertificateAuthority { .. } => "CERTIFICATE_ISSUER_NOT_CA",
+            Self::IssuerPurpose { .. } => "CERTIFICATE_ISSUER_PURPOSE",
             Self::PathTooLong { .. } => "CERTIFICATE_PATH_TOO_LONG",
             Self::UnknownCriticalExtension(_) => "CERTIFICATE_UNKNOWN_CRITICAL_EXTENSION",
             Self::EkCertificateIsCa => "EK_CERTIFICATE_IS_CA",

@@ -2,7 +2,9 @@
 
 use const_oid::{
     AssociatedOid, ObjectIdentifier,
-    db::rfc5280::{ID_CE_SUBJECT_DIRECTORY_ATTRIBUTES, ID_PE_AUTHORITY_INFO_ACCESS},
+    db::rfc5280::{
+        ANY_EXTENDED_KEY_USAGE, ID_CE_SUBJECT_DIRECTORY_ATTRIBUTES, ID_PE_AUTHORITY_INFO_ACCESS,
+    },
 };
 use sha2::{Digest, Sha256};
 use x509_cert::ext::pkix::{
@@ -10,7 +12,7 @@ use x509_cert::ext::pkix::{
     ExtendedKeyUsage, KeyUsage, SubjectAltName, SubjectKeyIdentifier,
 };
 
-use super::{Certificate, EkCertificate, unix_seconds, verify_issued_by};
+use super::{Certificate, EkCertificate, profile::EK_CERTIFICATE, unix_seconds, verify_issued_by};
 use crate::tpm::Reject;
 
 /// Intermediates read from evidence; makers use at most three.
@@ -251,6 +253,17 @@ fn check_may_issue(issuer: &Certificate, below: usize) -> Result<(), Reject> {
         .is_some_and(|usage| !usage.key_cert_sign())
     {
         return Err(not_a_ca());
+    }
+    // RFC 5280 leaves this open; makers whose root also signs other products rely on it.
+    if issuer
+        .extension::<ExtendedKeyUsage>()?
+        .is_some_and(|purposes| {
+            !purposes.0.contains(&EK_CERTIFICATE) && !purposes.0.contains(&ANY_EXTENDED_KEY_USAGE)
+        })
+    {
+        return Err(Reject::IssuerPurpose {
+            subject: issuer.subject(),
+        });
     }
     match constraints.path_len_constraint {
         Some(limit) if below > usize::from(limit) => Err(Reject::PathTooLong {

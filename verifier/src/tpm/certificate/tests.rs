@@ -169,6 +169,26 @@ fn an_end_entity_certificate_cannot_issue_another() {
 }
 
 #[test]
+fn a_ca_for_other_purposes_cannot_issue_endorsement_certificates() {
+    let purpose = |oids: &[&str]| {
+        let oids = oids.iter().map(|oid| fixture::oid(oid)).collect();
+        second(None).with(extension(false, &ExtendedKeyUsage(oids)))
+    };
+    assert_eq!(
+        two_intermediates(&first(None), &purpose(&["1.3.6.1.5.5.7.3.1"])),
+        Err(Reject::IssuerPurpose {
+            subject: SECOND.into()
+        })
+    );
+    for oids in [
+        &["2.23.133.8.1", "1.3.6.1.4.1.311.122.2"][..],
+        &["2.5.29.37.0"],
+    ] {
+        assert!(two_intermediates(&first(None), &purpose(oids)).is_ok());
+    }
+}
+
+#[test]
 fn path_length_limits_are_kept() {
     assert!(two_intermediates(&first(Some(1)), &second(Some(0))).is_ok());
     assert_eq!(
