@@ -261,6 +261,21 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IHub
+    function registry() external view returns (address) {
+        return address(REGISTRY);
+    }
+
+    /// @inheritdoc IHub
+    function deals() external view returns (address) {
+        return address(DEALS);
+    }
+
+    /// @inheritdoc IHub
+    function verifier() external view returns (address) {
+        return address(VERIFIER);
+    }
+
+    /// @inheritdoc IHub
     function reportOf(uint64 epoch) external view returns (ReportRecord memory) {
         return _reports[epoch];
     }
@@ -407,7 +422,8 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
         }
         if (!verdict.judged) {
             // A reason that rests on figures nobody could judge costs nobody anything.
-            if (outcome.availabilityEffect == Score.FAIL) outcome.paid = true;
+            bool opinionOnly = outcome.availabilityEffect == Score.FAIL && outcome.storageEffect != Score.FAIL;
+            if (opinionOnly) outcome.paid = true;
             outcome.availabilityEffect = Score.NONE;
         }
     }

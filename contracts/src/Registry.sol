@@ -143,6 +143,10 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     function requestExit(uint64 node) external {
         Node storage record = _own(node);
         require(record.status == Status.Active, NotActive(node, record.status));
+        if (HUB.isBehind(node)) {
+            uint64 cursor = HUB.cursorOf(node);
+            revert SettlementBehind(node, cursor, cursor + 1);
+        }
         uint64 epoch = HUB.currentEpoch();
         record.status = Status.Exiting;
         record.exitEpoch = epoch;

@@ -8,6 +8,9 @@ import {Fixture} from "./utils/Fixture.sol";
 import {Tree} from "./utils/Tree.sol";
 
 /// @notice What the calls of an epoch cost; written to snapshots/GasTest.json, checked with FORGE_SNAPSHOT_CHECK=true.
+/// @dev Each call runs as a transaction of its own: storage is cold, as on chain.
+/// forge-config: default.isolate = true
+/// forge-config: lite.isolate = true
 contract GasTest is Fixture {
     uint64 private node;
     uint64 private dealId;

@@ -193,6 +193,18 @@ contract RegistryTest is Fixture {
         assertEq(uint8(registry.summaryOf(node).status), uint8(IRegistry.Status.Withdrawn));
     }
 
+    function test_exit_needs_an_up_to_date_settlement() public {
+        uint64 node = _enrol("node a");
+        _goTo(3);
+        vm.prank(_accountOf(node));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.SettlementBehind.selector, node, 0, 1));
+        registry.requestExit(node);
+        hub.advance(node, 2);
+        vm.prank(_accountOf(node));
+        registry.requestExit(node);
+        assertEq(registry.summaryOf(node).exitEpoch, 3);
+    }
+
     function test_nobody_withdraws_while_storing() public {
         (uint64 node, uint64 dealId) = _servingNode();
         address account = _accountOf(node);

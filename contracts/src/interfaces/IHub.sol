@@ -180,6 +180,12 @@ interface IHub {
     function statementOf(uint64 node, uint64 epoch) external view returns (uint256[3] memory publicInputs);
     /// @notice Hash of the attestation policy and root store the committee judges with.
     function policyHash() external view returns (bytes32);
+    /// @notice The registry of nodes and oracles.
+    function registry() external view returns (address);
+    /// @notice Deals, inventories and pay.
+    function deals() external view returns (address);
+    /// @notice The verifier of storage proofs submitted on chain.
+    function verifier() external view returns (address);
     /// @notice The accepted report of an epoch; zero while there is none.
     function reportOf(uint64 epoch) external view returns (ReportRecord memory);
     /// @notice Last epoch settled for a node.

@@ -101,6 +101,7 @@ interface IRegistry {
     function setEndpoint(uint64 node, string calldata url, bytes32 tlsKeyHash) external;
     /// @notice Anybody may add to a node's bond.
     function topUp(uint64 node, uint256 amount) external;
+    /// @notice The node takes no new slots from now on; its settlement must be up to date. Protocol: section 7.
     function requestExit(uint64 node) external;
     /// @notice Returns the bond once report, dispute and slashing delay are over and nothing is stored or unsettled.
     ///         A removed node gets what is left of its bond the same way, but stays removed.
