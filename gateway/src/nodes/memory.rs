@@ -16,9 +16,11 @@ use verifier::{DealId, NodeId, Slot, Stripe};
 use super::{LinkError, NodeLink, ShardName};
 use crate::deals::NodeAddress;
 
+type Stored = HashMap<(NodeId, ShardName), Arc<[u8]>>;
+
 #[derive(Default)]
 pub(crate) struct MemoryNodes {
-    shards: Mutex<HashMap<(NodeId, ShardName), Arc<[u8]>>>,
+    shards: Mutex<Stored>,
     down: Mutex<HashSet<NodeId>>,
     corrupt: Mutex<HashSet<NodeId>>,
     /// Puts that still fail before they succeed again.

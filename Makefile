@@ -1,0 +1,82 @@
+# Everything a newcomer needs:   make demo   and   make test
+# Nothing here needs Docker; root or sudo is used once, by `deps`, and only if something is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+ARCH := $(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+FOUNDRY := $(CURDIR)/contracts/node_modules/@foundry-rs
+export PATH := $(FOUNDRY)/forge-linux-$(ARCH)/bin:$(FOUNDRY)/anvil-linux-$(ARCH)/bin:$(FOUNDRY)/cast-linux-$(ARCH)/bin:$(PATH)
+
+# Debian packages, and for each the file that shows it is there.
+PACKAGES := swtpm:/usr/bin/swtpm swtpm-tools:/usr/bin/swtpm_setup pkg-config:/usr/bin/pkg-config \
+  libtss2-dev:/usr/include/tss2/tss2_esys.h libtss2-tcti-swtpm0:/usr/share/doc/libtss2-tcti-swtpm0
+
+.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story deep generate lint
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
+
+deps: contracts/node_modules/.package-lock.json ## Install what is missing: Debian packages and npm packages
+	@missing=(); \
+	for entry in $(PACKAGES); do [ -e "$${entry#*:}" ] || missing+=("$${entry%%:*}"); done; \
+	if [ $${#missing[@]} -gt 0 ]; then \
+	  echo "installing $${missing[*]}"; \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq; \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"; \
+	fi
+
+contracts/node_modules/.package-lock.json: contracts/package-lock.json
+	cd contracts && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# forge and cargo know themselves what is up to date.
+contracts: deps
+	cd contracts && forge build --skip 'test/**' --quiet
+
+build: contracts ## Build everything
+	cargo build --workspace
+
+demo: build ## The whole story on real parts; the table and target/demo/summary.json say how it ended
+	target/debug/devnet demo
+
+devnet: build ## A network to play with until Ctrl-C; PORTS=1 for fixed ports; target/devnet/network.json describes it
+	target/debug/devnet up $(if $(PORTS),--ports)
+
+test: test-contracts test-rust test-story ## Every test: Solidity, Rust, and the story end to end
+
+test-contracts: contracts
+	cd contracts && forge test
+
+test-rust: build
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  cargo nextest run --workspace && cargo test --workspace --doc; \
+	else \
+	  cargo test --workspace; \
+	fi
+
+test-story: build
+	target/debug/devnet demo --dir target/story
+
+deep: build ## What takes too long for every day: keys of the standard profile
+	cargo run -q -p prover -- setup --profile standard --dir target/keys
+	cargo run -q -p prover -- bench --profile standard --dir target/keys
+
+generate: deps ## Write everything that is generated and committed: reasons, manifests, Solidity verifier, ABIs
+	PROBITY_GENERATE=1 cargo test -q -p verifier --test it
+	cargo run -q -p prover -- manifest --write
+	cargo run -q -p prover -- solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol
+	cd contracts && forge fmt && forge build --skip 'test/**' && bin/abi && bin/layout
+
+lint: deps ## What must hold before a commit
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cd contracts && forge fmt --check && forge build --skip 'test/**' --quiet && bin/abi --check && bin/layout --check
+	cargo run -q -p prover -- solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol --check
+	@if cargo deny --version >/dev/null 2>&1; then \
+	  cargo deny --log-level error check bans licenses sources; \
+	else \
+	  echo "cargo-deny is not installed (cargo install cargo-deny --locked): licences, bans and sources are not checked here"; \
+	fi

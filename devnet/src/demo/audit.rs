@@ -1,0 +1,121 @@
+//! The auditor: every bundle judged again with the network stopped, and damaged ones refused.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::Result;
+
+use super::{Step, Story};
+use crate::process::{self, Ran, program};
+
+/// Where in a bundle a byte is changed: shares of its length, in thousandths.
+const DAMAGED_AT: [usize; 9] = [0, 3, 111, 250, 400, 555, 700, 850, 999];
+
+impl Story {
+    pub(super) async fn audit(&mut self) -> Result<()> {
+        let pids: Vec<u32> = self
+            .network
+            .nodes
+            .iter()
+            .filter_map(|node| node.pid())
+            .chain(
+                self.network
+                    .oracles
+                    .iter()
+                    .filter_map(|oracle| oracle.pid()),
+            )
+            .chain(self.network.anvil_pid())
+            .collect();
+        self.network
+            .narrator
+            .say("the network is stopped; the auditor is alone");
+        self.network.stop()?;
+        let alive = pids
+            .iter()
+            .filter(|pid| Path::new(&format!("/proc/{pid}")).exists())
+            .count();
+        self.steps.compare(
+            "every process of the network is stopped",
+            format!("0 of {} run", pids.len()),
+            format!("{alive} of {} run", pids.len()),
+        );
+
+        let trust = self.network.trust_file();
+        for path in self.bundles.clone() {
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let ran = self.verify(&path, Some(&trust)).await?;
+            self.steps.add(judged(
+                format!("the auditor repeats the verdict of bundle {name}"),
+                0,
+                &ran,
+                &path,
+            ));
+        }
+        let honest = self.bundle_path("honest");
+        let ran = self.verify(&honest, None).await?;
+        self.steps.add(judged(
+            "without a trust file nothing can be checked".into(),
+            3,
+            &ran,
+            &honest,
+        ));
+
+        let bytes = fs::read(&honest)?;
+        let damaged = self.network.dir.join("evidence/damaged.probity");
+        let mut refused = 0;
+        let mut reasons = Vec::new();
+        for at in DAMAGED_AT {
+            let mut changed = bytes.clone();
+            let at = at * (bytes.len() - 1) / 999;
+            changed[at] ^= 1;
+            fs::write(&damaged, changed)?;
+            let ran = self.verify(&damaged, Some(&trust)).await?;
+            refused += usize::from(ran.code == 1);
+            reasons.push(format!("byte {at}: exit {}", ran.code));
+        }
+        let expected = format!("{0} of {0} refused with exit 1", DAMAGED_AT.len());
+        let ok = refused == DAMAGED_AT.len();
+        self.steps.add(Step {
+            name: "a bundle with one byte changed is refused, wherever the byte is".into(),
+            seen: if ok {
+                expected.clone()
+            } else {
+                reasons.join(", ")
+            },
+            expected,
+            ok,
+            evidence: Some(damaged),
+            ..Step::default()
+        });
+        Ok(())
+    }
+
+    async fn verify(&self, bundle: &Path, trust: Option<&Path>) -> Result<Ran> {
+        let mut command = Command::new(program("verifier")?);
+        command.arg("bundle").arg(bundle);
+        if let Some(trust) = trust {
+            command.arg("--trust").arg(trust);
+        }
+        process::run(command, &self.network.dir.join("logs/auditor.log")).await
+    }
+}
+
+fn judged(name: String, expected: i32, ran: &Ran, bundle: &Path) -> Step {
+    let ok = ran.code == expected;
+    let expected = format!("exit {expected}");
+    Step {
+        name,
+        seen: if ok {
+            expected.clone()
+        } else {
+            format!("exit {}: {} {}", ran.code, ran.message, ran.stdout)
+        },
+        expected,
+        ok,
+        evidence: Some(bundle.to_owned()),
+        ..Step::default()
+    }
+}

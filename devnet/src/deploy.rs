@@ -1,0 +1,104 @@
+//! Deploying the contracts from forge's artefacts.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use alloy::{
+    primitives::{Address, B256, Bytes, U256},
+    sol_types::SolValue,
+};
+use anyhow::{Context as _, Result, ensure};
+use chain::{
+    Deployment, Sender,
+    types::{OracleInfo, Schedule},
+};
+
+/// What a deployment is made of.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// JSON-RPC endpoint to write into the deployment file.
+    pub rpc: String,
+    /// First oracle set, in the order of its bitmap.
+    pub oracles: Vec<OracleInfo>,
+    /// Least bond, token units.
+    pub minimum_bond: U256,
+    /// Hash of the attestation policy and its roots.
+    pub policy_hash: B256,
+    /// When things happen.
+    pub schedule: Schedule,
+}
+
+/// Where forge leaves what it compiled.
+#[must_use]
+pub fn artefacts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/out")
+}
+
+/// Deploys the five contracts; the sender becomes minter of the token and owner of the registry.
+///
+/// Registry, deals and hub name each other, so their addresses are computed before they exist; the hub refuses to be
+/// deployed where the computation was wrong.
+///
+/// # Errors
+/// If an artefact is missing or a constructor refuses.
+pub async fn deploy(sender: &Sender, terms: Terms) -> Result<Deployment> {
+    let me = sender.address();
+    let first = sender.next_nonce().await?;
+    let address = |offset: u64| me.create(first + offset);
+    let (token, verifier, registry, deals, hub) =
+        (address(0), address(1), address(2), address(3), address(4));
+    let deployment_block = sender.rpc().head().await?.number;
+
+    let registry_arguments =
+        (token, hub, deals, terms.minimum_bond, terms.oracles, me).abi_encode_params();
+    let hub_arguments =
+        (registry, deals, verifier, terms.policy_hash, terms.schedule).abi_encode_params();
+    let contracts: [(&str, Address, Vec<u8>); 5] = [
+        ("ProbityToken", token, (me,).abi_encode_params()),
+        ("StorageProofVerifier", verifier, Vec::new()),
+        ("Registry", registry, registry_arguments),
+        (
+            "Deals",
+            deals,
+            (token, registry, hub, verifier).abi_encode_params(),
+        ),
+        ("Hub", hub, hub_arguments),
+    ];
+    for (name, expected, arguments) in contracts {
+        let mut code = bytecode(name)?.to_vec();
+        code.extend_from_slice(&arguments);
+        let (found, _) = sender
+            .deploy(Bytes::from(code))
+            .await
+            .with_context(|| format!("deploying {name}"))?;
+        ensure!(
+            found == expected,
+            "{name} was deployed at {found}, expected {expected}: the account is in use"
+        );
+    }
+    Ok(Deployment {
+        chain_id: sender.rpc().chain_id(),
+        rpc: vec![terms.rpc],
+        registry,
+        deals,
+        hub,
+        token,
+        verifier,
+        deployment_block,
+        policy_hash: terms.policy_hash,
+    })
+}
+
+fn bytecode(contract: &str) -> Result<Bytes> {
+    let path = artefacts().join(format!("{contract}.sol/{contract}.json"));
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("no artefact {}; run `make build`", path.display()))?;
+    let artefact: serde_json::Value = serde_json::from_str(&text)?;
+    let code = artefact["bytecode"]["object"]
+        .as_str()
+        .context("an artefact without bytecode")?;
+    code.parse()
+        .with_context(|| format!("{} has unlinked or damaged bytecode", path.display()))
+}
