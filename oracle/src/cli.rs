@@ -38,7 +38,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Makes chain key, TLS key and configuration file, and prints what the registry needs to know of this oracle.
-    Init(InitArgs),
+    Init(Box<InitArgs>),
     /// Runs the oracle.
     Run,
     /// Says how far the oracle is.
@@ -103,7 +103,7 @@ struct Status {
 pub async fn execute(cli: Cli, wrap: impl FnOnce(Edges) -> Edges) -> Result<ExitCode, Failure> {
     cli.telemetry.init()?;
     match cli.command {
-        Command::Init(args) => init(&cli.config, args, cli.output)?,
+        Command::Init(args) => init(&cli.config, *args, cli.output)?,
         Command::Run => {
             let config = Config::load(&cli.config)?;
             let shutdown = Shutdown::on_signals()?;

@@ -231,8 +231,9 @@ impl Driver {
         let per_epoch = self.parts.probes_per_epoch;
         let start = self.parts.rules.schedule().start(epoch);
         let plans = self.plans.entry(epoch).or_insert_with(|| {
-            let (from, to) = (BlockNumber(start.0 + 1), BlockNumber(view.deadline.0.saturating_sub(1)));
-            let draw = |node| (node, ProbePlan::draw(&mut OsRng, per_epoch, from, to).from(head));
+            // From now on: the beacon is a few blocks old when it is final, and a restart has lost the plan before.
+            let (from, to) = (BlockNumber(head.0 + 1), BlockNumber(view.deadline.0.saturating_sub(1)));
+            let draw = |node| (node, ProbePlan::draw(&mut OsRng, per_epoch, from, to));
             view.work.iter().map(|item| draw(item.duty.node)).collect()
         });
         let due: Vec<(NodeId, usize)> =
@@ -372,3 +373,6 @@ async fn held_slots(
     }
     Ok(held.into_iter().map(|((deal, slot), stripes)| (deal, slot, stripes)).collect())
 }
+
+#[cfg(test)]
+mod tests;

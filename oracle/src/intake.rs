@@ -203,3 +203,6 @@ impl Intake {
         self.store.evidence(epoch, node).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub mod rules;
 pub mod run;
 pub mod settle;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod verdicts;
 pub mod watcher;
 pub mod web;

@@ -7,6 +7,8 @@ use verifier::inventory::{Operation, ShardRoots};
 use verifier::report::{Identity, Report, Verdict};
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Reason, Slot};
 
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod real;
 
 /// When things happen, in blocks. Protocol: section 3.

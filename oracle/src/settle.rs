@@ -141,3 +141,6 @@ impl Keeper {
         Ok(batch)
     }
 }
+
+#[cfg(test)]
+mod tests;

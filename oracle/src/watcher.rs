@@ -169,3 +169,6 @@ fn replay_one(
         Operation::Drop => replay.drop_slot(deal, slot),
     }
 }
+
+#[cfg(test)]
+mod tests;

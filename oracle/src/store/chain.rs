@@ -313,7 +313,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn submitted(&self, epoch: Epoch) -> Result<Vec<(NodeId, [Vec<u8>; 3])>, StoreError> {
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>, Vec<u8>)> =
+        type Columns = (i64, Vec<u8>, Vec<u8>, Vec<u8>);
+        let rows: Vec<Columns> =
             sqlx::query_as("SELECT node, body, node_signature, proof FROM submissions WHERE epoch = ? ORDER BY node")
                 .bind(int(epoch.0))
                 .fetch_all(&self.read)

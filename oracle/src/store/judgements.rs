@@ -80,7 +80,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn judgements(&self, epoch: Epoch, verdict_root: B256) -> Result<Vec<JudgementRow>, StoreError> {
-        let rows: Vec<(Vec<u8>, Option<String>, Option<Vec<u8>>)> = sqlx::query_as(
+        type Columns = (Vec<u8>, Option<String>, Option<Vec<u8>>);
+        let rows: Vec<Columns> = sqlx::query_as(
             "SELECT verdict, detail, envelope_hash FROM judgements WHERE epoch = ? AND verdict_root = ? ORDER BY node",
         )
         .bind(int(epoch.0))
@@ -128,7 +129,8 @@ impl Store {
         epoch: Epoch,
         anchor: BlockNumber,
     ) -> Result<BTreeMap<NodeId, KnownClock>, StoreError> {
-        let rows: Vec<(i64, i64, i64, i64, i64, bool, Vec<u8>)> = sqlx::query_as(
+        type Columns = (i64, i64, i64, i64, i64, bool, Vec<u8>);
+        let rows: Vec<Columns> = sqlx::query_as(
             "SELECT c.node, c.epoch, c.clock_ms, c.reset_count, c.restart_count, c.safe, c.envelope_hash
              FROM clocks c JOIN reports r ON r.epoch = c.epoch
              WHERE c.epoch < ? AND r.block <= ? ORDER BY c.epoch",
