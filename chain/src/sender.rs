@@ -1,7 +1,7 @@
 //! Sends transactions for one account: one call becomes at most one transaction.
 //!
-//! Sends are serialised: a transaction is mined, refused or given up before the next is signed. The nonce is asked for each time;
-//! what this process knows of it is dropped with every failure. All versions of a transaction (sent again after a lost answer, or
+//! Sends are serialised: a transaction is mined, refused or given up before the next is signed. The nonce is asked for each time and
+//! never remembered, so there is nothing to resynchronise after a failure, a reorganisation or another sender. All versions of a transaction (sent again after a lost answer, or
 //! with a higher fee) have the same nonce, so no two of them can be mined; and a call that was given up leaves its nonce to the
 //! next one.
 
@@ -34,8 +34,8 @@ pub struct SendPolicy {
     pub bump_percent: u128,
     /// Blocks after which a transaction is given up.
     pub give_up_after_blocks: u64,
-    /// How long the chain may be out of reach while a transaction is waited for.
-    pub give_up_unreachable: Duration,
+    /// How long the chain may be out of reach, or make no block, while a transaction is waited for.
+    pub patience: Duration,
     /// Most that is paid, wei a gas.
     pub max_fee_per_gas: u128,
 }
@@ -48,7 +48,7 @@ impl Default for SendPolicy {
             bump_after_blocks: 4,
             bump_percent: 30,
             give_up_after_blocks: 24,
-            give_up_unreachable: Duration::from_secs(60),
+            patience: Duration::from_secs(60),
             max_fee_per_gas: 500_000_000_000,
         }
     }
@@ -72,8 +72,6 @@ struct Inner {
 /// What is known of the account between two sends.
 #[derive(Debug, Default)]
 struct Memory {
-    /// The nonce after the last mined transaction: an endpoint that lags behind may say less. Dropped with every failure.
-    next: Option<u64>,
     /// A transaction that was given up and may still be in the endpoints' pools.
     abandoned: Option<Version>,
 }
@@ -246,10 +244,8 @@ impl Sender {
     ) -> Result<TransactionReceipt, ChainError> {
         let inner = &self.inner;
         let mut memory = inner.queue.lock().await;
-        // Taken, so that a failure or a dropped future leaves nothing stale behind.
-        let next = memory.next.take();
         let receipt = inner
-            .send(what, request.with_from(inner.address), next, &mut memory)
+            .send(what, request.with_from(inner.address), &mut memory)
             .await?;
         if receipt.status() {
             return Ok(receipt);
@@ -264,7 +260,6 @@ impl Inner {
         &self,
         what: &str,
         request: TransactionRequest,
-        next: Option<u64>,
         memory: &mut Memory,
     ) -> Result<TransactionReceipt, ChainError> {
         // The pending block has the number the transaction will meet. But it also has what was given up and still is in the pool:
@@ -285,29 +280,20 @@ impl Inner {
         let block = self.rpc.head().await?.number;
         let mut flight = Flight {
             request: request.with_gas_limit(gas),
-            version: self.first_version(what, next, memory.abandoned).await?,
+            version: self.first_version(what, memory.abandoned).await?,
             hashes: Vec::new(),
             first_block: block,
             last_block: block,
         };
-        let receipt = self.fly(what, &mut flight).await;
-        match &receipt {
-            Ok(_) => {
-                memory.next = Some(flight.version.nonce + 1);
-                memory.abandoned = None;
-            }
-            // The pool may still hold a version: the next transaction has to take its place.
-            Err(_) if !flight.hashes.is_empty() => memory.abandoned = Some(flight.version),
-            Err(_) => {}
-        }
-        receipt.map(|receipt| *receipt)
+        let receipt = self.fly(what, &mut flight, memory).await?;
+        memory.abandoned = None;
+        Ok(*receipt)
     }
 
     /// Nonce and fees to begin with.
     async fn first_version(
         &self,
         what: &str,
-        next: Option<u64>,
         abandoned: Option<Version>,
     ) -> Result<Version, ChainError> {
         let fees = self.fees(what).await?;
@@ -320,10 +306,7 @@ impl Inner {
                 });
             }
         }
-        let nonce = self
-            .count(BlockId::pending())
-            .await?
-            .max(next.unwrap_or_default());
+        let nonce = self.count(BlockId::pending()).await?;
         Ok(Version { nonce, fees })
     }
 
@@ -332,10 +315,11 @@ impl Inner {
         &self,
         what: &str,
         flight: &mut Flight,
+        memory: &mut Memory,
     ) -> Result<Box<TransactionReceipt>, ChainError> {
         let mut strange_nonces = 0;
         loop {
-            match self.broadcast(what, flight).await? {
+            match self.broadcast(what, flight, memory).await? {
                 Taken::Maybe => match self.wait(what, flight).await? {
                     Outcome::Mined(receipt) => return Ok(receipt),
                     Outcome::Late => self.raise(what, flight).await?,
@@ -380,7 +364,12 @@ impl Inner {
     }
 
     /// Signs the present version and hands it to an endpoint.
-    async fn broadcast(&self, what: &str, flight: &mut Flight) -> Result<Taken, ChainError> {
+    async fn broadcast(
+        &self,
+        what: &str,
+        flight: &mut Flight,
+        memory: &mut Memory,
+    ) -> Result<Taken, ChainError> {
         let Version { nonce, fees } = flight.version;
         let request = flight
             .request
@@ -398,6 +387,8 @@ impl Inner {
             })?;
         let hash = *signed.tx_hash();
         tracing::debug!(what, nonce, %hash, fee = fees.max_fee_per_gas, "sending transaction");
+        // Noted first: if this future is dropped from here on, a version may be in a pool, and the next send must take its place.
+        let before = memory.abandoned.replace(flight.version);
         let taken = match self
             .rpc
             .provider()
@@ -407,6 +398,9 @@ impl Inner {
             Ok(_) => Taken::Maybe,
             Err(error) => refusal(what, error),
         };
+        if !matches!(taken, Taken::Maybe) {
+            memory.abandoned = before;
+        }
         if matches!(taken, Taken::Maybe) && !flight.hashes.contains(&hash) {
             flight.hashes.push(hash);
         }
@@ -415,14 +409,25 @@ impl Inner {
 
     /// Waits until a version is mined or it is time for a higher fee.
     async fn wait(&self, what: &str, flight: &mut Flight) -> Result<Outcome, ChainError> {
-        let mut reached = Instant::now();
+        let mut alive = Instant::now();
+        let mut last_head = 0;
         loop {
             match self.look(what, flight).await {
-                Ok(Some(outcome)) => return Ok(outcome),
-                Ok(None) => reached = Instant::now(),
+                Ok((_, Some(outcome))) => return Ok(outcome),
+                Ok((head, None)) if head > last_head => (last_head, alive) = (head, Instant::now()),
+                Ok(_) if alive.elapsed() < self.policy.patience => {}
+                Ok((head, None)) => {
+                    return Err(ChainError::Unavailable {
+                        what: what.to_owned(),
+                        why: format!(
+                            "no block since {head} for {} s",
+                            self.policy.patience.as_secs()
+                        ),
+                    });
+                }
                 // The transaction is out: what counts is whether it gets mined, not whether we can see it now.
                 Err(error @ (ChainError::Unavailable { .. } | ChainError::NoSuchBlock { .. }))
-                    if reached.elapsed() < self.policy.give_up_unreachable =>
+                    if alive.elapsed() < self.policy.patience =>
                 {
                     tracing::warn!(what, %error, "cannot see whether the transaction was mined");
                 }
@@ -432,10 +437,15 @@ impl Inner {
         }
     }
 
-    async fn look(&self, what: &str, flight: &Flight) -> Result<Option<Outcome>, ChainError> {
+    /// The head, and whether waiting is over.
+    async fn look(
+        &self,
+        what: &str,
+        flight: &Flight,
+    ) -> Result<(u64, Option<Outcome>), ChainError> {
         let head = self.rpc.head().await?.number;
         if let Some(receipt) = self.receipt(what, flight).await? {
-            return Ok(Some(Outcome::Mined(receipt)));
+            return Ok((head, Some(Outcome::Mined(receipt))));
         }
         let waited = head.saturating_sub(flight.first_block);
         if waited >= self.policy.give_up_after_blocks {
@@ -447,7 +457,7 @@ impl Inner {
             });
         }
         let late = head.saturating_sub(flight.last_block) >= self.policy.bump_after_blocks;
-        Ok(late.then_some(Outcome::Late))
+        Ok((head, late.then_some(Outcome::Late)))
     }
 
     /// The receipt of whichever version was mined.

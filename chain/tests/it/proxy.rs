@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
 };
 
@@ -51,7 +51,7 @@ impl Proxy {
     }
 }
 
-/// One connection, one request: the answer always ends the connection.
+/// One connection, one request, so that every request is looked at.
 async fn serve(mut client: TcpStream, target: u16, mode: Mode, spoiled: Arc<AtomicUsize>) {
     let words = match mode {
         Mode::Silent => {
@@ -69,17 +69,15 @@ async fn serve(mut client: TcpStream, target: u16, mode: Mode, spoiled: Arc<Atom
         }
     }
     let mut server = TcpStream::connect(("127.0.0.1", target)).await.unwrap();
-    server.write_all(&head).await.unwrap();
-    if String::from_utf8_lossy(&head).contains(words) {
+    let request = String::from_utf8_lossy(&head).replacen("\r\n", "\r\nconnection: close\r\n", 1);
+    server.write_all(request.as_bytes()).await.unwrap();
+    if request.contains(words) {
         // The request has arrived once there is an answer; nobody gets to see it.
         let _ = server.read(&mut [0; 4096]).await;
         spoiled.fetch_add(1, Ordering::SeqCst);
         return;
     }
-    let mut answer = [0; 65_536];
-    let read = server.read(&mut answer).await.unwrap();
-    client.write_all(&answer[..read]).await.unwrap();
-    let _ = copy_bidirectional(&mut client, &mut server).await;
+    let _ = copy(&mut server, &mut client).await;
 }
 
 /// Whether the bytes are a whole HTTP request with a content length.

@@ -259,6 +259,48 @@ async fn a_transaction_given_up_leaves_its_nonce_to_the_next_so_that_a_retry_can
 }
 
 #[tokio::test]
+async fn a_send_dropped_on_its_way_and_repeated_is_mined_once() {
+    let Some(chain) = scratch("a_send_dropped_on_its_way", AnvilOptions::default()).await else {
+        return;
+    };
+    automine(&chain, false).await;
+    let dropped = tokio::spawn({
+        let sender = chain.sender.clone();
+        async move { sender.send_request("gift", gift()).await }
+    });
+    pooled(&chain).await;
+    dropped.abort();
+    assert!(dropped.await.unwrap_err().is_cancelled());
+    let again = tokio::spawn({
+        let sender = chain.sender.clone();
+        async move { sender.send_request("gift", gift()).await }
+    });
+    while !again.is_finished() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        mine(&chain.rpc, 1).await.unwrap();
+    }
+    again.await.unwrap().unwrap();
+    mine(&chain.rpc, 3).await.unwrap();
+    assert_eq!(gifts(&chain).await, U256::from(1));
+}
+
+#[tokio::test]
+async fn a_chain_that_stands_still_is_unavailable() {
+    let Some(chain) = scratch("a_chain_that_stands_still", AnvilOptions::default()).await else {
+        return;
+    };
+    automine(&chain, false).await;
+    let policy = SendPolicy {
+        patience: Duration::from_millis(200),
+        ..quick()
+    };
+    let sender = Sender::with_policy(chain.rpc.clone(), chain.anvil.keys()[0].clone(), policy);
+    let error = sender.send_request("gift", gift()).await.unwrap_err();
+    assert!(matches!(error, ChainError::Unavailable { .. }), "{error}");
+    assert!(error.to_string().contains("no block since"), "{error}");
+}
+
+#[tokio::test]
 async fn an_account_without_gas_money_is_told_so() {
     let Some(chain) = scratch("an_account_without_gas_money", AnvilOptions::default()).await else {
         return;
@@ -285,7 +327,7 @@ async fn a_chain_that_vanishes_during_a_send_is_unavailable_and_no_refusal() {
         return;
     };
     let policy = SendPolicy {
-        give_up_unreachable: Duration::from_millis(200),
+        patience: Duration::from_millis(200),
         ..quick()
     };
     let sender = Sender::with_policy(chain.rpc.clone(), chain.anvil.keys()[0].clone(), policy);
