@@ -75,8 +75,17 @@ impl Circuit {
     pub fn new(profile: &Profile) -> Self {
         let mut shape = shape::Shape::new();
         synthesis::synthesize(&mut shape, profile, None);
-        let shape::Shape { matrices, rules, wires } = shape;
-        Self { profile: *profile, matrices, rules, wires }
+        let shape::Shape {
+            matrices,
+            rules,
+            wires,
+        } = shape;
+        Self {
+            profile: *profile,
+            matrices,
+            rules,
+            wires,
+        }
     }
 
     /// The profile it was built for.
@@ -135,7 +144,11 @@ impl Circuit {
         let dot = |row: &[(Fr, usize)]| row.iter().map(|(k, i)| *k * z[*i]).sum::<Fr>();
         let broken = |row: &usize| dot(&a[*row]) * dot(&b[*row]) != dot(&c[*row]);
         let rows = (0..self.constraints()).into_par_iter().filter(broken);
-        rows.map(|row| Broken { row, rule: self.rules[row] }).collect()
+        rows.map(|row| Broken {
+            row,
+            rule: self.rules[row],
+        })
+        .collect()
     }
 
     /// Whether an assignment satisfies every constraint.
@@ -213,12 +226,20 @@ mod tests {
 
     #[test]
     fn an_honest_witness_satisfies_both_twins() {
-        for (shards, profile) in [(1, Profile::new("one", 1, 1)), (3, Profile::new("some", 2, 5))] {
+        for (shards, profile) in [
+            (1, Profile::new("one", 1, 1)),
+            (3, Profile::new("some", 2, 5)),
+        ] {
             let fixture = Fixture::new(&profile, shards);
             let circuit = Circuit::new(&profile);
-            let assignment = circuit.assignment(&fixture.public, &fixture.private).unwrap();
+            let assignment = circuit
+                .assignment(&fixture.public, &fixture.private)
+                .unwrap();
             assert_eq!(circuit.violations(&assignment), []);
-            assert_eq!(native::check(&profile, &fixture.public, &fixture.private), Ok(()));
+            assert_eq!(
+                native::check(&profile, &fixture.public, &fixture.private),
+                Ok(())
+            );
         }
     }
 
@@ -227,15 +248,24 @@ mod tests {
         let profile = Profile::new("blocks", 1, 66);
         let fixture = Fixture::new(&profile, 2);
         let circuit = Circuit::new(&profile);
-        let assignment = circuit.assignment(&fixture.public, &fixture.private).unwrap();
+        let assignment = circuit
+            .assignment(&fixture.public, &fixture.private)
+            .unwrap();
         assert_eq!(circuit.violations(&assignment), []);
-        assert_eq!(native::check(&profile, &fixture.public, &fixture.private), Ok(()));
+        assert_eq!(
+            native::check(&profile, &fixture.public, &fixture.private),
+            Ok(())
+        );
     }
 
     #[test]
     fn the_number_of_constraints_is_the_one_in_the_table() {
         let ones = (-Fr::from(1u64)).into_ones();
-        for profile in [Profile::new("a", 1, 1), Profile::new("b", 3, 9), Profile::DEV] {
+        for profile in [
+            Profile::new("a", 1, 1),
+            Profile::new("b", 3, 9),
+            Profile::DEV,
+        ] {
             let (n, d) = (profile.samples(), profile.depth());
             let expected = n.div_ceil(64) * 555
                 + n.div_ceil(4) * (254 + ones - 1 + 1)
@@ -251,7 +281,11 @@ mod tests {
     impl Ones for Fr {
         fn into_ones(self) -> usize {
             use ark_ff::PrimeField;
-            self.into_bigint().0.iter().map(|limb| limb.count_ones() as usize).sum()
+            self.into_bigint()
+                .0
+                .iter()
+                .map(|limb| limb.count_ones() as usize)
+                .sum()
         }
     }
 
@@ -277,9 +311,22 @@ mod tests {
         let mut fixture = Fixture::new(&profile, 1);
         fixture.private.samples[0].inventory_path.clear();
         let refused = assignment(&profile, &fixture.public, &fixture.private).unwrap_err();
-        assert_eq!(refused, Violation::PathLength { sample: 0, expected: 1, found: 0 });
+        assert_eq!(
+            refused,
+            Violation::PathLength {
+                sample: 0,
+                expected: 1,
+                found: 0
+            }
+        );
         fixture.private.samples.clear();
         let refused = assignment(&profile, &fixture.public, &fixture.private).unwrap_err();
-        assert_eq!(refused, Violation::SampleCount { expected: 1, found: 0 });
+        assert_eq!(
+            refused,
+            Violation::SampleCount {
+                expected: 1,
+                found: 0
+            }
+        );
     }
 }

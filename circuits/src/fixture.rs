@@ -6,7 +6,9 @@ use crate::{
     profile::Profile,
     sampling::{Sample, select},
     statement::{Private, Public, SampleWitness},
-    storage::{CELL_BYTES, SHARD_BYTES, SHARD_CELLS, StorageRoot, StorageTree, cell_digests, cell_elements},
+    storage::{
+        CELL_BYTES, SHARD_BYTES, SHARD_CELLS, StorageRoot, StorageTree, cell_digests, cell_elements,
+    },
 };
 
 /// Cells of a fixture's shard before they repeat: few, so that tests start quickly; a prime, so that no cell that
@@ -15,10 +17,20 @@ const DISTINCT_CELLS: usize = 61;
 
 fn shard(n: u8) -> (Vec<u8>, StorageTree) {
     let mut cells = vec![0; DISTINCT_CELLS * CELL_BYTES];
-    blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut cells);
+    blake3::Hasher::new()
+        .update(&[n])
+        .finalize_xof()
+        .fill(&mut cells);
     let bytes = cells.iter().copied().cycle().take(SHARD_BYTES).collect();
-    let digests = cell_digests(&cells).into_iter().cycle().take(SHARD_CELLS).collect();
-    (bytes, StorageTree::from_digests(digests).expect("one digest a cell"))
+    let digests = cell_digests(&cells)
+        .into_iter()
+        .cycle()
+        .take(SHARD_CELLS)
+        .collect();
+    (
+        bytes,
+        StorageTree::from_digests(digests).expect("one digest a cell"),
+    )
 }
 
 /// Everything a node has in an epoch.
@@ -41,8 +53,16 @@ impl Fixture {
             shard_count: inventory.count(),
             seed: Fr::from(0x5eed_u64),
         };
-        let private = Private { samples: Vec::new() };
-        let mut fixture = Self { shards, trees, inventory, public, private };
+        let private = Private {
+            samples: Vec::new(),
+        };
+        let mut fixture = Self {
+            shards,
+            trees,
+            inventory,
+            public,
+            private,
+        };
         fixture.private = fixture.witness(&select(public.seed, public.shard_count, profile));
         fixture
     }

@@ -51,7 +51,11 @@ impl InventoryTree {
         for height in 0..depth {
             empty.push(tree::parent(&[], empty[height]));
         }
-        Self { levels: vec![Vec::new(); depth], root: empty[depth], empty }
+        Self {
+            levels: vec![Vec::new(); depth],
+            root: empty[depth],
+            empty,
+        }
     }
 
     /// An inventory that holds `roots` in this order.
@@ -61,7 +65,9 @@ impl InventoryTree {
     pub fn from_roots(profile: &Profile, roots: &[StorageRoot]) -> Result<Self, InventoryError> {
         let mut inventory = Self::new(profile);
         if roots.len() as u64 > inventory.capacity() {
-            return Err(InventoryError::Full { capacity: inventory.capacity() });
+            return Err(InventoryError::Full {
+                capacity: inventory.capacity(),
+            });
         }
         let mut level: Vec<Fr> = roots.iter().map(StorageRoot::as_field).collect();
         for height in 0..inventory.levels.len() {
@@ -111,7 +117,9 @@ impl InventoryTree {
     pub fn append(&mut self, root: StorageRoot) -> Result<u64, InventoryError> {
         let index = self.levels[0].len();
         if index as u64 == self.capacity() {
-            return Err(InventoryError::Full { capacity: self.capacity() });
+            return Err(InventoryError::Full {
+                capacity: self.capacity(),
+            });
         }
         self.levels[0].push(root.as_field());
         self.refresh(index);
@@ -146,7 +154,10 @@ impl InventoryTree {
     }
 
     fn place(&self, index: u64) -> Result<usize, InventoryError> {
-        let missing = InventoryError::NoSuchShard { index, count: self.count() };
+        let missing = InventoryError::NoSuchShard {
+            index,
+            count: self.count(),
+        };
         match usize::try_from(index) {
             Ok(place) if place < self.levels[0].len() => Ok(place),
             _ => Err(missing),
@@ -194,7 +205,10 @@ mod tests {
             *leaf = root.as_field();
         }
         while level.len() > 1 {
-            level = level.chunks(ARITY).map(|chunk| tree::parent(chunk, Fr::default())).collect();
+            level = level
+                .chunks(ARITY)
+                .map(|chunk| tree::parent(chunk, Fr::default()))
+                .collect();
         }
         level[0]
     }
@@ -207,22 +221,33 @@ mod tests {
         for (i, r) in roots.iter().enumerate() {
             assert_eq!(grown.append(*r), Ok(i as u64));
             assert_eq!(grown.root(), plain_root(2, &roots[..=i]));
-            assert_eq!(grown, InventoryTree::from_roots(&SMALL, &roots[..=i]).unwrap());
+            assert_eq!(
+                grown,
+                InventoryTree::from_roots(&SMALL, &roots[..=i]).unwrap()
+            );
         }
-        assert_eq!(grown.append(root(0)), Err(InventoryError::Full { capacity: 64 }));
+        assert_eq!(
+            grown.append(root(0)),
+            Err(InventoryError::Full { capacity: 64 })
+        );
     }
 
     #[test]
     fn removing_fills_the_hole_with_the_last_leaf() {
         let mut roots: Vec<_> = (0..20).map(root).collect();
         let mut tree = InventoryTree::from_roots(&SMALL, &roots).unwrap();
-        for index in [3u64, 18, 16, 0, 9, 7, 5, 12, 11, 10, 9, 8, 0, 0, 5, 0, 3, 1, 1, 0] {
+        for index in [
+            3u64, 18, 16, 0, 9, 7, 5, 12, 11, 10, 9, 8, 0, 0, 5, 0, 3, 1, 1, 0,
+        ] {
             let expected = roots.swap_remove(index as usize);
             assert_eq!(tree.remove(index), Ok(expected));
             assert_eq!(tree, InventoryTree::from_roots(&SMALL, &roots).unwrap());
         }
         assert_eq!(tree, InventoryTree::new(&SMALL));
-        assert_eq!(tree.remove(0), Err(InventoryError::NoSuchShard { index: 0, count: 0 }));
+        assert_eq!(
+            tree.remove(0),
+            Err(InventoryError::NoSuchShard { index: 0, count: 0 })
+        );
     }
 
     #[test]
@@ -233,7 +258,13 @@ mod tests {
             let path = tree.path(i as u64).unwrap();
             assert_eq!(tree::fold(r.as_field(), i as u64, &path), tree.root());
         }
-        assert_eq!(tree.path(21), Err(InventoryError::NoSuchShard { index: 21, count: 21 }));
+        assert_eq!(
+            tree.path(21),
+            Err(InventoryError::NoSuchShard {
+                index: 21,
+                count: 21
+            })
+        );
         assert!(tree.path(u64::MAX).is_err());
     }
 

@@ -87,14 +87,22 @@ impl VerifyingKey {
         if found != expected {
             return Err(KeyError::PublicInputs { expected, found });
         }
-        Ok(Self { profile: *profile, prepared: prepare_verifying_key(key), insecure_dev })
+        Ok(Self {
+            profile: *profile,
+            prepared: prepare_verifying_key(key),
+            insecure_dev,
+        })
     }
 
     /// Decodes a key and checks its points.
     ///
     /// # Errors
     /// [`KeyError::Malformed`] or [`KeyError::PublicInputs`].
-    pub fn from_bytes(profile: &Profile, bytes: &[u8], insecure_dev: bool) -> Result<Self, KeyError> {
+    pub fn from_bytes(
+        profile: &Profile,
+        bytes: &[u8],
+        insecure_dev: bool,
+    ) -> Result<Self, KeyError> {
         let malformed = || KeyError::Malformed(SerializationError::InvalidData);
         let mut rest = bytes;
         // The only length prefix in the encoding is the number of points for public inputs.
@@ -104,14 +112,21 @@ impl VerifyingKey {
             return Err(malformed());
         };
         let key = Self::new(profile, &key, insecure_dev)?;
-        if key.to_bytes() == bytes { Ok(key) } else { Err(malformed()) }
+        if key.to_bytes() == bytes {
+            Ok(key)
+        } else {
+            Err(malformed())
+        }
     }
 
     /// The arkworks compressed encoding.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(ENCODED_BYTES);
-        self.prepared.vk.serialize_compressed(&mut bytes).expect("a vector takes every byte");
+        self.prepared
+            .vk
+            .serialize_compressed(&mut bytes)
+            .expect("a vector takes every byte");
         bytes
     }
 
@@ -172,7 +187,10 @@ impl VerifyingKey {
     /// The combination of the key's points that stands for public inputs.
     pub(crate) fn input_point(&self, inputs: &[Fr]) -> ark_bn254::G1Projective {
         let points = &self.prepared.vk.gamma_abc_g1;
-        inputs.iter().zip(&points[1..]).fold(points[0].into(), |sum, (input, point)| sum + *point * input)
+        inputs
+            .iter()
+            .zip(&points[1..])
+            .fold(points[0].into(), |sum, (input, point)| sum + *point * input)
     }
 }
 
@@ -189,7 +207,10 @@ mod tests {
         let key = VerifyingKey::committed(&Profile::DEV).unwrap();
         assert!(key.is_insecure_dev());
         assert!(key.check_chain(DEVELOPMENT_CHAIN).is_ok());
-        assert!(matches!(key.check_chain(1), Err(KeyError::InsecureOnChain { chain: 1 })));
+        assert!(matches!(
+            key.check_chain(1),
+            Err(KeyError::InsecureOnChain { chain: 1 })
+        ));
         assert!(VerifyingKey::committed(&Profile::new("other", 1, 1)).is_none());
     }
 
@@ -216,7 +237,9 @@ mod tests {
         let key = |name| {
             let circuit = Circuit::new(&Profile::new(name, 1, 1));
             let key = insecure_dev_setup(&circuit).vk;
-            VerifyingKey::new(circuit.profile(), &key, true).unwrap().digest()
+            VerifyingKey::new(circuit.profile(), &key, true)
+                .unwrap()
+                .digest()
         };
         assert_eq!(key("a"), key("a"));
         assert_ne!(key("a"), key("b"));

@@ -58,7 +58,9 @@ impl From<CountError> for Violation {
     fn from(error: CountError) -> Self {
         match error {
             CountError::Zero => Self::CountZero,
-            CountError::AboveCapacity { count, capacity } => Self::CountAboveCapacity { count, capacity },
+            CountError::AboveCapacity { count, capacity } => {
+                Self::CountAboveCapacity { count, capacity }
+            }
         }
     }
 }
@@ -99,8 +101,13 @@ pub fn check(profile: &Profile, public: &Public, private: &Private) -> Result<()
     for (sample, (picked, witness)) in selected.iter().zip(&private.samples).enumerate() {
         let digest = poseidon2::compress_16(&witness.cell);
         let storage_root = tree::fold(digest, u64::from(picked.cell), &witness.shard_path);
-        if tree::fold(storage_root, picked.shard, &witness.inventory_path) != public.inventory_root {
-            return Err(Violation::NotInInventory { sample, shard: picked.shard, cell: picked.cell });
+        if tree::fold(storage_root, picked.shard, &witness.inventory_path) != public.inventory_root
+        {
+            return Err(Violation::NotInInventory {
+                sample,
+                shard: picked.shard,
+                cell: picked.cell,
+            });
         }
     }
     Ok(())

@@ -68,7 +68,11 @@ impl<const T: usize> Poseidon2<T> {
     fn generate(partial_rounds: usize, diagonal: [PowerOfTwo; T]) -> Self {
         let (full, partial) = grain::round_constants(FULL_ROUNDS, partial_rounds);
         let full = std::array::from_fn(|round| full[round]);
-        Self { full, partial, diagonal }
+        Self {
+            full,
+            partial,
+            diagonal,
+        }
     }
 
     /// Constants of the full rounds.
@@ -91,7 +95,9 @@ impl<const T: usize> Poseidon2<T> {
 
     /// Applies the permutation.
     pub fn permute(&self, state: &mut [Fr; T]) {
-        permute_with(&self.full, &self.partial, state, |state| self.internal(state));
+        permute_with(&self.full, &self.partial, state, |state| {
+            self.internal(state)
+        });
     }
 
     /// First lane of `P(x) + x`: T elements to one.
@@ -128,13 +134,16 @@ fn permute_with<const T: usize>(
         external(state);
     };
     external(state);
-    first.iter().for_each(|constants| full_round(state, constants));
+    first
+        .iter()
+        .for_each(|constants| full_round(state, constants));
     for constant in partial {
         state[0] += constant;
         sbox(&mut state[0]);
         internal(state);
     }
-    last.iter().for_each(|constants| full_round(state, constants));
+    last.iter()
+        .for_each(|constants| full_round(state, constants));
 }
 
 /// x^5.
@@ -211,7 +220,10 @@ pub(crate) mod tests {
             "303b6f7c86d043bfcbcc80214f26a30277a15d3f74ca654992defe7ff8d03570",
             "1ed25194542b12eef8617361c3ba7c52e660b145994427cc86296242cf766ec8",
         ];
-        assert_eq!(reference(56, [1u64, 1, 2].map(Fr::from)), expected.map(element));
+        assert_eq!(
+            reference(56, [1u64, 1, 2].map(Fr::from)),
+            expected.map(element)
+        );
     }
 
     #[test]
@@ -234,17 +246,32 @@ pub(crate) mod tests {
     #[test]
     fn the_generated_instances_are_pinned() {
         let pinned = |bytes: [u8; 32]| hex::encode(bytes);
-        assert_eq!(pinned(grain::fingerprint(width_16())), "dafe67a5c4c49eddde355a0b69ac4672d21839815912969b6214742a103b2316");
-        assert_eq!(pinned(grain::fingerprint(width_8())), "43b2c587be835cf9dce571d928c01c34a376320dcec843e2808ca217b88ca9f6");
+        assert_eq!(
+            pinned(grain::fingerprint(width_16())),
+            "dafe67a5c4c49eddde355a0b69ac4672d21839815912969b6214742a103b2316"
+        );
+        assert_eq!(
+            pinned(grain::fingerprint(width_8())),
+            "43b2c587be835cf9dce571d928c01c34a376320dcec843e2808ca217b88ca9f6"
+        );
     }
 
     #[test]
     fn the_hashes_are_pinned() {
         let input = |i: usize| Fr::from(i as u64);
         let digest = |value: Fr| hex::encode(field::to_be_bytes(&value));
-        assert_eq!(digest(compress_16(&std::array::from_fn(input))), "137e5ebbc3ceaccc8ccadfc98bbd2c2cbbbf335026e3973161fcf59a1e97c4a9");
-        assert_eq!(digest(compress_8(&std::array::from_fn(input))), "098372543942f662ddbbbb9d39fc00accfc5fe4996b35f2cab323ba06a53e2d5");
-        assert_eq!(digest(feed_forward_16(&std::array::from_fn(input))[15]), "105fd879f4b26c9dee298fff390aa49a9b70f9a6cce2de6e4886ac246fd04303");
+        assert_eq!(
+            digest(compress_16(&std::array::from_fn(input))),
+            "137e5ebbc3ceaccc8ccadfc98bbd2c2cbbbf335026e3973161fcf59a1e97c4a9"
+        );
+        assert_eq!(
+            digest(compress_8(&std::array::from_fn(input))),
+            "098372543942f662ddbbbb9d39fc00accfc5fe4996b35f2cab323ba06a53e2d5"
+        );
+        assert_eq!(
+            digest(feed_forward_16(&std::array::from_fn(input))[15]),
+            "105fd879f4b26c9dee298fff390aa49a9b70f9a6cce2de6e4886ac246fd04303"
+        );
     }
 
     #[test]

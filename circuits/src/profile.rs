@@ -30,7 +30,11 @@ impl Profile {
     pub const fn new(name: &'static str, depth: u8, samples: u16) -> Self {
         assert!(depth >= 1 && depth <= MAX_DEPTH, "depth out of range");
         assert!(samples >= 1, "a proof needs a sample");
-        Self { name, depth, samples }
+        Self {
+            name,
+            depth,
+            samples,
+        }
     }
 
     /// Finds a named profile.

@@ -171,7 +171,9 @@ impl Proof {
     #[must_use]
     pub fn to_proof128(&self) -> [u8; PROOF128_BYTES] {
         let mut bytes = [0; PROOF128_BYTES];
-        self.0.serialize_compressed(&mut bytes[..]).expect("three compressed points");
+        self.0
+            .serialize_compressed(&mut bytes[..])
+            .expect("three compressed points");
         bytes
     }
 
@@ -181,18 +183,29 @@ impl Proof {
     /// A [`DecodeError`] that says what is wrong.
     pub fn from_proof128(bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.len() != PROOF128_BYTES {
-            return Err(DecodeError::Length { expected: PROOF128_BYTES, found: bytes.len() });
+            return Err(DecodeError::Length {
+                expected: PROOF128_BYTES,
+                found: bytes.len(),
+            });
         }
         let points = ark_groth16::Proof::deserialize_compressed(bytes)
             .map_err(|_| DecodeError::Compressed)?;
         let proof = Self::new(points)?;
-        if proof.to_proof128()[..] == *bytes { Ok(proof) } else { Err(DecodeError::Compressed) }
+        if proof.to_proof128()[..] == *bytes {
+            Ok(proof)
+        } else {
+            Err(DecodeError::Compressed)
+        }
     }
 
     /// Another proof of the same statement, as anybody can make it from this one.
     #[must_use]
     pub fn rerandomized(&self, key: &VerifyingKey) -> Self {
-        Self(Groth16::<Bn254>::rerandomize_proof(key.points(), &self.0, &mut OsRng))
+        Self(Groth16::<Bn254>::rerandomize_proof(
+            key.points(),
+            &self.0,
+            &mut OsRng,
+        ))
     }
 }
 

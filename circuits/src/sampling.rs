@@ -61,14 +61,22 @@ pub(crate) fn lanes(seed: Fr, block: usize) -> [Fr; 16] {
 fn lane_samples(lane: Fr, shard_count: u64) -> [Sample; LANE_SAMPLES] {
     let bits = lane.into_bigint();
     let number = |from: usize, width: usize| {
-        (0..width).fold(0, |sum, k| sum | u64::from(field::bit(&bits, from + k)) << k)
+        (0..width).fold(0, |sum, k| {
+            sum | u64::from(field::bit(&bits, from + k)) << k
+        })
     };
     std::array::from_fn(|t| {
         let at = SAMPLE_BITS * t;
         let product = u128::from(number(at, SHARD_BITS)) * u128::from(shard_count);
         let cell = number(at + SHARD_BITS, CELL_BITS);
-        #[expect(clippy::cast_possible_truncation, reason = "40 + 64 - 40 bits, and 12 bits")]
-        Sample { shard: (product >> SHARD_BITS) as u64, cell: cell as u16 }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "40 + 64 - 40 bits, and 12 bits"
+        )]
+        Sample {
+            shard: (product >> SHARD_BITS) as u64,
+            cell: cell as u16,
+        }
     })
 }
 
@@ -117,7 +125,10 @@ mod tests {
             let expected = 64_000.0 / bins.len() as f64;
             let chi: f64 = bins.iter().map(|n| (n - expected).powi(2) / expected).sum();
             let freedom = bins.len() as f64 - 1.0;
-            assert!((chi - freedom).abs() < 6.0 * (2.0 * freedom).sqrt(), "chi-square {chi}");
+            assert!(
+                (chi - freedom).abs() < 6.0 * (2.0 * freedom).sqrt(),
+                "chi-square {chi}"
+            );
         }
     }
 

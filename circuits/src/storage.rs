@@ -81,7 +81,9 @@ impl StorageRoot {
     /// # Errors
     /// [`StorageError::NotCanonical`] if the number is not below r.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, StorageError> {
-        field::from_be_bytes(bytes).map(Self).ok_or(StorageError::NotCanonical)
+        field::from_be_bytes(bytes)
+            .map(Self)
+            .ok_or(StorageError::NotCanonical)
     }
 }
 
@@ -148,7 +150,9 @@ impl StorageTree {
     /// [`StorageError::DigestCount`] unless there is one digest for each cell.
     pub fn from_digests(digests: Vec<Fr>) -> Result<Self, StorageError> {
         if digests.len() != SHARD_CELLS {
-            return Err(StorageError::DigestCount { found: digests.len() });
+            return Err(StorageError::DigestCount {
+                found: digests.len(),
+            });
         }
         let mut levels = Vec::with_capacity(SHARD_LEVELS);
         let mut level = digests;
@@ -156,7 +160,10 @@ impl StorageTree {
             let next = tree::parents(&level, Fr::default());
             levels.push(std::mem::replace(&mut level, next));
         }
-        Ok(Self { levels, root: level[0] })
+        Ok(Self {
+            levels,
+            root: level[0],
+        })
     }
 
     /// The root.
@@ -172,7 +179,10 @@ impl StorageTree {
     #[must_use]
     pub fn path(&self, cell: u16) -> [Siblings; SHARD_LEVELS] {
         let cell = usize::from(cell);
-        assert!(cell < SHARD_CELLS, "cell {cell} of a shard of {SHARD_CELLS}");
+        assert!(
+            cell < SHARD_CELLS,
+            "cell {cell} of a shard of {SHARD_CELLS}"
+        );
         std::array::from_fn(|level| {
             tree::siblings(&self.levels[level], cell >> (3 * level), Fr::default())
         })
@@ -212,7 +222,9 @@ mod tests {
 
     fn shard() -> Vec<u8> {
         let mut bytes = vec![0; SHARD_BYTES];
-        blake3::Hasher::new_derive_key("probity storage test").finalize_xof().fill(&mut bytes);
+        blake3::Hasher::new_derive_key("probity storage test")
+            .finalize_xof()
+            .fill(&mut bytes);
         bytes
     }
 
@@ -223,7 +235,10 @@ mod tests {
         for cell in [0u16, 1, 7, 8, 511, 512, 2048, 4095] {
             let at = usize::from(cell) * CELL_BYTES;
             let digest = cell_digest(shard[at..at + CELL_BYTES].try_into().unwrap());
-            assert_eq!(fold(digest, u64::from(cell), &tree.path(cell)), tree.root().as_field());
+            assert_eq!(
+                fold(digest, u64::from(cell), &tree.path(cell)),
+                tree.root().as_field()
+            );
             let other = fold(digest, u64::from(cell) ^ 1, &tree.path(cell));
             assert_ne!(other, tree.root().as_field(), "a cell has one place only");
         }
@@ -245,11 +260,16 @@ mod tests {
         bytes[40] ^= 1;
         assert_ne!(StorageTree::from_bytes(&bytes).unwrap().root(), tree.root());
         bytes[..32].fill(0xff);
-        assert_eq!(StorageTree::from_bytes(&bytes), Err(StorageError::NotCanonical));
+        assert_eq!(
+            StorageTree::from_bytes(&bytes),
+            Err(StorageError::NotCanonical)
+        );
         bytes.pop();
         assert_eq!(
             StorageTree::from_bytes(&bytes),
-            Err(StorageError::TreeLength { found: ENCODED_TREE_BYTES - 1 })
+            Err(StorageError::TreeLength {
+                found: ENCODED_TREE_BYTES - 1
+            })
         );
     }
 
@@ -257,14 +277,22 @@ mod tests {
     fn a_shard_of_another_size_is_refused() {
         assert_eq!(
             StorageTree::from_shard(&vec![0; SHARD_BYTES + 1]),
-            Err(StorageError::ShardLength { found: SHARD_BYTES + 1 })
+            Err(StorageError::ShardLength {
+                found: SHARD_BYTES + 1
+            })
         );
-        assert_eq!(StorageTree::from_shard(&[]), Err(StorageError::ShardLength { found: 0 }));
+        assert_eq!(
+            StorageTree::from_shard(&[]),
+            Err(StorageError::ShardLength { found: 0 })
+        );
     }
 
     #[test]
     fn a_root_that_is_not_below_r_is_refused() {
-        assert_eq!(StorageRoot::from_bytes(&[0xff; 32]), Err(StorageError::NotCanonical));
+        assert_eq!(
+            StorageRoot::from_bytes(&[0xff; 32]),
+            Err(StorageError::NotCanonical)
+        );
         let root = StorageTree::from_shard(&shard()).unwrap().root();
         assert_eq!(StorageRoot::from_bytes(&root.to_bytes()), Ok(root));
     }

@@ -42,10 +42,15 @@ pub(crate) fn siblings(level: &[Fr], index: usize, empty: Fr) -> Siblings {
 
 /// The level above `level`, with `empty` in the places of the last node's missing children.
 pub(crate) fn parents(level: &[Fr], empty: Fr) -> Vec<Fr> {
-    level.par_chunks(ARITY).map(|chunk| parent(chunk, empty)).collect()
+    level
+        .par_chunks(ARITY)
+        .map(|chunk| parent(chunk, empty))
+        .collect()
 }
 
 /// The node over up to eight children, the missing ones being `empty`.
 pub(crate) fn parent(chunk: &[Fr], empty: Fr) -> Fr {
-    poseidon2::compress_8(&std::array::from_fn(|i| chunk.get(i).copied().unwrap_or(empty)))
+    poseidon2::compress_8(&std::array::from_fn(|i| {
+        chunk.get(i).copied().unwrap_or(empty)
+    }))
 }

@@ -1,23 +1,19 @@
 //! Commands of the `prover` binary.
 
+mod sample;
+
 use anyhow::{Context, Result};
 use circuits::{
-    Profile, Public, Sample, StorageRoot,
+    Profile,
     circuit::Circuit,
-    epoch_seed,
-    inventory::InventoryTree,
     keys::{Manifest, VerifyingKey, insecure_dev_setup},
-    proof,
-    storage::{SHARD_BYTES, StorageTree},
 };
 use clap::{Parser, Subcommand};
 use prover::{
-    OpenedCell, Prover,
     keys::{self, KeyFileError, Origin},
-    solidity, witness,
+    solidity,
 };
 use std::{
-    convert::Infallible,
     fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -76,6 +72,16 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Writes a proof of the dev circuit that tests in other languages read. Every run gives another proof of the same
+    /// statement.
+    Golden {
+        /// Folder of cached keys.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The file of vectors.
+        #[arg(long, default_value = "contracts/test/golden/storage-proof.json")]
+        out: PathBuf,
+    },
     /// Measures witness, proof and verification on random shards.
     Bench {
         /// Profile: dev or standard.
@@ -130,8 +136,23 @@ impl Command {
             Self::Setup { profile, dir } => setup(&profile, &dir),
             Self::Circuit { profile, json } => circuit(&profile, json),
             Self::Manifest { write, dir } => manifest(write, &dir),
-            Self::SolidityVerifier { profile, out, check } => contract(&profile, &out, check),
-            Self::Bench { profile, dir, threads, proofs } => bench(&profile, &dir, threads, proofs),
+            Self::SolidityVerifier {
+                profile,
+                out,
+                check,
+            } => contract(&profile, &out, check),
+            Self::Golden { dir, out } => {
+                write_or_compare(&out, sample::golden(&dir)?.as_bytes(), false)
+            }
+            Self::Bench {
+                profile,
+                dir,
+                threads,
+                proofs,
+            } => {
+                sample::bench(&profile, &dir, threads, proofs)?;
+                Ok(Answer::Yes)
+            }
         }
     }
 }
@@ -147,7 +168,11 @@ fn setup(profile: &Profile, dir: &Path) -> Result<Answer> {
         Origin::Created => "made",
     };
     let path = keys::path(&keys.manifest, dir);
-    println!("{verb} {} in {:.1} s", path.display(), started.elapsed().as_secs_f64());
+    println!(
+        "{verb} {} in {:.1} s",
+        path.display(),
+        started.elapsed().as_secs_f64()
+    );
     Ok(Answer::Yes)
 }
 
@@ -171,7 +196,12 @@ fn circuit(profile: &Profile, json: bool) -> Result<Answer> {
         println!("{}", serde_json::to_string_pretty(&facts)?);
     } else if let Some(facts) = facts.as_object() {
         for (name, value) in facts {
-            println!("{name:<24}{}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            println!(
+                "{name:<24}{}",
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            );
         }
     }
     Ok(match pinned {
@@ -184,13 +214,21 @@ fn circuit(profile: &Profile, json: bool) -> Result<Answer> {
 }
 
 fn manifest(write: bool, dir: &Path) -> Result<Answer> {
+    // Making keys takes seconds: first see whether there is anything to compare with.
+    fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
     let dev = Circuit::new(&Profile::DEV);
     let key = VerifyingKey::new(&Profile::DEV, &insecure_dev_setup(&dev).vk, true)?;
     let standard = Circuit::new(&Profile::STANDARD);
     let files = [
         ("dev.vk", key.to_bytes()),
-        ("dev.manifest.json", Manifest::describe(&dev, Some(&key)).to_json().into_bytes()),
-        ("standard.manifest.json", Manifest::describe(&standard, None).to_json().into_bytes()),
+        (
+            "dev.manifest.json",
+            Manifest::describe(&dev, Some(&key)).to_json().into_bytes(),
+        ),
+        (
+            "standard.manifest.json",
+            Manifest::describe(&standard, None).to_json().into_bytes(),
+        ),
     ];
     for (name, bytes) in files {
         let answer = write_or_compare(&dir.join(name), &bytes, !write)?;
@@ -202,8 +240,10 @@ fn manifest(write: bool, dir: &Path) -> Result<Answer> {
 }
 
 fn contract(profile: &Profile, out: &Path, check: bool) -> Result<Answer> {
-    let (Some(key), Some(manifest)) = (VerifyingKey::committed(profile), Manifest::committed(profile))
-    else {
+    let (Some(key), Some(manifest)) = (
+        VerifyingKey::committed(profile),
+        Manifest::committed(profile),
+    ) else {
         return Ok(Answer::Rejected(format!(
             "profile {} has no committed verifying key",
             profile.name()
@@ -221,44 +261,11 @@ fn write_or_compare(path: &Path, bytes: &[u8], compare: bool) -> Result<Answer> 
     }
     let found = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     if found != bytes {
-        return Ok(Answer::Rejected(format!("{} is not what is generated", path.display())));
+        return Ok(Answer::Rejected(format!(
+            "{} is not what is generated",
+            path.display()
+        )));
     }
     println!("{} is up to date", path.display());
-    Ok(Answer::Yes)
-}
-
-/// Three shards, opened at whatever cells each seed selects.
-fn bench(profile: &Profile, dir: &Path, threads: NonZeroUsize, proofs: NonZeroUsize) -> Result<Answer> {
-    let prover = Prover::load_or_create(profile, dir, Some(threads))?;
-    let shards: Vec<Vec<u8>> = (0u8..3)
-        .map(|n| {
-            let mut bytes = vec![0; SHARD_BYTES];
-            blake3::Hasher::new().update(&[n]).finalize_xof().fill(&mut bytes);
-            bytes
-        })
-        .collect();
-    let trees = shards.iter().map(|shard| StorageTree::from_shard(shard)).collect::<Result<Vec<_>, _>>()?;
-    let roots: Vec<StorageRoot> = trees.iter().map(StorageTree::root).collect();
-    let inventory = InventoryTree::from_roots(profile, &roots)?;
-    println!("{} constraints, {threads} threads", prover.keys().circuit.constraints());
-    for epoch in 0..proofs.get() as u64 {
-        let public = Public {
-            inventory_root: inventory.root(),
-            shard_count: inventory.count(),
-            seed: epoch_seed([0; 32], 0, [0; 20], 0, epoch),
-        };
-        let mut clock = Instant::now();
-        let mut lap = || std::mem::replace(&mut clock, Instant::now()).elapsed().as_secs_f64();
-        let private = witness(profile, &public, &inventory, |Sample { shard, cell }, _| {
-            let at = usize::try_from(shard).unwrap_or_default();
-            let opened = OpenedCell::from_shard(&shards[at], &trees[at], cell);
-            Ok::<_, Infallible>(opened.expect("shards are whole"))
-        })?;
-        let witness_s = lap();
-        let proof = prover.prove(&public, &private)?;
-        let prove_s = lap();
-        proof::verify(prover.verifying_key(), &public, &proof)?;
-        println!("witness {witness_s:.3} s, proof {prove_s:.3} s, verification {:.4} s", lap());
-    }
     Ok(Answer::Yes)
 }

@@ -6,11 +6,11 @@ use circuits::{
     StorageRoot,
     storage::{SHARD_BYTES, StorageError, StorageTree},
 };
+use thiserror::Error;
 use verifier::{
     inventory::ShardRoots,
     transport::{TransportError, TransportTree},
 };
-use thiserror::Error;
 
 /// Why bytes have no commitment.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -87,7 +87,11 @@ pub fn commit_with_trees(shard: &[u8]) -> Result<CommittedShard, CommitError> {
         transport_root: transport.root().0,
         content_id: *content_id.as_bytes(),
     };
-    Ok(CommittedShard { commitment, storage, transport })
+    Ok(CommittedShard {
+        commitment,
+        storage,
+        transport,
+    })
 }
 
 #[cfg(test)]
@@ -99,8 +103,14 @@ mod tests {
     fn each_name_is_the_one_its_room_computes() {
         let shard: Vec<u8> = (0..SHARD_BYTES).map(|i| (i % 251) as u8).collect();
         let commitment = commit(&shard).unwrap();
-        assert_eq!(commitment.storage_root, StorageTree::from_shard(&shard).unwrap().root());
-        assert_eq!(commitment.transport_root, TransportTree::from_shard(&shard).unwrap().root().0);
+        assert_eq!(
+            commitment.storage_root,
+            StorageTree::from_shard(&shard).unwrap().root()
+        );
+        assert_eq!(
+            commitment.transport_root,
+            TransportTree::from_shard(&shard).unwrap().root().0
+        );
         assert_eq!(commitment.content_id, *blake3::hash(&shard).as_bytes());
         let roots = ShardRoots::from(commitment);
         assert_eq!(roots.storage_root.0, commitment.storage_root.to_bytes());

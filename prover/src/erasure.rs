@@ -12,7 +12,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ErasureError {
     /// Numbers of shards that the code does not have.
-    #[error("{data}+{parity} is no geometry: both numbers are at least 1 and their sum at most 256")]
+    #[error(
+        "{data}+{parity} is no geometry: both numbers are at least 1 and their sum at most 256"
+    )]
     Geometry {
         /// Data shards.
         data: usize,
@@ -63,7 +65,10 @@ pub struct Geometry {
 impl Default for Geometry {
     /// 10 + 4.
     fn default() -> Self {
-        Self { data: 10, parity: 4 }
+        Self {
+            data: 10,
+            parity: 4,
+        }
     }
 }
 
@@ -124,8 +129,8 @@ impl Codec {
     /// [`ErasureError::Geometry`], which a [`Geometry`] excludes.
     pub fn new(geometry: Geometry) -> Result<Self, ErasureError> {
         let Geometry { data, parity } = geometry;
-        let code = ReedSolomon::new(data, parity)
-            .map_err(|_| ErasureError::Geometry { data, parity })?;
+        let code =
+            ReedSolomon::new(data, parity).map_err(|_| ErasureError::Geometry { data, parity })?;
         Ok(Self { geometry, code })
     }
 
@@ -142,7 +147,10 @@ impl Codec {
     pub fn encode_stripe(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, ErasureError> {
         let most = self.geometry.stripe_bytes();
         if bytes.is_empty() || bytes.len() > most {
-            return Err(ErasureError::StripeLength { most, found: bytes.len() });
+            return Err(ErasureError::StripeLength {
+                most,
+                found: bytes.len(),
+            });
         }
         let mut shards: Vec<Vec<u8>> = (0..self.geometry.slots())
             .map(|slot| {
@@ -154,7 +162,9 @@ impl Codec {
                 shard
             })
             .collect();
-        self.code.encode(&mut shards).map_err(|_| self.unexpected(&shards))?;
+        self.code
+            .encode(&mut shards)
+            .map_err(|_| self.unexpected(&shards))?;
         Ok(shards)
     }
 
@@ -164,7 +174,9 @@ impl Codec {
     /// [`ErasureError::ShardCount`], [`ErasureError::ShardLength`] or [`ErasureError::TooFewShards`].
     pub fn reconstruct(&self, shards: &mut [Option<Vec<u8>>]) -> Result<(), ErasureError> {
         self.check(shards)?;
-        self.code.reconstruct(shards).map_err(|_| self.too_few(shards))
+        self.code
+            .reconstruct(shards)
+            .map_err(|_| self.too_few(shards))
     }
 
     /// Rebuilds the missing data shards only: what reading an object needs.
@@ -173,24 +185,36 @@ impl Codec {
     /// As [`reconstruct`](Self::reconstruct).
     pub fn reconstruct_data(&self, shards: &mut [Option<Vec<u8>>]) -> Result<(), ErasureError> {
         self.check(shards)?;
-        self.code.reconstruct_data(shards).map_err(|_| self.too_few(shards))
+        self.code
+            .reconstruct_data(shards)
+            .map_err(|_| self.too_few(shards))
     }
 
     /// Reads an object stripe by stripe, holding one stripe in memory.
     pub const fn stripes<R: Read>(&self, object: R) -> Stripes<'_, R> {
-        Stripes { codec: self, object, ended: false }
+        Stripes {
+            codec: self,
+            object,
+            ended: false,
+        }
     }
 
     fn check(&self, shards: &[Option<Vec<u8>>]) -> Result<(), ErasureError> {
         let expected = self.geometry.slots();
         if shards.len() != expected {
-            return Err(ErasureError::ShardCount { expected, found: shards.len() });
+            return Err(ErasureError::ShardCount {
+                expected,
+                found: shards.len(),
+            });
         }
         for (slot, shard) in shards.iter().enumerate() {
             if let Some(shard) = shard
                 && shard.len() != SHARD_BYTES
             {
-                return Err(ErasureError::ShardLength { slot, found: shard.len() });
+                return Err(ErasureError::ShardLength {
+                    slot,
+                    found: shard.len(),
+                });
             }
         }
         if shards.iter().flatten().count() < self.geometry.data {
@@ -207,7 +231,10 @@ impl Codec {
     }
 
     fn unexpected(&self, shards: &[Vec<u8>]) -> ErasureError {
-        ErasureError::ShardCount { expected: self.geometry.slots(), found: shards.len() }
+        ErasureError::ShardCount {
+            expected: self.geometry.slots(),
+            found: shards.len(),
+        }
     }
 }
 
@@ -223,12 +250,18 @@ impl<R: Read> Stripes<'_, R> {
     fn next_stripe(&mut self) -> io::Result<Option<Vec<Vec<u8>>>> {
         let most = self.codec.geometry.stripe_bytes();
         let mut bytes = Vec::with_capacity(most);
-        self.object.by_ref().take(most as u64).read_to_end(&mut bytes)?;
+        self.object
+            .by_ref()
+            .take(most as u64)
+            .read_to_end(&mut bytes)?;
         self.ended = bytes.len() < most;
         if bytes.is_empty() {
             return Ok(None);
         }
-        self.codec.encode_stripe(&bytes).map(Some).map_err(io::Error::other)
+        self.codec
+            .encode_stripe(&bytes)
+            .map(Some)
+            .map_err(io::Error::other)
     }
 }
 
@@ -253,7 +286,10 @@ mod tests {
 
     fn object(length: usize, seed: u64) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        blake3::Hasher::new()
+            .update(&seed.to_le_bytes())
+            .finalize_xof()
+            .fill(&mut bytes);
         bytes
     }
 
@@ -296,7 +332,10 @@ mod tests {
         shards[2] = None;
         shards[4] = None;
         let before = shards.clone();
-        let refused = Err(ErasureError::TooFewShards { needed: 3, found: 2 });
+        let refused = Err(ErasureError::TooFewShards {
+            needed: 3,
+            found: 2,
+        });
         assert_eq!(codec.reconstruct(&mut shards), refused);
         assert!(shards == before);
     }
@@ -305,11 +344,27 @@ mod tests {
     fn the_last_stripe_is_padded_with_zeros() {
         let codec = small();
         let bytes = object(codec.geometry().stripe_bytes() + 5, 2);
-        let stripes: Vec<_> = codec.stripes(&bytes[..]).collect::<io::Result<_>>().unwrap();
-        assert_eq!(stripes.len() as u64, codec.geometry().stripes(bytes.len() as u64));
+        let stripes: Vec<_> = codec
+            .stripes(&bytes[..])
+            .collect::<io::Result<_>>()
+            .unwrap();
+        assert_eq!(
+            stripes.len() as u64,
+            codec.geometry().stripes(bytes.len() as u64)
+        );
         assert!(stripes[1][0][..5] == bytes[bytes.len() - 5..]);
-        assert!(stripes[1][0][5..].iter().chain(&stripes[1][1]).all(|byte| *byte == 0));
-        assert!(stripes.iter().flatten().all(|shard| shard.len() == SHARD_BYTES));
+        assert!(
+            stripes[1][0][5..]
+                .iter()
+                .chain(&stripes[1][1])
+                .all(|byte| *byte == 0)
+        );
+        assert!(
+            stripes
+                .iter()
+                .flatten()
+                .all(|shard| shard.len() == SHARD_BYTES)
+        );
     }
 
     #[test]
@@ -338,11 +393,20 @@ mod tests {
     #[test]
     fn wrong_sizes_and_counts_are_refused() {
         let codec = small();
-        assert!(matches!(codec.encode_stripe(&[]), Err(ErasureError::StripeLength { .. })));
+        assert!(matches!(
+            codec.encode_stripe(&[]),
+            Err(ErasureError::StripeLength { .. })
+        ));
         let long = vec![0; codec.geometry().stripe_bytes() + 1];
-        assert!(matches!(codec.encode_stripe(&long), Err(ErasureError::StripeLength { .. })));
+        assert!(matches!(
+            codec.encode_stripe(&long),
+            Err(ErasureError::StripeLength { .. })
+        ));
         let mut few = vec![Some(vec![0; SHARD_BYTES]); 4];
-        let refused = Err(ErasureError::ShardCount { expected: 5, found: 4 });
+        let refused = Err(ErasureError::ShardCount {
+            expected: 5,
+            found: 4,
+        });
         assert_eq!(codec.reconstruct(&mut few), refused);
         let mut short = vec![Some(vec![0; SHARD_BYTES]); 5];
         short[3] = Some(vec![0; 7]);

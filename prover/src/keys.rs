@@ -73,6 +73,11 @@ pub struct Keys {
 pub fn load_or_create(profile: &Profile, folder: &Path) -> Result<Keys, KeyFileError> {
     let committed = Manifest::committed(profile)
         .ok_or_else(|| KeyFileError::NoManifest(profile.name().to_owned()))?;
+    // Making a key takes long: first see whether it could be kept.
+    fs::create_dir_all(folder).map_err(|source| KeyFileError::File {
+        path: folder.to_owned(),
+        source,
+    })?;
     let circuit = Circuit::new(profile);
     let path = path(&committed, folder);
     let (proving, origin) = match read(&path) {
@@ -86,14 +91,23 @@ pub fn load_or_create(profile: &Profile, folder: &Path) -> Result<Keys, KeyFileE
     let verifying = VerifyingKey::new(profile, &proving.vk, true)?;
     let manifest = describe(&committed, &circuit, &verifying);
     committed.check(&manifest)?;
-    Ok(Keys { circuit, proving, verifying, manifest, origin })
+    Ok(Keys {
+        circuit,
+        proving,
+        verifying,
+        manifest,
+        origin,
+    })
 }
 
 /// The file that holds a manifest's proving key: `insecure-dev`, profile, and hash of the verifying key, or of the
 /// constraint system where no verifying key is committed.
 #[must_use]
 pub fn path(manifest: &Manifest, folder: &Path) -> PathBuf {
-    let hash = manifest.verifying_key.as_ref().unwrap_or(&manifest.constraint_system);
+    let hash = manifest
+        .verifying_key
+        .as_ref()
+        .unwrap_or(&manifest.constraint_system);
     let short: String = hash.chars().take(16).collect();
     folder.join(format!("{INSECURE_DEV}-{}-{short}.pk", manifest.profile))
 }
@@ -121,12 +135,13 @@ fn read(path: &Path) -> Option<ProvingKey> {
 }
 
 fn write(path: &Path, key: &ProvingKey) -> Result<(), KeyFileError> {
-    let failed = |path: &Path, source| KeyFileError::File { path: path.to_owned(), source };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-    }
+    let failed = |path: &Path, source| KeyFileError::File {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Vec::with_capacity(key.uncompressed_size());
-    key.serialize_uncompressed(&mut bytes).map_err(|e| failed(path, io::Error::other(e)))?;
+    key.serialize_uncompressed(&mut bytes)
+        .map_err(|e| failed(path, io::Error::other(e)))?;
     let hash_path = hash_path(path);
     replace(path, &bytes).map_err(|e| failed(path, e))?;
     let hash = blake3::hash(&bytes).to_hex();

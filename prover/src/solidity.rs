@@ -24,8 +24,17 @@ pub fn storage_proof_verifier(key: &VerifyingKey, manifest: &Manifest) -> String
     let mut constants = String::new();
     // Hexadecimal of one length, so that every line fits.
     let mut constant = |name: String, value: Fq| {
-        let value = value.into_bigint().0.iter().rev().fold(String::new(), |text, limb| text + &format!("{limb:016x}"));
-        writeln!(constants, "    uint256 private constant {name} = 0x{value};").expect("text");
+        let value = value
+            .into_bigint()
+            .0
+            .iter()
+            .rev()
+            .fold(String::new(), |text, limb| text + &format!("{limb:016x}"));
+        writeln!(
+            constants,
+            "    uint256 private constant {name} = 0x{value};"
+        )
+        .expect("text");
     };
     let mut g1 = |name: &str, point: &G1Affine| {
         constant(format!("{name}_X"), point.x);
@@ -179,9 +188,13 @@ mod tests {
 
     #[test]
     fn the_committed_contract_is_the_generated_one() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/src/StorageProofVerifier.sol");
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/src/StorageProofVerifier.sol");
         let committed = std::fs::read_to_string(file).unwrap();
-        assert!(committed == generated(), "run `prover solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol`");
+        assert!(
+            committed == generated(),
+            "run `prover solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol`"
+        );
     }
 
     #[test]
@@ -189,7 +202,9 @@ mod tests {
         let contracts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts");
         let forge = contracts.join("node_modules/@foundry-rs/forge-linux-amd64/bin/forge");
         if !forge.exists() {
-            println!("skipped forge_would_lay_it_out_the_same_way: npm packages are not installed in contracts/");
+            println!(
+                "skipped forge_would_lay_it_out_the_same_way: npm packages are not installed in contracts/"
+            );
             return;
         }
         let output = Command::new(forge)
@@ -197,7 +212,11 @@ mod tests {
             .args(["fmt", "--check", "src/StorageProofVerifier.sol"])
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
     }
 
     #[test]

@@ -54,7 +54,10 @@ impl OpenedCell {
     pub fn from_shard(shard: &[u8], tree: &StorageTree, cell: u16) -> Option<Self> {
         let at = usize::from(cell) * CELL_BYTES;
         let bytes = shard.get(at..at + CELL_BYTES)?.try_into().ok()?;
-        (usize::from(cell) < tree.digests().len()).then(|| Self { bytes, path: tree.path(cell) })
+        (usize::from(cell) < tree.digests().len()).then(|| Self {
+            bytes,
+            path: tree.path(cell),
+        })
     }
 }
 
@@ -81,12 +84,17 @@ pub fn witness<E>(
     if inventory.root() != public.inventory_root || inventory.count() != public.shard_count {
         return Err(WitnessError::OtherInventory);
     }
-    let mut private = Private { samples: Vec::with_capacity(profile.samples()) };
+    let mut private = Private {
+        samples: Vec::with_capacity(profile.samples()),
+    };
     for sample in select(public.seed, public.shard_count, profile) {
         let Sample { shard, cell } = sample;
         let root = inventory.get(shard).ok_or(WitnessError::OtherInventory)?;
-        let opened =
-            open(sample, root).map_err(|source| WitnessError::Cell { shard, cell, source })?;
+        let opened = open(sample, root).map_err(|source| WitnessError::Cell {
+            shard,
+            cell,
+            source,
+        })?;
         private.samples.push(SampleWitness {
             cell: cell_elements(&opened.bytes),
             shard_path: opened.path,

@@ -47,12 +47,19 @@ impl Assigner {
         let public = public.to_inputs().to_vec();
         let mut values = vec![Fr::ONE];
         values.extend(&public);
-        Self { values, public, forced: HashMap::new() }
+        Self {
+            values,
+            public,
+            forced: HashMap::new(),
+        }
     }
 
     #[cfg(test)]
     pub(super) fn with_forced(public: &Public, forced: HashMap<usize, Fr>) -> Self {
-        Self { forced, ..Self::new(public) }
+        Self {
+            forced,
+            ..Self::new(public)
+        }
     }
 
     pub(super) fn finish(self) -> Assignment {

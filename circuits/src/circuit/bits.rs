@@ -38,7 +38,9 @@ pub(super) fn canonical<S: Synthesizer>(cs: &mut S, value: &S::Number) -> Vec<S:
             }
         }
     }
-    cs.enforce(Rule::Recompose, |cs| [cs.weighted(&bits), cs.constant(Fr::ONE), value.clone()]);
+    cs.enforce(Rule::Recompose, |cs| {
+        [cs.weighted(&bits), cs.constant(Fr::ONE), value.clone()]
+    });
     bits.to_vec()
 }
 

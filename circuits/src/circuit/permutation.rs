@@ -36,7 +36,10 @@ pub(super) fn compress_16<S: Synthesizer>(cs: &mut S, input: &[S::Number; 16]) -
 }
 
 /// All lanes of `P16(x) + x`. 555 constraints.
-pub(super) fn feed_forward_16<S: Synthesizer>(cs: &mut S, input: &[S::Number; 16]) -> [S::Number; 16] {
+pub(super) fn feed_forward_16<S: Synthesizer>(
+    cs: &mut S,
+    input: &[S::Number; 16],
+) -> [S::Number; 16] {
     let state = WIDTH_16.permute(cs, input);
     std::array::from_fn(|i| cs.add(&state[i], &input[i]))
 }
@@ -82,8 +85,7 @@ impl<const T: usize> Gadget<T> {
         }
         let outputs = std::array::from_fn(|i| {
             let fourth = fourth_power(cs, &x[i]);
-            let [output] =
-                cs.derive(Wire::SboxOutput, &[&fourth, &x[i]], |v| [v[0] * v[1]]);
+            let [output] = cs.derive(Wire::SboxOutput, &[&fourth, &x[i]], |v| [v[0] * v[1]]);
             cs.enforce(Rule::SboxFifth, |_| [fourth, x[i].clone(), output.clone()]);
             output
         });
@@ -121,7 +123,10 @@ impl<const T: usize> Gadget<T> {
     fn partial_round<S: Synthesizer>(&self, cs: &mut S, x: &mut [S::Number; T], constant: Fr) {
         let factor = self.diagonal[0] + Fr::ONE;
         let inverse = factor.inverse().unwrap_or_default();
-        let lanes = x[1..].iter().skip(1).fold(x[1].clone(), |sum, lane| cs.add(&sum, lane));
+        let lanes = x[1..]
+            .iter()
+            .skip(1)
+            .fold(x[1].clone(), |sum, lane| cs.add(&sum, lane));
         let fourth = fourth_power(cs, &x[0]);
         let [next] = cs.derive(Wire::SboxInput, &[&fourth, &x[0], &lanes], |v| {
             [factor * v[0] * v[1] + v[2] + constant]
@@ -141,7 +146,9 @@ fn fourth_power<S: Synthesizer>(cs: &mut S, x: &S::Number) -> S::Number {
     let [square] = cs.derive(Wire::SboxSquare, &[x], |v| [v[0].square()]);
     cs.enforce(Rule::SboxSquare, |_| [x.clone(), x.clone(), square.clone()]);
     let [fourth] = cs.derive(Wire::SboxFourth, &[&square], |v| [v[0].square()]);
-    cs.enforce(Rule::SboxFourth, |_| [square.clone(), square, fourth.clone()]);
+    cs.enforce(Rule::SboxFourth, |_| {
+        [square.clone(), square, fourth.clone()]
+    });
     fourth
 }
 
@@ -150,7 +157,9 @@ fn external<S: Synthesizer, const T: usize>(cs: &S, state: &[S::Number; T]) -> [
     let matrix = external_matrix::<T>();
     std::array::from_fn(|i| {
         let terms = state.iter().zip(&matrix[i]);
-        terms.fold(cs.constant(Fr::ZERO), |sum, (lane, k)| cs.add_scaled(&sum, lane, *k))
+        terms.fold(cs.constant(Fr::ZERO), |sum, (lane, k)| {
+            cs.add_scaled(&sum, lane, *k)
+        })
     })
 }
 
@@ -176,7 +185,9 @@ fn invert<const T: usize>(matrix: &[[Fr; T]; T]) -> [[Fr; T]; T] {
         row[i] = Fr::ONE;
     }
     for column in 0..T {
-        let pivot = (column..T).find(|row| left[*row][column] != Fr::ZERO).unwrap_or(column);
+        let pivot = (column..T)
+            .find(|row| left[*row][column] != Fr::ZERO)
+            .unwrap_or(column);
         left.swap(column, pivot);
         right.swap(column, pivot);
         let scale = left[column][column].inverse().unwrap_or_default();

@@ -44,7 +44,10 @@ pub(super) fn places<S: Synthesizer>(
                     let (low, cell) = chunk.split_at(SHARD_BITS);
                     debug_assert_eq!(cell.len(), CELL_BITS);
                     let shard = scale(cs, low, shard_count, depth);
-                    places.push(Place { cell: cell.to_vec(), shard });
+                    places.push(Place {
+                        cell: cell.to_vec(),
+                        shard,
+                    });
                 }
             }
         }
@@ -76,7 +79,9 @@ fn scale<S: Synthesizer>(
         b
     };
     let rest: Vec<_> = (0..SHARD_BITS).map(|k| make(Wire::RestBit, k)).collect();
-    let shard: Vec<_> = (0..3 * depth).map(|k| make(Wire::ShardBit, SHARD_BITS + k)).collect();
+    let shard: Vec<_> = (0..3 * depth)
+        .map(|k| make(Wire::ShardBit, SHARD_BITS + k))
+        .collect();
     cs.enforce(Rule::Product, |cs| {
         let product = cs.weighted(&[&rest[..], &shard[..]].concat());
         [number.clone(), shard_count.clone(), product]

@@ -19,7 +19,11 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn new() -> Self {
-        Self { matrices: Default::default(), rules: Vec::new(), wires: Vec::new() }
+        Self {
+            matrices: Default::default(),
+            rules: Vec::new(),
+            wires: Vec::new(),
+        }
     }
 }
 
@@ -27,7 +31,11 @@ impl Synthesizer for Shape {
     type Number = Terms;
 
     fn constant(&self, value: Fr) -> Terms {
-        if value.is_zero() { Vec::new() } else { vec![(value, 0)] }
+        if value.is_zero() {
+            Vec::new()
+        } else {
+            vec![(value, 0)]
+        }
     }
 
     fn public(&self, index: usize) -> Terms {
@@ -41,7 +49,9 @@ impl Synthesizer for Shape {
             while let Some(term) = rest.next_if(|(_, i)| i < variable) {
                 sum.push(term);
             }
-            let old = rest.next_if(|(_, i)| i == variable).map_or(Fr::ZERO, |(old, _)| old);
+            let old = rest
+                .next_if(|(_, i)| i == variable)
+                .map_or(Fr::ZERO, |(old, _)| old);
             let new = old + *coefficient * k;
             if !new.is_zero() {
                 sum.push((new, *variable));

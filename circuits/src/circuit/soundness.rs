@@ -4,9 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use super::{
-    Assignment, Circuit, INSTANCE_VARIABLES, Rule, Wire,
-    assign::Assigner,
-    bits::FIELD_BITS,
+    Assignment, Circuit, INSTANCE_VARIABLES, Rule, Wire, assign::Assigner, bits::FIELD_BITS,
     synthesis::synthesize,
 };
 use crate::{
@@ -34,7 +32,11 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| Fixture::new(&PROFILE, 5));
 
 /// The `nth` variable that holds a `wire`.
 fn variable(wire: Wire, nth: usize) -> usize {
-    let mut places = CIRCUIT.wires().iter().enumerate().filter(|(_, w)| **w == wire);
+    let mut places = CIRCUIT
+        .wires()
+        .iter()
+        .enumerate()
+        .filter(|(_, w)| **w == wire);
     INSTANCE_VARIABLES + places.nth(nth).unwrap().0
 }
 
@@ -52,11 +54,17 @@ fn attack_honest(forced: &[(usize, Fr)]) -> Assignment {
 
 /// The rules that an assignment breaks.
 fn broken(assignment: &Assignment) -> BTreeSet<Rule> {
-    CIRCUIT.violations(assignment).into_iter().map(|broken| broken.rule).collect()
+    CIRCUIT
+        .violations(assignment)
+        .into_iter()
+        .map(|broken| broken.rule)
+        .collect()
 }
 
 fn honest() -> Assignment {
-    CIRCUIT.assignment(&FIXTURE.public, &FIXTURE.private).unwrap()
+    CIRCUIT
+        .assignment(&FIXTURE.public, &FIXTURE.private)
+        .unwrap()
 }
 
 fn only(rule: Rule) -> BTreeSet<Rule> {
@@ -79,21 +87,30 @@ fn last(wire: Wire) -> usize {
 #[test]
 fn the_honest_assignment_breaks_nothing_and_its_twin_agrees() {
     assert_eq!(broken(&honest()), BTreeSet::new());
-    assert_eq!(native::check(&PROFILE, &FIXTURE.public, &FIXTURE.private), Ok(()));
+    assert_eq!(
+        native::check(&PROFILE, &FIXTURE.public, &FIXTURE.private),
+        Ok(())
+    );
 }
 
 #[test]
 fn a_wrong_square_in_an_sbox_breaks_its_square() {
     let at = last(Wire::SboxSquare);
     let value = honest().values()[at] + Fr::ONE;
-    assert_eq!(besides_root(&attack_honest(&[(at, value)])), only(Rule::SboxSquare));
+    assert_eq!(
+        besides_root(&attack_honest(&[(at, value)])),
+        only(Rule::SboxSquare)
+    );
 }
 
 #[test]
 fn a_wrong_fourth_power_in_an_sbox_breaks_its_fourth_power() {
     let at = last(Wire::SboxFourth);
     let value = honest().values()[at] + Fr::ONE;
-    assert_eq!(besides_root(&attack_honest(&[(at, value)])), only(Rule::SboxFourth));
+    assert_eq!(
+        besides_root(&attack_honest(&[(at, value)])),
+        only(Rule::SboxFourth)
+    );
 }
 
 #[test]
@@ -101,7 +118,10 @@ fn a_wrong_output_of_an_sbox_breaks_its_fifth_power() {
     for wire in [Wire::SboxOutput, Wire::SboxInput] {
         let at = last(wire);
         let value = honest().values()[at] + Fr::ONE;
-        assert_eq!(besides_root(&attack_honest(&[(at, value)])), only(Rule::SboxFifth));
+        assert_eq!(
+            besides_root(&attack_honest(&[(at, value)])),
+            only(Rule::SboxFifth)
+        );
     }
 }
 
@@ -111,14 +131,21 @@ fn a_free_output_of_the_last_sbox_would_reach_any_root_and_is_refused() {
     let mut private = FIXTURE.private.clone();
     private.samples[SAMPLES - 1].cell[0] += Fr::ONE;
     let refused = native::check(&PROFILE, &FIXTURE.public, &private);
-    assert!(matches!(refused, Err(Violation::NotInInventory { sample: 1, .. })));
+    assert!(matches!(
+        refused,
+        Err(Violation::NotInInventory { sample: 1, .. })
+    ));
 
     let at = last(Wire::SboxOutput);
     let wrong = attack(&FIXTURE.public, &private, &[]);
     assert_eq!(broken(&wrong), only(Rule::Root));
     let root_after = |value: Fr| {
         let bent = attack(&FIXTURE.public, &private, &[(at, value)]);
-        let row = CIRCUIT.rules().iter().rposition(|rule| *rule == Rule::Root).unwrap();
+        let row = CIRCUIT
+            .rules()
+            .iter()
+            .rposition(|rule| *rule == Rule::Root)
+            .unwrap();
         let terms = CIRCUIT.matrices()[0][row].iter();
         terms.map(|(k, i)| *k * bent.values()[*i]).sum::<Fr>()
     };
@@ -127,7 +154,11 @@ fn a_free_output_of_the_last_sbox_would_reach_any_root_and_is_refused() {
     let slope = (at_one - at_zero).inverse().unwrap();
     let value = (FIXTURE.public.inventory_root - at_zero) * slope;
     let bent = attack(&FIXTURE.public, &private, &[(at, value)]);
-    assert_eq!(broken(&bent), only(Rule::SboxFifth), "the root itself now fits");
+    assert_eq!(
+        broken(&bent),
+        only(Rule::SboxFifth),
+        "the root itself now fits"
+    );
 }
 
 #[test]
@@ -147,16 +178,30 @@ fn moving_weight_between_shard_and_rest_breaks_a_booleanity() {
     let rest = variable(Wire::RestBit, sampling::SHARD_BITS - 1);
     let honest = honest();
     let (old_shard, old_rest) = (honest.values()[shard], honest.values()[rest]);
-    let sign = if old_shard == Fr::ONE { -Fr::ONE } else { Fr::ONE };
+    let sign = if old_shard == Fr::ONE {
+        -Fr::ONE
+    } else {
+        Fr::ONE
+    };
     let selected = sampling::select(FIXTURE.public.seed, FIXTURE.public.shard_count, &PROFILE);
     let mut samples = selected.clone();
     samples[0].shard ^= 1;
     let private = FIXTURE.witness(&samples);
-    let forced = [(shard, old_shard + sign), (rest, old_rest - sign * Fr::from(2u64))];
+    let forced = [
+        (shard, old_shard + sign),
+        (rest, old_rest - sign * Fr::from(2u64)),
+    ];
     let moved = attack(&FIXTURE.public, &private, &forced);
-    assert_eq!(broken(&moved), only(Rule::Boolean), "everything but the bit itself fits");
+    assert_eq!(
+        broken(&moved),
+        only(Rule::Boolean),
+        "everything but the bit itself fits"
+    );
     let twin = native::check(&PROFILE, &FIXTURE.public, &private);
-    assert!(matches!(twin, Err(Violation::NotInInventory { sample: 0, .. })));
+    assert!(matches!(
+        twin,
+        Err(Violation::NotInInventory { sample: 0, .. })
+    ));
 }
 
 #[test]
@@ -166,11 +211,22 @@ fn another_shard_than_the_seed_selects_breaks_the_product() {
     samples[0].shard = (selected[0].shard + 1) % FIXTURE.public.shard_count;
     let private = FIXTURE.witness(&samples);
     let forced: Vec<_> = (0..3 * DEPTH)
-        .map(|k| (variable(Wire::ShardBit, k), Fr::from(samples[0].shard >> k & 1)))
+        .map(|k| {
+            (
+                variable(Wire::ShardBit, k),
+                Fr::from(samples[0].shard >> k & 1),
+            )
+        })
         .collect();
-    assert_eq!(broken(&attack(&FIXTURE.public, &private, &forced)), only(Rule::Product));
+    assert_eq!(
+        broken(&attack(&FIXTURE.public, &private, &forced)),
+        only(Rule::Product)
+    );
     let twin = native::check(&PROFILE, &FIXTURE.public, &private);
-    assert!(matches!(twin, Err(Violation::NotInInventory { sample: 0, .. })));
+    assert!(matches!(
+        twin,
+        Err(Violation::NotInInventory { sample: 0, .. })
+    ));
 }
 
 #[test]
@@ -181,58 +237,85 @@ fn another_cell_than_the_seed_selects_breaks_the_sum_of_the_seeds_bits() {
     let private = FIXTURE.witness(&samples);
     let at = variable(Wire::SeedBit, sampling::SHARD_BITS);
     let flipped = Fr::ONE - honest().values()[at];
-    assert_eq!(broken(&attack(&FIXTURE.public, &private, &[(at, flipped)])), only(Rule::Recompose));
+    assert_eq!(
+        broken(&attack(&FIXTURE.public, &private, &[(at, flipped)])),
+        only(Rule::Recompose)
+    );
     let twin = native::check(&PROFILE, &FIXTURE.public, &private);
-    assert!(matches!(twin, Err(Violation::NotInInventory { sample: 0, .. })));
+    assert!(matches!(
+        twin,
+        Err(Violation::NotInInventory { sample: 0, .. })
+    ));
 }
 
-/// A seed whose first lane y is small enough that y + r still has 254 bits, and the bits of y + r.
-fn ambiguous_lane() -> (Fr, Vec<(usize, Fr)>) {
-    (0u64..)
+/// A seed whose first lane y is small enough that y + r still has 254 bits; the cells that y + r selects, opened
+/// truthfully; and its bits.
+fn second_representation() -> (Public, Private, Vec<(usize, Fr)>) {
+    let (seed, number) = (0u64..)
         .find_map(|seed| {
             let seed = Fr::from(seed);
             let mut number = sampling::lanes(seed, 0)[0].into_bigint();
             assert!(!number.add_with_carry(&Fr::MODULUS));
-            (number.num_bits() as usize <= FIELD_BITS).then(|| {
-                let bit = |k| Fr::from(field::bit(&number, k));
-                (seed, (0..FIELD_BITS).map(|k| (variable(Wire::SeedBit, k), bit(k))).collect())
-            })
+            (number.num_bits() as usize <= FIELD_BITS).then_some((seed, number))
         })
-        .unwrap()
-}
-
-#[test]
-fn the_second_representation_of_a_lane_breaks_the_bound_below_the_order() {
-    let (seed, forced) = ambiguous_lane();
-    let public = Public { seed, ..FIXTURE.public };
-    // The cells that the other representation selects: the attacker opens those, truthfully.
-    let number = |from: usize, width: usize| -> u64 {
-        (0..width).map(|k| u64::from(forced[from + k].1 == Fr::ONE) << k).sum()
+        .unwrap();
+    let public = Public {
+        seed,
+        ..FIXTURE.public
+    };
+    let bit = |k: usize| field::bit(&number, k);
+    let slice = |from: usize, width: usize| -> u64 {
+        (0..width).map(|k| u64::from(bit(from + k)) << k).sum()
     };
     let samples: Vec<_> = (0..SAMPLES)
         .map(|t| {
             let at = sampling::SAMPLE_BITS * t;
-            let product = u128::from(number(at, 40)) * u128::from(public.shard_count);
-            Sample { shard: (product >> 40) as u64, cell: number(at + 40, 12) as u16 }
+            let product = u128::from(slice(at, 40)) * u128::from(public.shard_count);
+            Sample {
+                shard: (product >> 40) as u64,
+                cell: slice(at + 40, 12) as u16,
+            }
         })
         .collect();
-    assert_ne!(samples, sampling::select(seed, public.shard_count, &PROFILE));
-    let private = FIXTURE.witness(&samples);
-    assert_eq!(broken(&attack(&public, &private, &forced)), only(Rule::BelowOrder));
+    assert_ne!(
+        samples,
+        sampling::select(seed, public.shard_count, &PROFILE)
+    );
+    let bits = (0..FIELD_BITS)
+        .map(|k| (variable(Wire::SeedBit, k), Fr::from(bit(k))))
+        .collect();
+    (public, FIXTURE.witness(&samples), bits)
+}
+
+#[test]
+fn the_second_representation_of_a_lane_breaks_the_bound_below_the_order() {
+    let (public, private, bits) = second_representation();
+    assert_eq!(
+        broken(&attack(&public, &private, &bits)),
+        only(Rule::BelowOrder)
+    );
     let twin = native::check(&PROFILE, &public, &private);
     assert!(matches!(twin, Err(Violation::NotInInventory { .. })));
 }
 
 #[test]
 fn denying_that_a_run_continues_breaks_the_run() {
-    // The same second representation, with the runs set to 0 so that no bit seems bounded.
-    let (seed, mut forced) = ambiguous_lane();
-    let public = Public { seed, ..FIXTURE.public };
-    let runs = CIRCUIT.wires().iter().filter(|wire| **wire == Wire::Run).count();
-    forced.extend((0..runs).map(|k| (variable(Wire::Run, k), Fr::from(0u64))));
-    let rules = broken(&attack(&public, &FIXTURE.private, &forced));
-    assert!(rules.contains(&Rule::Run), "{rules:?}");
-    assert!(!rules.contains(&Rule::BelowOrder), "{rules:?}");
+    // The same attack, with the last run that holds set to 0, so that no lower bit seems bounded.
+    let (public, private, bits) = second_representation();
+    let runs = CIRCUIT
+        .wires()
+        .iter()
+        .filter(|wire| **wire == Wire::Run)
+        .count();
+    let attacks = (0..runs).map(|k| {
+        let mut forced = bits.clone();
+        forced.push((variable(Wire::Run, k), Fr::from(0u64)));
+        broken(&attack(&public, &private, &forced))
+    });
+    let results: Vec<_> = attacks.collect();
+    assert!(results.contains(&only(Rule::Run)), "{results:?}");
+    assert!(results.iter().all(|rules| !rules.is_empty()));
+    assert!(native::check(&PROFILE, &public, &private).is_err());
 }
 
 #[test]
@@ -249,7 +332,10 @@ fn a_seed_bit_that_is_no_bit_breaks_a_booleanity() {
         })
         .collect();
     for (k, rules) in results {
-        assert!(rules.contains(&Rule::Boolean) || rules.contains(&Rule::BelowOrder), "bit {k}: {rules:?}");
+        assert!(
+            rules.contains(&Rule::Boolean) || rules.contains(&Rule::BelowOrder),
+            "bit {k}: {rules:?}"
+        );
         assert!(!rules.contains(&Rule::Recompose), "bit {k}: {rules:?}");
     }
 }
@@ -260,11 +346,19 @@ fn a_node_that_is_not_the_selected_child_breaks_the_selection() {
     let mut private = FIXTURE.private.clone();
     private.samples[0].cell[5] += Fr::ONE;
     let honest = honest();
-    let forced: Vec<_> =
-        (0..8).map(|k| variable(Wire::Child, k)).map(|at| (at, honest.values()[at])).collect();
-    assert_eq!(broken(&attack(&FIXTURE.public, &private, &forced)), only(Rule::Select));
+    let forced: Vec<_> = (0..8)
+        .map(|k| variable(Wire::Child, k))
+        .map(|at| (at, honest.values()[at]))
+        .collect();
+    assert_eq!(
+        broken(&attack(&FIXTURE.public, &private, &forced)),
+        only(Rule::Select)
+    );
     let twin = native::check(&PROFILE, &FIXTURE.public, &private);
-    assert!(matches!(twin, Err(Violation::NotInInventory { sample: 0, .. })));
+    assert!(matches!(
+        twin,
+        Err(Violation::NotInInventory { sample: 0, .. })
+    ));
 }
 
 #[test]
@@ -286,9 +380,15 @@ fn the_node_at_another_position_breaks_the_selection() {
             forced.extend((0..8).map(|k| (variable(Wire::Child, first + k), children[k])));
             node = crate::poseidon2::compress_8(&children);
         }
-        assert_eq!(broken(&attack(&FIXTURE.public, &private, &forced)), only(Rule::Select));
+        assert_eq!(
+            broken(&attack(&FIXTURE.public, &private, &forced)),
+            only(Rule::Select)
+        );
         let twin = native::check(&PROFILE, &FIXTURE.public, &private);
-        assert!(matches!(twin, Err(Violation::NotInInventory { sample: 0, .. })));
+        assert!(matches!(
+            twin,
+            Err(Violation::NotInInventory { sample: 0, .. })
+        ));
     }
 }
 
@@ -311,7 +411,10 @@ fn a_cell_or_a_sibling_of_another_tree_breaks_the_root() {
     let mut inventory_path = FIXTURE.private.clone();
     inventory_path.samples[0].inventory_path[0][2] += Fr::ONE;
     for private in [cell, shard_path, inventory_path] {
-        assert_eq!(broken(&attack(&FIXTURE.public, &private, &[])), only(Rule::Root));
+        assert_eq!(
+            broken(&attack(&FIXTURE.public, &private, &[])),
+            only(Rule::Root)
+        );
         let twin = native::check(&PROFILE, &FIXTURE.public, &private);
         assert!(matches!(twin, Err(Violation::NotInInventory { .. })));
     }
@@ -321,12 +424,24 @@ fn a_cell_or_a_sibling_of_another_tree_breaks_the_root() {
 fn another_inventory_seed_or_count_breaks_the_root() {
     let public = FIXTURE.public;
     let others = [
-        Public { inventory_root: public.inventory_root + Fr::ONE, ..public },
-        Public { seed: public.seed + Fr::ONE, ..public },
-        Public { shard_count: public.shard_count - 3, ..public },
+        Public {
+            inventory_root: public.inventory_root + Fr::ONE,
+            ..public
+        },
+        Public {
+            seed: public.seed + Fr::ONE,
+            ..public
+        },
+        Public {
+            shard_count: public.shard_count - 3,
+            ..public
+        },
     ];
     for other in others {
-        assert_eq!(broken(&attack(&other, &FIXTURE.private, &[])), only(Rule::Root));
+        assert_eq!(
+            broken(&attack(&other, &FIXTURE.private, &[])),
+            only(Rule::Root)
+        );
         assert!(native::check(&PROFILE, &other, &FIXTURE.private).is_err());
     }
 }
@@ -335,10 +450,23 @@ fn another_inventory_seed_or_count_breaks_the_root() {
 fn counts_of_zero_and_above_capacity_are_refused_by_the_twin() {
     let public = FIXTURE.public;
     let check = |shard_count| {
-        native::check(&PROFILE, &Public { shard_count, ..public }, &FIXTURE.private)
+        native::check(
+            &PROFILE,
+            &Public {
+                shard_count,
+                ..public
+            },
+            &FIXTURE.private,
+        )
     };
     assert_eq!(check(0), Err(Violation::CountZero));
-    assert_eq!(check(9), Err(Violation::CountAboveCapacity { count: 9, capacity: 8 }));
+    assert_eq!(
+        check(9),
+        Err(Violation::CountAboveCapacity {
+            count: 9,
+            capacity: 8
+        })
+    );
     assert_eq!(check(5), Ok(()));
 }
 
@@ -377,11 +505,17 @@ fn every_variable_is_held_by_some_constraint() {
         .into_par_iter()
         .filter(|variable| {
             let z = |i: usize| {
-                let change = if i == *variable { Fr::from(0xbad_u64) } else { Fr::from(0u64) };
+                let change = if i == *variable {
+                    Fr::from(0xbad_u64)
+                } else {
+                    Fr::from(0u64)
+                };
                 honest.values()[i] + change
             };
             let dot = |terms: &[(Fr, usize)]| terms.iter().map(|(k, i)| *k * z(*i)).sum::<Fr>();
-            !rows[*variable].iter().any(|row| dot(&a[*row]) * dot(&b[*row]) != dot(&c[*row]))
+            !rows[*variable]
+                .iter()
+                .any(|row| dot(&a[*row]) * dot(&b[*row]) != dot(&c[*row]))
         })
         .collect();
     assert_eq!(unnoticed, Vec::<usize>::new());

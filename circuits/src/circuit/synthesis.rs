@@ -21,7 +21,9 @@ pub(super) fn synthesize<S: Synthesizer>(cs: &mut S, profile: &Profile, private:
     let places = selection::places(cs, profile.samples(), profile.depth(), &shard_count, &seed);
     for (j, place) in places.iter().enumerate() {
         let witness = private.map(|private| &private.samples[j]);
-        let cell = cs.derive(Wire::Cell, &[], |_| witness.map_or_else(Default::default, |w| w.cell));
+        let cell = cs.derive(Wire::Cell, &[], |_| {
+            witness.map_or_else(Default::default, |w| w.cell)
+        });
         let mut node = compress_16(cs, &cell);
         for level in 0..SHARD_LEVELS + profile.depth() {
             let siblings = witness.map(|w| match level.checked_sub(SHARD_LEVELS) {
@@ -50,13 +52,23 @@ fn parent<S: Synthesizer>(
     position: &[S::Number],
     siblings: Option<&Siblings>,
 ) -> S::Number {
-    let [low, middle, high] = position else { unreachable!("three bits choose among eight") };
+    let [low, middle, high] = position else {
+        unreachable!("three bits choose among eight")
+    };
     let children: [S::Number; ARITY] = cs.derive(Wire::Child, &[node, low, middle, high], |v| {
         let position = (0..3).filter(|k| v[1 + k] == Fr::ONE).map(|k| 1 << k).sum();
-        siblings.map_or_else(Default::default, |siblings| tree::children(v[0], siblings, position))
+        siblings.map_or_else(Default::default, |siblings| {
+            tree::children(v[0], siblings, position)
+        })
     });
-    let quarter: Vec<_> = children.chunks_exact(2).map(|pair| choose(cs, low, pair)).collect();
-    let pair: Vec<_> = quarter.chunks_exact(2).map(|pair| choose(cs, middle, pair)).collect();
+    let quarter: Vec<_> = children
+        .chunks_exact(2)
+        .map(|pair| choose(cs, low, pair))
+        .collect();
+    let pair: Vec<_> = quarter
+        .chunks_exact(2)
+        .map(|pair| choose(cs, middle, pair))
+        .collect();
     choose_exactly(cs, high, &pair, node);
     compress_8(cs, &children)
 }
@@ -77,6 +89,10 @@ fn choose_exactly<S: Synthesizer>(
     chosen: &S::Number,
 ) {
     cs.enforce(Rule::Select, |cs| {
-        [cs.sub(&pair[1], &pair[0]), bit.clone(), cs.sub(chosen, &pair[0])]
+        [
+            cs.sub(&pair[1], &pair[0]),
+            bit.clone(),
+            cs.sub(chosen, &pair[0]),
+        ]
     });
 }

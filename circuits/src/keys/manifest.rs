@@ -80,7 +80,9 @@ impl Manifest {
         Self {
             circuit: CIRCUIT_NAME.to_owned(),
             profile: profile.name().to_owned(),
-            ceremony: format!("{INSECURE_DEV}: ChaCha20 from BLAKE3 derive_key(\"{INSECURE_DEV_CONTEXT}\", profile)"),
+            ceremony: format!(
+                "{INSECURE_DEV}: ChaCha20 from BLAKE3 derive_key(\"{INSECURE_DEV_CONTEXT}\", profile)"
+            ),
             insecure_dev,
             depth: profile.depth(),
             capacity: profile.capacity(),
@@ -155,13 +157,21 @@ impl Manifest {
                 ("variables", m.variables.to_string()),
                 ("poseidon2", m.poseidon2.join(", ")),
                 ("constraint_system", m.constraint_system.clone()),
-                ("verifying_key", m.verifying_key.clone().unwrap_or_else(|| "none".to_owned())),
+                (
+                    "verifying_key",
+                    m.verifying_key.clone().unwrap_or_else(|| "none".to_owned()),
+                ),
             ]
         };
         for ((field, expected), (_, found)) in fields(self).into_iter().zip(fields(found)) {
             if expected != found {
                 let profile = self.profile.clone();
-                return Err(ManifestError::Differs { profile, field, expected, found });
+                return Err(ManifestError::Differs {
+                    profile,
+                    field,
+                    expected,
+                    found,
+                });
             }
         }
         Ok(())
@@ -179,14 +189,20 @@ mod tests {
         let committed = Manifest::committed(&Profile::DEV).unwrap();
         let key = VerifyingKey::committed(&Profile::DEV);
         committed.check(&Manifest::describe(&circuit, key)).unwrap();
-        assert_eq!(committed.to_json(), include_str!("../../keys/dev.manifest.json"));
+        assert_eq!(
+            committed.to_json(),
+            include_str!("../../keys/dev.manifest.json")
+        );
         assert!(committed.insecure_dev && committed.ceremony.starts_with(INSECURE_DEV));
     }
 
     #[test]
     fn the_committed_manifest_of_the_standard_profile_has_its_sizes() {
         let committed = Manifest::committed(&Profile::STANDARD).unwrap();
-        assert_eq!(committed.to_json(), include_str!("../../keys/standard.manifest.json"));
+        assert_eq!(
+            committed.to_json(),
+            include_str!("../../keys/standard.manifest.json")
+        );
         assert_eq!(committed.samples, Profile::STANDARD.samples());
         assert_eq!(committed.capacity, Profile::STANDARD.capacity());
         assert!(committed.constraints + 1 + PUBLIC_INPUTS.len() <= 1 << 19);

@@ -18,11 +18,17 @@ pub struct PowerOfTwo {
 
 impl PowerOfTwo {
     const fn plus(exponent: u8) -> Self {
-        Self { exponent, negative: false }
+        Self {
+            exponent,
+            negative: false,
+        }
     }
 
     const fn minus(exponent: u8) -> Self {
-        Self { exponent, negative: true }
+        Self {
+            exponent,
+            negative: true,
+        }
     }
 
     /// Multiplies a field element by doublings.
@@ -73,8 +79,16 @@ pub const WIDTH_16: [PowerOfTwo; 16] = [
 ];
 
 /// Diagonal of width 8, less one: ±1, ±2, 4, ±8, -16.
-pub const WIDTH_8: [PowerOfTwo; 8] =
-    [plus(0), minus(0), plus(1), minus(1), plus(2), plus(3), minus(3), minus(4)];
+pub const WIDTH_8: [PowerOfTwo; 8] = [
+    plus(0),
+    minus(0),
+    plus(1),
+    minus(1),
+    plus(2),
+    plus(3),
+    minus(3),
+    minus(4),
+];
 
 #[cfg(test)]
 mod tests;

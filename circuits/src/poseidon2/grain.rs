@@ -70,10 +70,15 @@ impl Grain {
 }
 
 /// Constants of the full rounds and of the partial rounds for width `T`, in the order the rounds are made.
-pub(super) fn round_constants<const T: usize>(full: usize, partial: usize) -> (Vec<[Fr; T]>, Vec<Fr>) {
+pub(super) fn round_constants<const T: usize>(
+    full: usize,
+    partial: usize,
+) -> (Vec<[Fr; T]>, Vec<Fr>) {
     let mut grain = Grain::new(T, full, partial);
     let mut next = || grain.element();
-    let mut rounds: Vec<[Fr; T]> = (0..full / 2).map(|_| std::array::from_fn(|_| next())).collect();
+    let mut rounds: Vec<[Fr; T]> = (0..full / 2)
+        .map(|_| std::array::from_fn(|_| next()))
+        .collect();
     let partials = (0..partial).map(|_| next()).collect();
     rounds.extend((0..full / 2).map(|_| std::array::from_fn(|_| next())));
     (rounds, partials)

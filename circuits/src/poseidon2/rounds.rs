@@ -24,14 +24,20 @@ pub struct RoundNumbers {
 /// The cheapest round numbers (fewest S-boxes) that satisfy every inequality for `width`, with the margin added.
 #[must_use]
 pub fn round_numbers(width: u32) -> RoundNumbers {
-    let mut best = RoundNumbers { full: u32::MAX, partial: 0 };
+    let mut best = RoundNumbers {
+        full: u32::MAX,
+        partial: 0,
+    };
     let mut best_cost = u32::MAX;
     for partial in 1..500 {
         for full in (4..100).step_by(2) {
             if !resists(width, full, partial) {
                 continue;
             }
-            let candidate = RoundNumbers { full: full + 2, partial: (partial * 1075).div_ceil(1000) };
+            let candidate = RoundNumbers {
+                full: full + 2,
+                partial: (partial * 1075).div_ceil(1000),
+            };
             let cost = width * candidate.full + candidate.partial;
             if cost < best_cost || (cost == best_cost && candidate.full < best.full) {
                 (best, best_cost) = (candidate, cost);
@@ -52,10 +58,15 @@ fn resists(width: u32, full: u32, partial: u32) -> bool {
     let interpolation =
         1.0 + (per_bit * SECURITY_BITS.min(FIELD_BITS_CEIL)).ceil() + log_alpha(t).ceil() - rp;
     let groebner_1 = per_bit * SECURITY_BITS.min(FIELD_BITS) - rp;
-    let groebner_2 =
-        t - 1.0 + per_bit * (SECURITY_BITS / (t + 1.0)).min(FIELD_BITS / 2.0) - rp;
+    let groebner_2 = t - 1.0 + per_bit * (SECURITY_BITS / (t + 1.0)).min(FIELD_BITS / 2.0) - rp;
     let groebner_3 = (t - 2.0 + SECURITY_BITS / (2.0 * ALPHA.log2()) - rp) / (t - 1.0);
-    let needed = [statistical, interpolation, groebner_1, groebner_2, groebner_3];
+    let needed = [
+        statistical,
+        interpolation,
+        groebner_1,
+        groebner_2,
+        groebner_3,
+    ];
     if needed.iter().any(|rounds| rf < rounds.ceil()) {
         return false;
     }
@@ -67,7 +78,9 @@ fn resists(width: u32, full: u32, partial: u32) -> bool {
 }
 
 fn log2_binomial(n: u32, k: u32) -> f64 {
-    (1..=k).map(|i| (f64::from(n - k + i) / f64::from(i)).log2()).sum()
+    (1..=k)
+        .map(|i| (f64::from(n - k + i) / f64::from(i)).log2())
+        .sum()
 }
 
 #[cfg(test)]
@@ -88,9 +101,21 @@ mod tests {
     fn the_published_instances_come_out() {
         // Table 1 of eprint 2023/323 and the reference implementation, BN254.
         for width in [2, 3, 4] {
-            assert_eq!(round_numbers(width), RoundNumbers { full: 8, partial: 56 });
+            assert_eq!(
+                round_numbers(width),
+                RoundNumbers {
+                    full: 8,
+                    partial: 56
+                }
+            );
         }
-        assert_eq!(round_numbers(12), RoundNumbers { full: 8, partial: 57 });
+        assert_eq!(
+            round_numbers(12),
+            RoundNumbers {
+                full: 8,
+                partial: 57
+            }
+        );
     }
 
     #[test]

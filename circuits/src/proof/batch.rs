@@ -34,7 +34,11 @@ fn find_bad(key: &VerifyingKey, batch: &[(Public, Proof)], judged: &[usize]) -> 
         [] => Vec::new(),
         [one] => {
             let (public, proof) = &batch[*one];
-            if verify(key, public, proof).is_ok() { Vec::new() } else { vec![*one] }
+            if verify(key, public, proof).is_ok() {
+                Vec::new()
+            } else {
+                vec![*one]
+            }
         }
         many if holds(key, batch, many) => Vec::new(),
         many => {
@@ -48,7 +52,10 @@ fn find_bad(key: &VerifyingKey, batch: &[(Public, Proof)], judged: &[usize]) -> 
 
 /// Σ w_i of: e(A_i, B_i) = e(alpha, beta) e(inputs_i, gamma) e(C_i, delta).
 fn holds(key: &VerifyingKey, batch: &[(Public, Proof)], chosen: &[usize]) -> bool {
-    let weights: Vec<Fr> = chosen.iter().map(|_| Fr::from(OsRng.r#gen::<u128>())).collect();
+    let weights: Vec<Fr> = chosen
+        .iter()
+        .map(|_| Fr::from(OsRng.r#gen::<u128>()))
+        .collect();
     let scaled: Vec<G1Projective> = chosen
         .par_iter()
         .zip(&weights)
@@ -68,8 +75,11 @@ fn holds(key: &VerifyingKey, batch: &[(Public, Proof)], chosen: &[usize]) -> boo
     let points = key.points();
     let constant: G1Projective = points.gamma_abc_g1[0] * (total - Fr::from(1u64));
     let input_sum = key.input_point(&inputs) + constant;
-    let c_sum: G1Projective =
-        chosen.par_iter().zip(&weights).map(|(i, weight)| batch[*i].1.points().c * weight).sum();
+    let c_sum: G1Projective = chosen
+        .par_iter()
+        .zip(&weights)
+        .map(|(i, weight)| batch[*i].1.points().c * weight)
+        .sum();
 
     let closing: [G1Affine; 3] = [
         (points.alpha_g1 * total).neg().into_affine(),

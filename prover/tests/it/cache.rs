@@ -26,8 +26,15 @@ fn a_key_is_made_once_and_read_from_then_on() {
     let folder = copied();
     let keys = load_or_create(&Profile::DEV, folder.path()).unwrap();
     assert_eq!(keys.origin, Origin::Cached);
-    let name = key_file(folder.path()).file_name().unwrap().to_string_lossy().into_owned();
-    let hash = Manifest::committed(&Profile::DEV).unwrap().verifying_key.unwrap();
+    let name = key_file(folder.path())
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    let hash = Manifest::committed(&Profile::DEV)
+        .unwrap()
+        .verifying_key
+        .unwrap();
     assert_eq!(name, format!("insecure-dev-dev-{}.pk", &hash[..16]));
 }
 
@@ -39,11 +46,23 @@ fn a_damaged_or_truncated_key_is_made_again() {
     let mut damaged = whole.clone();
     damaged[5_000_000] ^= 1;
     fs::write(&file, &damaged).unwrap();
-    assert_eq!(load_or_create(&Profile::DEV, folder.path()).unwrap().origin, Origin::Created);
-    assert!(fs::read(&file).unwrap() == whole, "the published seed gives the same bytes");
+    assert_eq!(
+        load_or_create(&Profile::DEV, folder.path()).unwrap().origin,
+        Origin::Created
+    );
+    assert!(
+        fs::read(&file).unwrap() == whole,
+        "the published seed gives the same bytes"
+    );
     fs::write(&file, &whole[..1000]).unwrap();
-    assert_eq!(load_or_create(&Profile::DEV, folder.path()).unwrap().origin, Origin::Created);
-    assert_eq!(load_or_create(&Profile::DEV, folder.path()).unwrap().origin, Origin::Cached);
+    assert_eq!(
+        load_or_create(&Profile::DEV, folder.path()).unwrap().origin,
+        Origin::Created
+    );
+    assert_eq!(
+        load_or_create(&Profile::DEV, folder.path()).unwrap().origin,
+        Origin::Cached
+    );
 }
 
 #[test]

@@ -35,7 +35,17 @@ fn the_circuit_is_described_and_matches_its_pin() {
 fn the_committed_files_are_up_to_date() {
     ends(&["manifest"], 0);
     let contract = "contracts/src/StorageProofVerifier.sol";
-    ends(&["solidity-verifier", "--profile", "dev", "--out", contract, "--check"], 0);
+    ends(
+        &[
+            "solidity-verifier",
+            "--profile",
+            "dev",
+            "--out",
+            contract,
+            "--check",
+        ],
+        0,
+    );
 }
 
 #[test]
@@ -44,21 +54,86 @@ fn a_stale_contract_is_rejected() {
     let file = folder.path().join("Old.sol");
     std::fs::write(&file, "contract Old {}").unwrap();
     let file = file.to_str().unwrap();
-    ends(&["solidity-verifier", "--profile", "dev", "--out", file, "--check"], 1);
+    ends(
+        &[
+            "solidity-verifier",
+            "--profile",
+            "dev",
+            "--out",
+            file,
+            "--check",
+        ],
+        1,
+    );
     ends(&["solidity-verifier", "--profile", "dev", "--out", file], 0);
-    ends(&["solidity-verifier", "--profile", "dev", "--out", file, "--check"], 0);
+    ends(
+        &[
+            "solidity-verifier",
+            "--profile",
+            "dev",
+            "--out",
+            file,
+            "--check",
+        ],
+        0,
+    );
+}
+
+#[test]
+fn a_golden_proof_is_written_for_the_committed_circuit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proof.json");
+    ends(
+        &[
+            "golden",
+            "--dir",
+            "target/keys",
+            "--out",
+            file.to_str().unwrap(),
+        ],
+        0,
+    );
+    let made: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let committed = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../contracts/test/golden/storage-proof.json");
+    let committed: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(committed).unwrap()).unwrap();
+    for same in ["circuitId", "seedOf", "publicInputs"] {
+        assert_eq!(made[same], committed[same], "{same}");
+    }
+    assert_ne!(made["proof"], committed["proof"], "proofs are randomised");
 }
 
 #[test]
 fn a_profile_without_keys_has_no_contract() {
-    ends(&["solidity-verifier", "--profile", "standard", "--out", "/dev/null", "--check"], 1);
+    ends(
+        &[
+            "solidity-verifier",
+            "--profile",
+            "standard",
+            "--out",
+            "/dev/null",
+            "--check",
+        ],
+        1,
+    );
 }
 
 #[test]
 fn wrong_usage_ends_with_2_and_an_unreadable_file_with_3() {
     ends(&[], 2);
     ends(&["circuit", "--profile", "huge"], 2);
-    ends(&["solidity-verifier", "--profile", "dev", "--out", "/nowhere/x.sol", "--check"], 3);
+    ends(
+        &[
+            "solidity-verifier",
+            "--profile",
+            "dev",
+            "--out",
+            "/nowhere/x.sol",
+            "--check",
+        ],
+        3,
+    );
     ends(&["manifest", "--dir", "/nowhere"], 3);
     ends(&["setup", "--profile", "dev", "--dir", "/dev/null/keys"], 3);
 }

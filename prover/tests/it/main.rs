@@ -3,4 +3,5 @@
 
 mod cache;
 mod command;
+mod golden;
 mod pipeline;

@@ -30,7 +30,10 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
         Prover::load_or_create(&Profile::DEV, &key_folder(), NonZeroUsize::new(2)).unwrap();
     let codec = Codec::new(Geometry::new(2, 1).unwrap()).unwrap();
     let mut object = vec![0; codec.geometry().stripe_bytes() - 77];
-    blake3::Hasher::new().update(b"object").finalize_xof().fill(&mut object);
+    blake3::Hasher::new()
+        .update(b"object")
+        .finalize_xof()
+        .fill(&mut object);
     let shards: Vec<_> = codec
         .stripes(&object[..])
         .flat_map(Result::unwrap)
@@ -39,14 +42,22 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
             (shard, committed)
         })
         .collect();
-    let roots: Vec<StorageRoot> = shards.iter().map(|(_, c)| c.commitment.storage_root).collect();
+    let roots: Vec<StorageRoot> = shards
+        .iter()
+        .map(|(_, c)| c.commitment.storage_root)
+        .collect();
     let inventory = InventoryTree::from_roots(&Profile::DEV, &roots).unwrap();
     let public = Public {
         inventory_root: inventory.root(),
         shard_count: inventory.count(),
         seed: circuits::epoch_seed([9; 32], 31337, [1; 20], 4, 17),
     };
-    Node { prover, shards, inventory, public }
+    Node {
+        prover,
+        shards,
+        inventory,
+        public,
+    }
 });
 
 impl Node {
@@ -70,12 +81,27 @@ fn an_honest_node_is_accepted_and_its_proof_fits_no_other_statement() {
     let committed = circuits::keys::VerifyingKey::committed(&Profile::DEV).unwrap();
     assert_eq!(proof::verify(committed, &node.public, &proof), Ok(()));
     for other in [
-        Public { seed: circuits::epoch_seed([9; 32], 31337, [1; 20], 4, 18), ..node.public },
-        Public { seed: circuits::epoch_seed([9; 32], 31337, [1; 20], 5, 17), ..node.public },
-        Public { shard_count: 2, ..node.public },
-        Public { inventory_root: Fr::from(1u64), ..node.public },
+        Public {
+            seed: circuits::epoch_seed([9; 32], 31337, [1; 20], 4, 18),
+            ..node.public
+        },
+        Public {
+            seed: circuits::epoch_seed([9; 32], 31337, [1; 20], 5, 17),
+            ..node.public
+        },
+        Public {
+            shard_count: 2,
+            ..node.public
+        },
+        Public {
+            inventory_root: Fr::from(1u64),
+            ..node.public
+        },
     ] {
-        assert_eq!(proof::verify(key, &other, &proof), Err(Reject::FalseStatement));
+        assert_eq!(
+            proof::verify(key, &other, &proof),
+            Err(Reject::FalseStatement)
+        );
     }
 }
 
@@ -86,10 +112,18 @@ fn zeros_in_place_of_a_lost_cell_are_not_proven_and_a_forced_proof_is_refused() 
     private.samples[4].cell = [Fr::from(0u64); 16];
     let refused = node.prover.prove(&node.public, &private).unwrap_err();
     assert!(
-        matches!(refused, ProveError::False(Violation::NotInInventory { sample: 4, .. })),
+        matches!(
+            refused,
+            ProveError::False(Violation::NotInInventory { sample: 4, .. })
+        ),
         "{refused}"
     );
-    let assignment = node.prover.keys().circuit.assignment(&node.public, &private).unwrap();
+    let assignment = node
+        .prover
+        .keys()
+        .circuit
+        .assignment(&node.public, &private)
+        .unwrap();
     let forced = node.prover.prove_assignment(&assignment).unwrap();
     let answer = proof::verify(node.prover.verifying_key(), &node.public, &forced);
     assert_eq!(answer, Err(Reject::FalseStatement));
@@ -115,16 +149,28 @@ fn there_is_no_witness_for_an_inventory_of_another_time() {
     later.append(StorageRoot::new(Fr::from(5u64))).unwrap();
     let refused = witness(&Profile::DEV, &node.public, &later, open);
     assert!(matches!(refused, Err(WitnessError::OtherInventory)));
-    let nothing = Public { shard_count: 0, ..node.public };
-    let refused = witness(&Profile::DEV, &nothing, &InventoryTree::new(&Profile::DEV), open);
+    let nothing = Public {
+        shard_count: 0,
+        ..node.public
+    };
+    let refused = witness(
+        &Profile::DEV,
+        &nothing,
+        &InventoryTree::new(&Profile::DEV),
+        open,
+    );
     assert!(matches!(refused, Err(WitnessError::Count(_))));
 }
 
 #[test]
 fn a_cell_that_cannot_be_read_is_named() {
     let node = &*NODE;
-    let refused = witness(&Profile::DEV, &node.public, &node.inventory, |_, _| Err("disk"));
-    let Err(WitnessError::Cell { source, .. }) = refused else { panic!("the disk failed") };
+    let refused = witness(&Profile::DEV, &node.public, &node.inventory, |_, _| {
+        Err("disk")
+    });
+    let Err(WitnessError::Cell { source, .. }) = refused else {
+        panic!("the disk failed")
+    };
     assert_eq!(source, "disk");
 }
 

@@ -28,7 +28,9 @@ fn multiply(a: &Poly, b: &Poly) -> Poly {
 }
 
 fn remainder(mut a: Poly, modulus: &Poly) -> Poly {
-    let lead = modulus[modulus.len() - 1].inverse().expect("leading coefficient is not zero");
+    let lead = modulus[modulus.len() - 1]
+        .inverse()
+        .expect("leading coefficient is not zero");
     while a.len() >= modulus.len() {
         let shift = a.len() - modulus.len();
         let factor = a[a.len() - 1] * lead;
@@ -97,7 +99,10 @@ fn product(a: &Square, b: &Square) -> Square {
     let columns = 0..a.len();
     a.iter()
         .map(|row| {
-            columns.clone().map(|j| row.iter().zip(b).map(|(x, other)| *x * other[j]).sum()).collect()
+            columns
+                .clone()
+                .map(|j| row.iter().zip(b).map(|(x, other)| *x * other[j]).sum())
+                .collect()
         })
         .collect()
 }
@@ -113,7 +118,11 @@ fn characteristic(a: &Square) -> Poly {
         for (i, row) in m.iter_mut().enumerate() {
             row[i] += poly[n - k + 1];
         }
-        let trace: Fr = product(a, &m).iter().enumerate().map(|(i, row)| row[i]).sum();
+        let trace: Fr = product(a, &m)
+            .iter()
+            .enumerate()
+            .map(|(i, row)| row[i])
+            .sum();
         poly[n - k] = -trace * Fr::from(k as u64).inverse().expect("k is small");
     }
     poly
@@ -121,7 +130,13 @@ fn characteristic(a: &Square) -> Poly {
 
 fn internal_matrix(diagonal: &[Fr]) -> Square {
     let row = |i: usize| {
-        let entry = |j: usize| if i == j { diagonal[i] + Fr::ONE } else { Fr::ONE };
+        let entry = |j: usize| {
+            if i == j {
+                diagonal[i] + Fr::ONE
+            } else {
+                Fr::ONE
+            }
+        };
         (0..diagonal.len()).map(entry).collect()
     };
     (0..diagonal.len()).map(row).collect()
@@ -157,7 +172,9 @@ fn the_published_internal_matrix_of_width_4_passes_the_same_check() {
         "00544b8338791518b2c7645a50392798b21f75bb60e3596170067d00141cac15",
         "222c01175718386f2e2e82eb122789e352e105a3b8fa852613bc534433ee428b",
     ];
-    assert!(resists_subspace_trails(&published.map(crate::poseidon2::tests::element)));
+    assert!(resists_subspace_trails(
+        &published.map(crate::poseidon2::tests::element)
+    ));
 }
 
 #[test]
@@ -172,11 +189,16 @@ fn the_irreducibility_test_knows_small_cases() {
     let poly = |c: [i64; 3]| c.map(Fr::from).to_vec();
     assert!(!is_irreducible(&poly([-4, 0, 1])), "x^2 - 4 = (x-2)(x+2)");
     assert!(!is_irreducible(&poly([0, 0, 1])), "x^2 = x x");
-    assert!(is_irreducible(&poly([-5, 0, 1])), "5 is not a square: it generates the group");
+    assert!(
+        is_irreducible(&poly([-5, 0, 1])),
+        "5 is not a square: it generates the group"
+    );
 }
 
 #[test]
 fn the_characteristic_polynomial_of_a_known_matrix() {
-    let two = [[2u64, 1], [1, 3]].map(|row| row.map(Fr::from).to_vec()).to_vec();
+    let two = [[2u64, 1], [1, 3]]
+        .map(|row| row.map(Fr::from).to_vec())
+        .to_vec();
     assert_eq!(characteristic(&two), [5i64, -5, 1].map(Fr::from).to_vec());
 }
