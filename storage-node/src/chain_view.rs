@@ -169,7 +169,8 @@ pub trait ChainView: Send + Sync {
     /// The roots published for a slot, by stripe, from the chain's events.
     async fn slot_roots(&self, slot: SlotId) -> Result<Vec<ShardRoots>, ChainError>;
     /// Events that concern `node` in blocks `from ..= to`, in order.
-    async fn events(&self, node: NodeId, from: u64, to: u64) -> Result<Vec<ChainEvent>, ChainError>;
+    async fn events(&self, node: NodeId, from: u64, to: u64)
+    -> Result<Vec<ChainEvent>, ChainError>;
     /// The inventory as the node's last transaction left it.
     async fn inventory(&self, node: NodeId) -> Result<Frozen, ChainError>;
     /// The inventory frozen for an epoch.
@@ -179,7 +180,11 @@ pub trait ChainView: Send + Sync {
     /// The oracle set in force in an epoch.
     async fn committee(&self, epoch: Epoch) -> Result<Committee, ChainError>;
     /// What this node submitted on chain for an epoch.
-    async fn submission(&self, node: NodeId, epoch: Epoch) -> Result<Option<Submission>, ChainError>;
+    async fn submission(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+    ) -> Result<Option<Submission>, ChainError>;
     /// Last epoch whose pay is decided for a node.
     async fn resolved_to(&self, node: NodeId) -> Result<Epoch, ChainError>;
 }
@@ -221,7 +226,12 @@ pub trait ChainActions: Send + Sync {
     /// Takes a slot on, from inventory log `expected` to `new`.
     async fn accept(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError>;
     /// Lets go of a slot.
-    async fn drop_slot(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError>;
+    async fn drop_slot(
+        &self,
+        slot: SlotId,
+        expected: B256,
+        new: Frozen,
+    ) -> Result<B256, ChainError>;
     /// Stores the beacon of an epoch.
     async fn record_beacon(&self, epoch: Epoch) -> Result<B256, ChainError>;
     /// Submits an envelope with its proof.
@@ -229,7 +239,12 @@ pub trait ChainActions: Send + Sync {
     /// Claims a tenure's pay.
     async fn claim(&self, slot: SlotId, assignment: u64) -> Result<B256, ChainError>;
     /// Publishes where the node is served.
-    async fn set_endpoint(&self, node: NodeId, url: &str, tls_key_hash: B256) -> Result<B256, ChainError>;
+    async fn set_endpoint(
+        &self,
+        node: NodeId,
+        url: &str,
+        tls_key_hash: B256,
+    ) -> Result<B256, ChainError>;
     /// Approves the bond and registers.
     async fn register(&self, registration: Registration) -> Result<B256, ChainError>;
 }

@@ -50,7 +50,12 @@ enum Command {
 #[derive(Clone, Debug, clap::Args)]
 struct At {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "node.toml", env = "PROBITY_CONFIG")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "node.toml",
+        env = "PROBITY_CONFIG"
+    )]
     config: PathBuf,
 }
 
@@ -70,15 +75,21 @@ pub async fn main(cli: Cli) -> Result<ExitCode, Failure> {
     cli.telemetry.init()?;
     match cli.command {
         Command::Init(at) => cli.output.print(&init::init(&at.config)?)?,
-        Command::Enrol { at, bond } => cli.output.print(&enrol(&Config::load(&at.config)?, &bond).await?)?,
+        Command::Enrol { at, bond } => cli
+            .output
+            .print(&enrol(&Config::load(&at.config)?, &bond).await?)?,
         Command::Run(at) => {
             let config = Config::load(&at.config)?;
             let metrics = Metrics::install()?;
             let shutdown = Shutdown::on_signals()?;
-            let Some(edges) = shutdown.or(Edges::real(&config)).await else { return Ok(ExitCode::Yes) };
+            let Some(edges) = shutdown.or(Edges::real(&config)).await else {
+                return Ok(ExitCode::Yes);
+            };
             run::run(config, edges?, shutdown, Some(metrics)).await?;
         }
-        Command::Status(at) => cli.output.print(&status::status(&Config::load(&at.config)?).await?)?,
+        Command::Status(at) => cli
+            .output
+            .print(&status::status(&Config::load(&at.config)?).await?)?,
     }
     Ok(ExitCode::Yes)
 }
@@ -89,9 +100,20 @@ async fn enrol(config: &Config, bond: &str) -> Result<Enrolled, Failure> {
     let tpm = open_tpm(config).await?;
     let tls = TlsIdentity::load_or_create(&config.tls_dir())?;
     let oracles = GrpcOracles::new(push_timeout(config));
-    let enroller = Enroller { chain: &chain, actions: &chain, tpm: &tpm, oracles: &oracles };
+    let enroller = Enroller {
+        chain: &chain,
+        actions: &chain,
+        tpm: &tpm,
+        oracles: &oracles,
+    };
     let tls_key_hash = B256::new(tls.key_hash());
-    let node = enroller.enrol(Terms { url: config.grpc.url.clone(), tls_key_hash, bond }).await?;
+    let node = enroller
+        .enrol(Terms {
+            url: config.grpc.url.clone(),
+            tls_key_hash,
+            bond,
+        })
+        .await?;
     Ok(Enrolled {
         node: node.0,
         account: crate::chain_view::ChainView::account(&chain).to_string(),

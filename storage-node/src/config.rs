@@ -83,7 +83,9 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 7390)) }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7390)),
+        }
     }
 }
 
@@ -121,7 +123,11 @@ pub struct ProverConfig {
 
 impl Default for ProverConfig {
     fn default() -> Self {
-        Self { profile: Profile::STANDARD.name().to_owned(), keys_dir: PathBuf::from("keys"), threads: 0 }
+        Self {
+            profile: Profile::STANDARD.name().to_owned(),
+            keys_dir: PathBuf::from("keys"),
+            threads: 0,
+        }
     }
 }
 
@@ -179,7 +185,9 @@ impl Config {
         self.profile()?;
         self.bond()?;
         if self.tpm.pcrs.is_empty() || self.tpm.pcrs.iter().any(|pcr| *pcr > 23) {
-            return Err(Failure::usage("configuration: tpm.pcrs must name at least one PCR of 0 to 23"));
+            return Err(Failure::usage(
+                "configuration: tpm.pcrs must name at least one PCR of 0 to 23",
+            ));
         }
         if !self.grpc.url.starts_with("https://") {
             return Err(Failure::usage(format!(
@@ -188,7 +196,9 @@ impl Config {
             )));
         }
         if self.duty.poll_ms == 0 || self.grpc.max_puts == 0 || self.grpc.max_reads == 0 {
-            return Err(Failure::usage("configuration: duty.poll_ms, grpc.max_puts and grpc.max_reads must not be 0"));
+            return Err(Failure::usage(
+                "configuration: duty.poll_ms, grpc.max_puts and grpc.max_reads must not be 0",
+            ));
         }
         Ok(())
     }
@@ -201,7 +211,9 @@ impl Config {
         let name = &self.prover.profile;
         Profile::by_name(name).ok_or_else(|| {
             let known = Profile::ALL.map(|profile| profile.name()).join(", ");
-            Failure::usage(format!("configuration: prover.profile is {name:?}, known are {known}"))
+            Failure::usage(format!(
+                "configuration: prover.profile is {name:?}, known are {known}"
+            ))
         })
     }
 
@@ -261,8 +273,11 @@ impl Config {
 /// # Errors
 /// Usage.
 pub fn parse_amount(text: &str) -> Result<U256, Failure> {
-    U256::from_str_radix(text, 10)
-        .map_err(|_| Failure::usage(format!("{text:?} is no amount; give the token's smallest units, decimal")))
+    U256::from_str_radix(text, 10).map_err(|_| {
+        Failure::usage(format!(
+            "{text:?} is no amount; give the token's smallest units, decimal"
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -272,7 +287,11 @@ mod tests {
     use super::*;
 
     fn example() -> Config {
-        Layers::new().text(EXAMPLE, "example").unwrap().build().unwrap()
+        Layers::new()
+            .text(EXAMPLE, "example")
+            .unwrap()
+            .build()
+            .unwrap()
     }
 
     #[test]

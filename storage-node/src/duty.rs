@@ -134,7 +134,11 @@ impl Duty {
         let before = Epoch(present.0.saturating_sub(1));
         self.forget_before(before);
         // An old epoch only waits to be closed; it must not keep the present one from being proven.
-        let closed = if before == present { Ok(()) } else { self.epoch_round(before, head.latest).await };
+        let closed = if before == present {
+            Ok(())
+        } else {
+            self.epoch_round(before, head.latest).await
+        };
         self.epoch_round(present, head.latest).await?;
         closed
     }
@@ -154,10 +158,18 @@ impl Duty {
         }
     }
 
-    async fn facts(&mut self, epoch: Epoch, latest: u64, record: &EpochRecord) -> Result<Facts, DutyError> {
+    async fn facts(
+        &mut self,
+        epoch: Epoch,
+        latest: u64,
+        record: &EpochRecord,
+    ) -> Result<Facts, DutyError> {
         let clock = self.edges.chain.clock();
-        let (start, fallback, deadline) =
-            (clock.start_block(epoch.0), clock.fallback_block(epoch.0), clock.deadline_block(epoch.0));
+        let (start, fallback, deadline) = (
+            clock.start_block(epoch.0),
+            clock.fallback_block(epoch.0),
+            clock.deadline_block(epoch.0),
+        );
         let frozen = match self.frozen.get(&epoch) {
             Some(frozen) => *frozen,
             None => {
@@ -166,7 +178,11 @@ impl Duty {
                 frozen
             }
         };
-        let beacon = if frozen.count == 0 { None } else { self.edges.chain.beacon(epoch).await? };
+        let beacon = if frozen.count == 0 {
+            None
+        } else {
+            self.edges.chain.beacon(epoch).await?
+        };
         let mut facts = Facts {
             latest,
             start,
@@ -187,7 +203,12 @@ impl Duty {
             facts.receipts = self.state.receipts(epoch).await?.len();
             // Asked only when it matters: the chain is the way out for few.
             if latest >= fallback {
-                facts.submitted = self.edges.chain.submission(self.node, epoch).await?.is_some();
+                facts.submitted = self
+                    .edges
+                    .chain
+                    .submission(self.node, epoch)
+                    .await?
+                    .is_some();
             }
         }
         Ok(facts)
@@ -205,7 +226,10 @@ impl Duty {
     async fn record_beacon(&mut self, epoch: Epoch) -> Result<(), DutyError> {
         let longest = self.options.beacon_delay;
         // A random wait, so that of many nodes one pays for it.
-        let at = *self.beacon_at.entry(epoch).or_insert_with(|| Instant::now() + longest.mul_f64(rand::random::<f64>()));
+        let at = *self
+            .beacon_at
+            .entry(epoch)
+            .or_insert_with(|| Instant::now() + longest.mul_f64(rand::random::<f64>()));
         if Instant::now() < at {
             return Ok(());
         }
@@ -233,15 +257,32 @@ impl Duty {
                 .map_err(|error| DutyError::Statement(error.to_string()))?
                 .as_field(),
             shard_count: frozen.count,
-            seed: epoch_seed(beacon.0, deployment.chain_id, deployment.hub.into_array(), self.node.0, epoch.0),
+            seed: epoch_seed(
+                beacon.0,
+                deployment.chain_id,
+                deployment.hub.into_array(),
+                self.node.0,
+                epoch.0,
+            ),
         };
-        public.check_count(&self.options.profile).map_err(|error| DutyError::Statement(error.to_string()))?;
+        public
+            .check_count(&self.options.profile)
+            .map_err(|error| DutyError::Statement(error.to_string()))?;
         let cells = InventoryCells::new(open.inventory, open.roots, self.edges.store.clone());
         let started = Instant::now();
-        let challenge = Challenge { node: self.node, epoch, public };
-        let proof = self.edges.proofs.prove(&challenge, &cells).await.inspect_err(|_| {
-            metrics::counter!("storage_node_proof_failures_total").increment(1);
-        })?;
+        let challenge = Challenge {
+            node: self.node,
+            epoch,
+            public,
+        };
+        let proof = self
+            .edges
+            .proofs
+            .prove(&challenge, &cells)
+            .await
+            .inspect_err(|_| {
+                metrics::counter!("storage_node_proof_failures_total").increment(1);
+            })?;
         let seconds = started.elapsed().as_secs_f64();
         metrics::histogram!("storage_node_prove_seconds").record(seconds);
         let claim = Claim {
@@ -252,10 +293,18 @@ impl Duty {
             proof: &proof,
             event_log: &[],
         };
-        let (evidence, envelope) =
-            evidence::make(&self.edges.tpm, &self.keys, &self.options.pcrs, &deployment, &claim).await?;
+        let (evidence, envelope) = evidence::make(
+            &self.edges.tpm,
+            &self.keys,
+            &self.options.pcrs,
+            &deployment,
+            &claim,
+        )
+        .await?;
         // On disk before anybody sees it: after a crash the same envelope is pushed, never a second one.
-        self.state.put_evidence(epoch, beacon, envelope.hash(), &evidence).await?;
+        self.state
+            .put_evidence(epoch, beacon, envelope.hash(), &evidence)
+            .await?;
         self.deliveries.remove(&epoch);
         tracing::info!(%epoch, shards = frozen.count, seconds, envelope = %envelope.hash(), "proven");
         Ok(())
@@ -263,7 +312,9 @@ impl Duty {
 
     /// Takes in what the pushes on their way have brought.
     async fn reap(&mut self, epoch: Epoch, deadline: u64) -> Result<(), DutyError> {
-        let Some(delivery) = self.deliveries.get_mut(&epoch) else { return Ok(()) };
+        let Some(delivery) = self.deliveries.get_mut(&epoch) else {
+            return Ok(());
+        };
         let committee = self.committees.get(&epoch);
         let deployment = self.edges.chain.deployment();
         for (oracle, receipt) in delivery.reap(self.options.push_retry) {
@@ -299,15 +350,29 @@ impl Duty {
         let receipts: Vec<_> = self.state.receipts(epoch).await?;
         let late = latest >= self.edges.chain.clock().fallback_block(epoch.0);
         let mut evidence = evidence.clone();
-        evidence.receipts = receipts.iter().map(|(_, receipt)| receipt.clone()).collect();
-        let delivery = self.deliveries.entry(epoch).or_insert_with(|| Delivery::new(envelope_hash));
+        evidence.receipts = receipts
+            .iter()
+            .map(|(_, receipt)| receipt.clone())
+            .collect();
+        let delivery = self
+            .deliveries
+            .entry(epoch)
+            .or_insert_with(|| Delivery::new(envelope_hash));
         // Every oracle hears of the others' receipts once: when all are in, or when waiting for more is over.
         let share = late || receipts.len() == committee.oracles.len();
         for oracle in &committee.oracles {
-            let known = receipts.iter().any(|(account, _)| *account == oracle.account);
+            let known = receipts
+                .iter()
+                .any(|(account, _)| *account == oracle.account);
             if delivery.is_due(oracle.account, known, share, receipts.len()) {
                 metrics::counter!("storage_node_pushes_total").increment(1);
-                delivery.push(self.edges.oracles.clone(), oracle.clone(), self.node, epoch, &evidence);
+                delivery.push(
+                    self.edges.oracles.clone(),
+                    oracle.clone(),
+                    self.node,
+                    epoch,
+                    &evidence,
+                );
             }
         }
         if submit {
@@ -325,7 +390,12 @@ impl Duty {
             *word = U256::from_be_slice(bytes);
         }
         tracing::warn!(%epoch, "too few receipts near the deadline; submitting on chain");
-        let on_chain = OnChainProof { epoch, body: envelope.body, node_signature: envelope.node_signature, proof };
+        let on_chain = OnChainProof {
+            epoch,
+            body: envelope.body,
+            node_signature: envelope.node_signature,
+            proof,
+        };
         match self.edges.actions.submit_proof(on_chain).await {
             Ok(transaction) => {
                 metrics::counter!("storage_node_submissions_total").increment(1);
@@ -358,7 +428,9 @@ impl Duty {
                 metrics::gauge!("storage_node_last_proven_epoch").set(epoch.0 as f64);
                 tracing::info!(%epoch, outcome = outcome.name(), detail, "the epoch's duty is done");
             }
-            Outcome::NoDuty | Outcome::Void => tracing::debug!(%epoch, outcome = outcome.name(), "closed"),
+            Outcome::NoDuty | Outcome::Void => {
+                tracing::debug!(%epoch, outcome = outcome.name(), "closed")
+            }
         }
         Ok(())
     }

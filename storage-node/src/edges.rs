@@ -44,7 +44,8 @@ impl Edges {
     pub async fn real(config: &Config) -> Result<Self, Failure> {
         let chain = Arc::new(real_chain(config).await?);
         let tpm = open_tpm(config).await?;
-        let store = DirStore::open(&config.shards()).map_err(|error| Failure::unavailable(error.to_string()))?;
+        let store = DirStore::open(&config.shards())
+            .map_err(|error| Failure::unavailable(error.to_string()))?;
         let proofs = real_prover(config).await?;
         proofs
             .prover()
@@ -73,7 +74,8 @@ pub const fn push_timeout(config: &Config) -> Duration {
 /// # Errors
 /// Usage for a wrong deployment or key file, unavailable if the chain does not answer.
 pub async fn real_chain(config: &Config) -> Result<RealChain, Failure> {
-    let deployment = Deployment::load(&config.deployment).map_err(|error| Failure::usage(error.to_string()))?;
+    let deployment =
+        Deployment::load(&config.deployment).map_err(|error| Failure::usage(error.to_string()))?;
     let key = load_chain_key(&config.chain_key())?;
     Ok(RealChain::connect(deployment, key).await?)
 }
@@ -83,7 +85,11 @@ pub async fn real_chain(config: &Config) -> Result<RealChain, Failure> {
 /// # Errors
 /// Unavailable if the keys can be neither read nor made.
 pub async fn real_prover(config: &Config) -> Result<Groth16Source, Failure> {
-    let (profile, folder, threads) = (config.profile()?, config.prover.keys_dir.clone(), config.threads());
+    let (profile, folder, threads) = (
+        config.profile()?,
+        config.prover.keys_dir.clone(),
+        config.threads(),
+    );
     tokio::task::spawn_blocking(move || Groth16Source::load(&profile, &folder, threads))
         .await
         .map_err(|error| Failure::internal(format!("loading the proving key: {error}")))?
@@ -97,26 +103,40 @@ pub async fn real_prover(config: &Config) -> Result<Groth16Source, Failure> {
 pub async fn open_tpm(config: &Config) -> Result<TpmHandle, Failure> {
     let mut intermediates = Vec::new();
     for path in &config.tpm.intermediates {
-        intermediates.extend(read_pem(path)?.iter().map(|certificate| certificate.as_der().to_vec()));
+        intermediates.extend(
+            read_pem(path)?
+                .iter()
+                .map(|certificate| certificate.as_der().to_vec()),
+        );
     }
     let (tcti, folder) = (config.tpm.tcti.clone(), config.tpm_dir());
     let tpm = tokio::task::spawn_blocking(move || EsysTpm::open(&tcti, folder, intermediates))
         .await
         .map_err(|error| Failure::internal(format!("opening the TPM: {error}")))?
         .map_err(|error| Failure::unavailable(error.to_string()))?;
-    TpmHandle::spawn(tpm).map_err(|error| Failure::internal(format!("cannot start a thread for the TPM: {error}")))
+    TpmHandle::spawn(tpm)
+        .map_err(|error| Failure::internal(format!("cannot start a thread for the TPM: {error}")))
 }
 
 fn read_pem(path: &Path) -> Result<Vec<Certificate>, Failure> {
     let shown = path.display();
-    let cannot = |why: &dyn std::fmt::Display| Failure::usage(format!("certificate file {shown}: {why}"));
-    let length = std::fs::metadata(path).map_err(|error| cannot(&error))?.len();
+    let cannot =
+        |why: &dyn std::fmt::Display| Failure::usage(format!("certificate file {shown}: {why}"));
+    let length = std::fs::metadata(path)
+        .map_err(|error| cannot(&error))?
+        .len();
     if length > MAX_PEM_BYTES {
-        return Err(cannot(&format!("{length} bytes, at most {MAX_PEM_BYTES} are read")));
+        return Err(cannot(&format!(
+            "{length} bytes, at most {MAX_PEM_BYTES} are read"
+        )));
     }
     let text = std::fs::read_to_string(path).map_err(|error| cannot(&error))?;
     let certificates = Certificate::from_pem_chain(&text).map_err(|error| cannot(&error))?;
-    if certificates.is_empty() { Err(cannot(&"it holds no certificate")) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(cannot(&"it holds no certificate"))
+    } else {
+        Ok(certificates)
+    }
 }
 
 impl From<ChainError> for Failure {

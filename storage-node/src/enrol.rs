@@ -55,12 +55,16 @@ impl From<EnrolError> for Failure {
     fn from(error: EnrolError) -> Self {
         let text = error.to_string();
         match error {
-            EnrolError::Already { .. } | EnrolError::OwnEvidence(_) | EnrolError::Chain(ChainError::Reverted { .. }) => {
-                Self::rejected(text)
-            }
+            EnrolError::Already { .. }
+            | EnrolError::OwnEvidence(_)
+            | EnrolError::Chain(ChainError::Reverted { .. }) => Self::rejected(text),
             EnrolError::Tpm(_) | EnrolError::Chain(_) => Self::unavailable(text),
             // Oracles that judged and refused weigh more than those that could not be asked.
-            EnrolError::TooFew { refusals, .. } if refusals.iter().any(|refusal| refusal.contains(" refuses: ")) => {
+            EnrolError::TooFew { refusals, .. }
+                if refusals
+                    .iter()
+                    .any(|refusal| refusal.contains(" refuses: ")) =>
+            {
                 Self::rejected(text)
             }
             EnrolError::TooFew { .. } => Self::unavailable(text),
@@ -99,16 +103,24 @@ impl Enroller<'_> {
     pub async fn enrol(&self, terms: Terms) -> Result<NodeId, EnrolError> {
         let account = self.chain.account();
         if let Some(record) = self.chain.node().await?.filter(|record| record.active) {
-            return Err(EnrolError::Already { account, node: record.node });
+            return Err(EnrolError::Already {
+                account,
+                node: record.node,
+            });
         }
         let identity = self.tpm.identity().await?;
         let deployment = self.chain.deployment();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let expiry = (now + VALIDITY).as_secs();
         let enrolment = self.statement(&deployment, &identity, expiry, now.as_secs())?;
 
         let head = self.chain.head().await?;
-        let committee = self.chain.committee(epoch_at(self.chain.clock(), head.latest)).await?;
+        let committee = self
+            .chain
+            .committee(epoch_at(self.chain.clock(), head.latest))
+            .await?;
         let digest = deployment.registry_digest(&enrolment);
         let begin = BeginEnrolmentRequest {
             account: account.to_vec(),
@@ -124,7 +136,10 @@ impl Enroller<'_> {
         let mut signed = 0;
         // One after the other: the TPM answers one command at a time anyway, and ascending order is what the registry wants.
         for (index, oracle) in committee.oracles.iter().enumerate() {
-            match self.ask(&deployment, &committee.set, oracle, begin.clone(), &digest).await {
+            match self
+                .ask(&deployment, &committee.set, oracle, begin.clone(), &digest)
+                .await
+            {
                 Ok(signature) => {
                     tracing::info!(oracle = %oracle.url, "enrolment signed");
                     bitmap.set_bit(index, true);
@@ -138,7 +153,12 @@ impl Enroller<'_> {
             }
         }
         if signed < needed {
-            return Err(EnrolError::TooFew { signed, oracles: committee.oracles.len(), needed, refusals });
+            return Err(EnrolError::TooFew {
+                signed,
+                oracles: committee.oracles.len(),
+                needed,
+                refusals,
+            });
         }
         let registration = Registration {
             enrolment,
@@ -150,7 +170,9 @@ impl Enroller<'_> {
         };
         let transaction = self.actions.register(registration).await?;
         let record = self.chain.node().await?.ok_or_else(|| {
-            ChainError::Inconsistent(format!("transaction {transaction} registered, but the registry does not know {account}"))
+            ChainError::Inconsistent(format!(
+                "transaction {transaction} registered, but the registry does not know {account}"
+            ))
         })?;
         Ok(record.node)
     }
@@ -175,9 +197,15 @@ impl Enroller<'_> {
             expiry,
         };
         // The node does not decide which makers are trusted: the issuers it was configured with end the path here.
-        let anchors = identity.intermediates.iter().map(|der| Certificate::from_der(der));
-        let anchors = anchors.collect::<Result<Vec<_>, _>>().map_err(EnrolError::OwnEvidence)?;
-        let facts = judge_request(&request, &RootStore::new(anchors), now).map_err(EnrolError::OwnEvidence)?;
+        let anchors = identity
+            .intermediates
+            .iter()
+            .map(|der| Certificate::from_der(der));
+        let anchors = anchors
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(EnrolError::OwnEvidence)?;
+        let facts = judge_request(&request, &RootStore::new(anchors), now)
+            .map_err(EnrolError::OwnEvidence)?;
         Ok(Enrolment {
             account: self.chain.account(),
             hardwareId: facts.hardware_id,
@@ -198,27 +226,46 @@ impl Enroller<'_> {
         digest: &B256,
     ) -> Result<Vec<u8>, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let challenge = self.oracles.begin_enrolment(oracle, begin).await.map_err(|error| text(&error))?;
-        let nonce: [u8; 32] = challenge
-            .nonce
-            .as_slice()
-            .try_into()
-            .map_err(|_| format!("oracle {} sent a nonce of {} bytes", oracle.url, challenge.nonce.len()))?;
+        let challenge = self
+            .oracles
+            .begin_enrolment(oracle, begin)
+            .await
+            .map_err(|error| text(&error))?;
+        let nonce: [u8; 32] = challenge.nonce.as_slice().try_into().map_err(|_| {
+            format!(
+                "oracle {} sent a nonce of {} bytes",
+                oracle.url,
+                challenge.nonce.len()
+            )
+        })?;
         let secret = self
             .tpm
             .activate(challenge.id_object, challenge.encrypted_secret)
             .await
             .map_err(|error| format!("oracle {}: {error}", oracle.url))?;
         let account = self.chain.account().into_array();
-        let qualifying = qualifying_data(deployment.chain_id, &deployment.registry.into_array(), &account, &nonce);
-        let certified = self.tpm.certify_node_key(qualifying).await.map_err(|error| text(&error))?;
+        let qualifying = qualifying_data(
+            deployment.chain_id,
+            &deployment.registry.into_array(),
+            &account,
+            &nonce,
+        );
+        let certified = self
+            .tpm
+            .certify_node_key(qualifying)
+            .await
+            .map_err(|error| text(&error))?;
         let finish = FinishEnrolmentRequest {
             session: challenge.session,
             secret: secret.to_vec(),
             certify_attest: certified.attest,
             certify_signature: certified.signature.to_vec(),
         };
-        let answer = self.oracles.finish_enrolment(oracle, finish).await.map_err(|error| text(&error))?;
+        let answer = self
+            .oracles
+            .finish_enrolment(oracle, finish)
+            .await
+            .map_err(|error| text(&error))?;
         match recover(digest, &answer.signature) {
             Ok(signer) if signer == oracle.account => Ok(answer.signature),
             Ok(signer) => Err(format!(

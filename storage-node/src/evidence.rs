@@ -24,7 +24,10 @@ impl NodeKeys {
     /// [`TpmError::Malformed`] if its node key is not one.
     pub fn of(identity: &TpmIdentity) -> Result<Self, TpmError> {
         let node_key = check_node_key(&Public::parse(&identity.node_key_public)?)?;
-        Ok(Self { ak_public: identity.ak_public.clone(), node_key })
+        Ok(Self {
+            ak_public: identity.ak_public.clone(),
+            node_key,
+        })
     }
 }
 
@@ -47,7 +50,10 @@ pub async fn make(
         ak_signature: quote.signature.to_vec().into(),
     };
     let node_signature = tpm.sign(body.signing_digest().0).await?;
-    let envelope = Envelope { body: body.to_bytes().into(), node_signature: node_signature.to_vec().into() };
+    let envelope = Envelope {
+        body: body.to_bytes().into(),
+        node_signature: node_signature.to_vec().into(),
+    };
     let evidence = Evidence {
         envelope: cbor::encode(&envelope).into(),
         proof: claim.proof.to_vec().into(),

@@ -50,10 +50,17 @@ pub fn init(path: &Path) -> Result<Initialised, Failure> {
 }
 
 fn write_example(path: &Path) -> Result<bool, Failure> {
-    let cannot = |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", path.display()));
-    match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+    let cannot =
+        |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", path.display()));
+    match fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+    {
         Ok(mut file) => {
-            file.write_all(EXAMPLE.as_bytes()).and_then(|()| file.sync_all()).map_err(cannot)?;
+            file.write_all(EXAMPLE.as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(cannot)?;
             Ok(true)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),

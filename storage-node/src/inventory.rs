@@ -44,7 +44,11 @@ pub struct Frozen {
 
 impl From<&InventoryReplay> for Frozen {
     fn from(replay: &InventoryReplay) -> Self {
-        Self { root: replay.root(), count: replay.count(), log: replay.log() }
+        Self {
+            root: replay.root(),
+            count: replay.count(),
+            log: replay.log(),
+        }
     }
 }
 
@@ -87,7 +91,11 @@ pub enum Mismatch {
 ///
 /// # Errors
 /// [`Mismatch`] if it does not follow on what was applied so far.
-pub fn apply(inventory: &mut InventoryReplay, entry: &LogEntry, roots: &[ShardRoots]) -> Result<(), Mismatch> {
+pub fn apply(
+    inventory: &mut InventoryReplay,
+    entry: &LogEntry,
+    roots: &[ShardRoots],
+) -> Result<(), Mismatch> {
     match entry.operation {
         Operation::Accept => inventory.accept(entry.slot.deal, entry.slot.slot, roots)?,
         Operation::Drop => inventory.drop_slot(entry.slot.deal, entry.slot.slot)?,
@@ -95,7 +103,11 @@ pub fn apply(inventory: &mut InventoryReplay, entry: &LogEntry, roots: &[ShardRo
     if inventory.log() == entry.log {
         Ok(())
     } else {
-        Err(Mismatch::Log { slot: entry.slot, expected: inventory.log(), found: entry.log })
+        Err(Mismatch::Log {
+            slot: entry.slot,
+            expected: inventory.log(),
+            found: entry.log,
+        })
     }
 }
 
@@ -113,7 +125,9 @@ pub fn replay_to(
     let mut entries = entries.iter();
     while inventory.log() != chain.log {
         let entry = entries.next().ok_or(Mismatch::UnknownLog(chain.log))?;
-        let roots = roots.get(&entry.slot).ok_or(Mismatch::UnknownSlot(entry.slot))?;
+        let roots = roots
+            .get(&entry.slot)
+            .ok_or(Mismatch::UnknownSlot(entry.slot))?;
         apply(&mut inventory, entry, roots)?;
     }
     let replay = Frozen::from(&inventory);
@@ -121,7 +135,10 @@ pub fn replay_to(
     if replay == *chain || (chain.count == 0 && replay.count == 0) {
         Ok(inventory)
     } else {
-        Err(Mismatch::Root { chain: Box::new(*chain), replay: Box::new(replay) })
+        Err(Mismatch::Root {
+            chain: Box::new(*chain),
+            replay: Box::new(replay),
+        })
     }
 }
 
@@ -149,14 +166,28 @@ mod tests {
     }
 
     /// Grows a log as the chain would.
-    fn entry(inventory: &mut InventoryReplay, operation: Operation, slot: SlotId, roots: &[ShardRoots]) -> LogEntry {
+    fn entry(
+        inventory: &mut InventoryReplay,
+        operation: Operation,
+        slot: SlotId,
+        roots: &[ShardRoots],
+    ) -> LogEntry {
         match operation {
             Operation::Accept => inventory.accept(slot.deal, slot.slot, roots).unwrap(),
             Operation::Drop => inventory.drop_slot(slot.deal, slot.slot).unwrap(),
         }
         let Frozen { root, count, log } = Frozen::from(&*inventory);
         let stripes = roots.len() as u32;
-        LogEntry { operation, slot, stripes, list_hash: slot_list_hash(roots), log, root, count, block: 1 }
+        LogEntry {
+            operation,
+            slot,
+            stripes,
+            list_hash: slot_list_hash(roots),
+            log,
+            root,
+            count,
+            block: 1,
+        }
     }
 
     #[test]
@@ -164,7 +195,12 @@ mod tests {
         let (a, b, c) = (SlotId::new(1, 0), SlotId::new(2, 3), SlotId::new(3, 1));
         let known = HashMap::from([(a, roots(1, 3)), (b, roots(2, 2)), (c, roots(3, 1))]);
         let mut chain = InventoryReplay::new(&Profile::DEV);
-        let steps = [(Operation::Accept, a), (Operation::Accept, b), (Operation::Drop, a), (Operation::Accept, c)];
+        let steps = [
+            (Operation::Accept, a),
+            (Operation::Accept, b),
+            (Operation::Drop, a),
+            (Operation::Accept, c),
+        ];
         let mut states = vec![Frozen::from(&chain)];
         let mut entries = Vec::new();
         for (operation, slot) in steps {
@@ -177,7 +213,10 @@ mod tests {
         }
         // Leaves 0, 1, 2 were a; its stripes go in the order 2, 1, 0 and the then-last leaf fills each hole.
         let last = replay_to(&Profile::DEV, &entries, &known, &states[4]).unwrap();
-        let order: Vec<_> = (0..3).map(|at| last.shard_at(at).unwrap()).map(|key| (key.deal.0, key.stripe.0)).collect();
+        let order: Vec<_> = (0..3)
+            .map(|at| last.shard_at(at).unwrap())
+            .map(|key| (key.deal.0, key.stripe.0))
+            .collect();
         assert_eq!(order, [(2, 1), (2, 0), (3, 0)]);
     }
 
@@ -189,10 +228,16 @@ mod tests {
         let entries = [entry(&mut chain, Operation::Accept, slot, &known[&slot])];
         let good = Frozen::from(&chain);
 
-        let wrong_root = Frozen { root: B256::repeat_byte(1), ..good };
+        let wrong_root = Frozen {
+            root: B256::repeat_byte(1),
+            ..good
+        };
         let error = replay_to(&Profile::DEV, &entries, &known, &wrong_root).unwrap_err();
         assert!(matches!(error, Mismatch::Root { .. }), "{error}");
-        let unknown = Frozen { log: B256::repeat_byte(7), ..good };
+        let unknown = Frozen {
+            log: B256::repeat_byte(7),
+            ..good
+        };
         let error = replay_to(&Profile::DEV, &entries, &known, &unknown).unwrap_err();
         assert_eq!(error, Mismatch::UnknownLog(unknown.log));
         let error = replay_to(&Profile::DEV, &entries, &HashMap::new(), &good).unwrap_err();

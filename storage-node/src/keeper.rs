@@ -41,6 +41,8 @@ pub struct Keeper {
     claim_every: u64,
     /// Epoch up to which settlement had come at the last claims.
     claimed_to: Option<Epoch>,
+    /// Head of the last round that went through.
+    seen: Option<Head>,
     /// Epoch in which tenures that wait for nothing were last compared with the chain.
     checked_in: Option<Epoch>,
 }
@@ -57,7 +59,31 @@ impl Keeper {
         node: NodeId,
         claim_every: u64,
     ) -> Self {
-        Self { chain, actions, store, state, ledger, node, claim_every, claimed_to: None, checked_in: None }
+        Self {
+            chain,
+            actions,
+            store,
+            state,
+            ledger,
+            node,
+            claim_every,
+            claimed_to: None,
+            checked_in: None,
+            seen: None,
+        }
+    }
+
+    /// A round if there is a new block, or a shard came in.
+    ///
+    /// # Errors
+    /// As [`Keeper::round`].
+    pub async fn look(&mut self, shard_came: bool) -> Result<(), KeeperError> {
+        let head = self.chain.head().await?;
+        if shard_came || self.seen != Some(head) {
+            self.round_at(head).await?;
+            self.seen = Some(head);
+        }
+        Ok(())
     }
 
     /// One round. Safe to repeat at any time.
@@ -66,6 +92,10 @@ impl Keeper {
     /// [`KeeperError`]; the next round goes on where this one stopped.
     pub async fn round(&mut self) -> Result<(), KeeperError> {
         let head = self.chain.head().await?;
+        self.round_at(head).await
+    }
+
+    async fn round_at(&mut self, head: Head) -> Result<(), KeeperError> {
         self.ledger.follow(head).await?;
         let epoch = epoch_at(self.chain.clock(), head.latest);
         let tenures = self.state.tenures().await?;
@@ -79,14 +109,19 @@ impl Keeper {
     async fn accept_whole(&mut self, tenures: &[Tenure], epoch: Epoch) -> Result<(), KeeperError> {
         // Whether an offer still stands is asked when there is something to do about it, and else once an epoch.
         let check = self.checked_in != Some(epoch);
-        for tenure in tenures.iter().filter(|tenure| tenure.state == TenureState::Offered) {
+        for tenure in tenures
+            .iter()
+            .filter(|tenure| tenure.state == TenureState::Offered)
+        {
             let (all, stored) = self.state.progress(tenure.slot).await?;
             let whole = all > 0 && all == stored;
             if !whole && !check {
                 continue;
             }
             let assignments = self.chain.assignments(tenure.slot).await?;
-            let last = assignments.last().filter(|_| assignments.len() as u64 == tenure.assignment + 1);
+            let last = assignments
+                .last()
+                .filter(|_| assignments.len() as u64 == tenure.assignment + 1);
             match last {
                 Some(offer) if offer.node == self.node && offer.from == Epoch(0) => {
                     if whole {
@@ -103,7 +138,9 @@ impl Keeper {
     }
 
     async fn accept(&self, slot: SlotId, epoch: Epoch) -> Result<(), KeeperError> {
-        let Some(deal) = self.chain.deal(slot.deal).await? else { return Ok(()) };
+        let Some(deal) = self.chain.deal(slot.deal).await? else {
+            return Ok(());
+        };
         if !deal.sealed || epoch >= deal.end {
             return Ok(());
         }
@@ -144,15 +181,22 @@ impl Keeper {
     }
 
     async fn ledger_slots(&self, slot: SlotId) -> Result<(), LedgerError> {
-        crate::slots::SlotBook::new(self.chain.clone(), self.state.clone(), self.node).learn(slot).await?;
+        crate::slots::SlotBook::new(self.chain.clone(), self.state.clone(), self.node)
+            .learn(slot)
+            .await?;
         Ok(())
     }
 
     async fn drop_over(&self, tenures: &[Tenure], epoch: Epoch) -> Result<(), KeeperError> {
-        for tenure in tenures.iter().filter(|tenure| tenure.state == TenureState::Accepted && tenure.to < epoch) {
+        for tenure in tenures
+            .iter()
+            .filter(|tenure| tenure.state == TenureState::Accepted && tenure.to < epoch)
+        {
             let assignments = self.chain.assignments(tenure.slot).await?;
             let at = usize::try_from(tenure.assignment).unwrap_or(usize::MAX);
-            let Some(present) = assignments.get(at) else { continue };
+            let Some(present) = assignments.get(at) else {
+                continue;
+            };
             if present.dropped || present.from == Epoch(0) || present.to >= epoch {
                 continue;
             }
@@ -192,7 +236,9 @@ impl Keeper {
                     && match tenure.state {
                         TenureState::Offered | TenureState::Accepted => true,
                         // The epoch of the drop still lists the slot.
-                        TenureState::Dropped => tenure.dropped_in.is_none_or(|dropped| epoch <= dropped),
+                        TenureState::Dropped => {
+                            tenure.dropped_in.is_none_or(|dropped| epoch <= dropped)
+                        }
                         TenureState::Lost => false,
                     }
             })
@@ -217,18 +263,28 @@ impl Keeper {
             return Ok(());
         }
         let resolved = self.chain.resolved_to(self.node).await?;
-        if self.claimed_to.is_some_and(|last| resolved.0 < last.0.saturating_add(self.claim_every)) {
+        if self
+            .claimed_to
+            .is_some_and(|last| resolved.0 < last.0.saturating_add(self.claim_every))
+        {
             return Ok(());
         }
-        for tenure in tenures.iter().filter(|t| matches!(t.state, TenureState::Accepted | TenureState::Dropped)) {
+        for tenure in tenures
+            .iter()
+            .filter(|t| matches!(t.state, TenureState::Accepted | TenureState::Dropped))
+        {
             let assignments = self.chain.assignments(tenure.slot).await?;
             let at = usize::try_from(tenure.assignment).unwrap_or(usize::MAX);
-            let Some(present) = assignments.get(at) else { continue };
+            let Some(present) = assignments.get(at) else {
+                continue;
+            };
             if present.from == Epoch(0) || resolved.min(present.to) <= present.claimed {
                 continue;
             }
             match self.actions.claim(tenure.slot, tenure.assignment).await {
-                Ok(transaction) => tracing::info!(slot = %tenure.slot, %transaction, to = %resolved, "claimed pay"),
+                Ok(transaction) => {
+                    tracing::info!(slot = %tenure.slot, %transaction, to = %resolved, "claimed pay")
+                }
                 Err(error @ ChainError::Reverted { .. }) => {
                     tracing::info!(slot = %tenure.slot, %error, "nothing claimed");
                 }
@@ -244,7 +300,10 @@ impl Keeper {
         let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
         gauge("storage_node_shards", self.state.stored_shards().await?);
         gauge("storage_node_block", head.latest);
-        let held = tenures.iter().filter(|tenure| tenure.state == TenureState::Accepted).count();
+        let held = tenures
+            .iter()
+            .filter(|tenure| tenure.state == TenureState::Accepted)
+            .count();
         gauge("storage_node_slots", held as u64);
         Ok(())
     }

@@ -60,9 +60,22 @@ pub struct Ledger {
 impl Ledger {
     /// The ledger of a node registered in or after `first_block`.
     #[must_use]
-    pub fn new(chain: Arc<dyn ChainView>, state: State, node: NodeId, profile: Profile, first_block: u64) -> Self {
+    pub fn new(
+        chain: Arc<dyn ChainView>,
+        state: State,
+        node: NodeId,
+        profile: Profile,
+        first_block: u64,
+    ) -> Self {
         let slots = SlotBook::new(chain.clone(), state.clone(), node);
-        Self { chain, state, slots, node, profile, first_block }
+        Self {
+            chain,
+            state,
+            slots,
+            node,
+            profile,
+            first_block,
+        }
     }
 
     /// Applies everything that has become final since the last call.
@@ -82,7 +95,9 @@ impl Ledger {
                 }
             }
             next = last + 1;
-            self.state.apply_final(&entries, next, |block| epoch_at(self.chain.clock(), block)).await?;
+            self.state
+                .apply_final(&entries, next, |block| epoch_at(self.chain.clock(), block))
+                .await?;
         }
         Ok(())
     }
@@ -95,8 +110,11 @@ impl Ledger {
                     self.slots.refresh(slot).await?;
                 }
             }
-            ChainEvent::Moved(slot, to) if *to != self.node && self.state.slot(*slot).await?.is_none() => {}
-            ChainEvent::Moved(slot, _) | ChainEvent::Ended(slot) => self.slots.refresh(*slot).await?,
+            ChainEvent::Moved(slot, to)
+                if *to != self.node && self.state.slot(*slot).await?.is_none() => {}
+            ChainEvent::Moved(slot, _) | ChainEvent::Ended(slot) => {
+                self.slots.refresh(*slot).await?
+            }
             ChainEvent::Inventory(entry) => self.slots.refresh(entry.slot).await?,
         }
         Ok(())
@@ -144,7 +162,8 @@ impl Ledger {
         let (profile, frozen) = (self.profile, *frozen);
         // Replay hashes every leaf anew.
         let replayed = tokio::task::spawn_blocking(move || {
-            replay_to(&profile, &entries, &roots, &frozen).map(|inventory| OpenInventory { inventory, roots })
+            replay_to(&profile, &entries, &roots, &frozen)
+                .map(|inventory| OpenInventory { inventory, roots })
         })
         .await
         .map_err(|error| ChainError::Inconsistent(format!("replay failed: {error}")))?;

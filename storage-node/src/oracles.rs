@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use daemon::tls::{Deadlines, connect_pinned, is_wrong_key};
 use proto::v1::oracle_client::OracleClient;
 use proto::v1::{
-    BeginEnrolmentRequest, BeginEnrolmentResponse, FinishEnrolmentRequest, FinishEnrolmentResponse, PushEvidenceRequest,
+    BeginEnrolmentRequest, BeginEnrolmentResponse, FinishEnrolmentRequest, FinishEnrolmentResponse,
+    PushEvidenceRequest,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -68,7 +69,13 @@ impl GrpcOracles {
     /// Calls that give up after `timeout`.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        Self { deadlines: Deadlines { connect: timeout, request: timeout }, channels: Mutex::default() }
+        Self {
+            deadlines: Deadlines {
+                connect: timeout,
+                request: timeout,
+            },
+            channels: Mutex::default(),
+        }
     }
 
     fn client(&self, oracle: &Oracle) -> Result<OracleClient<Channel>, LinkError> {
@@ -78,7 +85,10 @@ impl GrpcOracles {
             Some(channel) => channel.clone(),
             None => {
                 let channel = connect_pinned(&oracle.url, oracle.tls_key_hash.0, self.deadlines)
-                    .map_err(|error| LinkError::Unreachable { url: oracle.url.clone(), why: error.to_string() })?;
+                    .map_err(|error| LinkError::Unreachable {
+                        url: oracle.url.clone(),
+                        why: error.to_string(),
+                    })?;
                 channels.insert(key, channel.clone());
                 channel
             }
@@ -98,7 +108,9 @@ impl GrpcOracles {
         request: BeginEnrolmentRequest,
     ) -> Result<BeginEnrolmentResponse, LinkError> {
         let answer = self.client(oracle)?.begin_enrolment(request).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| failed(oracle, &status))
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| failed(oracle, &status))
     }
 
     /// Ends an enrolment with one oracle.
@@ -111,7 +123,9 @@ impl GrpcOracles {
         request: FinishEnrolmentRequest,
     ) -> Result<FinishEnrolmentResponse, LinkError> {
         let answer = self.client(oracle)?.finish_enrolment(request).await;
-        answer.map(tonic::Response::into_inner).map_err(|status| failed(oracle, &status))
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| failed(oracle, &status))
     }
 }
 
@@ -124,10 +138,20 @@ impl OracleLink for GrpcOracles {
         epoch: Epoch,
         evidence: &Evidence,
     ) -> Result<SignedReceipt, LinkError> {
-        let request = PushEvidenceRequest { node: node.0, epoch: epoch.0, evidence: cbor::encode(evidence) };
-        let answer = self.client(oracle)?.push_evidence(request).await.map_err(|status| failed(oracle, &status))?;
-        cbor::decode("receipt", &answer.into_inner().receipt)
-            .map_err(|error| LinkError::Refused { url: oracle.url.clone(), why: error.to_string() })
+        let request = PushEvidenceRequest {
+            node: node.0,
+            epoch: epoch.0,
+            evidence: cbor::encode(evidence),
+        };
+        let answer = self
+            .client(oracle)?
+            .push_evidence(request)
+            .await
+            .map_err(|status| failed(oracle, &status))?;
+        cbor::decode("receipt", &answer.into_inner().receipt).map_err(|error| LinkError::Refused {
+            url: oracle.url.clone(),
+            why: error.to_string(),
+        })
     }
 }
 
@@ -135,12 +159,20 @@ fn failed(oracle: &Oracle, status: &Status) -> LinkError {
     let url = oracle.url.clone();
     let text = daemon::exit::chain(status);
     if is_wrong_key(status) {
-        return LinkError::Unreachable { url, why: format!("it has another TLS key than the chain names: {text}") };
+        return LinkError::Unreachable {
+            url,
+            why: format!("it has another TLS key than the chain names: {text}"),
+        };
     }
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown | Code::ResourceExhausted => {
-            LinkError::Unreachable { url, why: text }
-        }
-        _ => LinkError::Refused { url, why: status.message().to_owned() },
+        Code::Unavailable
+        | Code::DeadlineExceeded
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::ResourceExhausted => LinkError::Unreachable { url, why: text },
+        _ => LinkError::Refused {
+            url,
+            why: status.message().to_owned(),
+        },
     }
 }

@@ -22,7 +22,9 @@ pub type Proof256 = [u8; PROOF_BYTES];
 pub enum ProofError {
     /// A sampled cell cannot be read: the node lost data it is paid for. It stays silent rather than prove a falsehood, for a
     /// miss costs less than a bad proof.
-    #[error("cannot prove: cell {cell} of {shard} is lost ({source}); restore the shard from its deal's other slots")]
+    #[error(
+        "cannot prove: cell {cell} of {shard} is lost ({source}); restore the shard from its deal's other slots"
+    )]
     Lost {
         /// The shard.
         shard: ShardId,
@@ -67,5 +69,9 @@ pub trait ProofSource: Send + Sync {
     ///
     /// # Errors
     /// [`ProofError`]; a lost cell is never papered over.
-    async fn prove(&self, challenge: &Challenge, cells: &dyn CellReader) -> Result<Proof256, ProofError>;
+    async fn prove(
+        &self,
+        challenge: &Challenge,
+        cells: &dyn CellReader,
+    ) -> Result<Proof256, ProofError>;
 }

@@ -18,11 +18,11 @@ use tonic::transport::Server;
 
 use crate::chain_view::{ChainError, NodeRecord};
 use crate::config::Config;
-use crate::duty::{Duty, DutyEdges, DutyOptions};
+use crate::duty::{Duty, DutyEdges, DutyError, DutyOptions};
 use crate::edges::{Edges, push_timeout};
 use crate::enrol::{Enroller, Terms};
 use crate::evidence::NodeKeys;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, KeeperError};
 use crate::ledger::Ledger;
 use crate::oracles::GrpcOracles;
 use crate::service::{Limits, NodeService};
@@ -38,18 +38,26 @@ const DRAIN: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// [`Failure`] if it cannot start, or one of its servers stops.
-pub async fn run(config: Config, edges: Edges, shutdown: Shutdown, metrics: Option<Metrics>) -> Result<(), Failure> {
+pub async fn run(
+    config: Config,
+    edges: Edges,
+    shutdown: Shutdown,
+    metrics: Option<Metrics>,
+) -> Result<(), Failure> {
     let readiness = Readiness::new(PARTS);
     let health = HealthServer::bind(config.health.listen, readiness.clone(), metrics).await?;
     tracing::info!(listen = %health.local_addr()?, "health server");
     let mut tasks = JoinSet::new();
     tasks.spawn(health.serve(shutdown.clone()));
 
-    let started = shutdown.or(start(&config, &edges, &readiness, &shutdown, &mut tasks)).await;
+    let started = shutdown
+        .or(start(&config, &edges, &readiness, &shutdown, &mut tasks))
+        .await;
     if let Some(started) = started {
         started?;
         while let Some(ended) = tasks.join_next().await {
-            let outcome = ended.unwrap_or_else(|error| Err(Failure::internal(format!("a task ended: {error}"))));
+            let outcome = ended
+                .unwrap_or_else(|error| Err(Failure::internal(format!("a task ended: {error}"))));
             if !shutdown.is_triggered() {
                 shutdown.trigger();
                 outcome?;
@@ -74,7 +82,11 @@ async fn start(
     readiness.set_ready("store");
     readiness.set_ready("chain");
 
-    let identity = edges.tpm.identity().await.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let identity = edges
+        .tpm
+        .identity()
+        .await
+        .map_err(|error| Failure::unavailable(error.to_string()))?;
     let keys = NodeKeys::of(&identity).map_err(|error| Failure::unavailable(error.to_string()))?;
     readiness.set_ready("tpm");
 
@@ -86,7 +98,13 @@ async fn start(
 
     let profile = config.profile()?;
     let first_block = edges.chain.clock().start_block(record.registered.0);
-    let ledger = Ledger::new(edges.chain.clone(), state.clone(), record.node, profile, first_block);
+    let ledger = Ledger::new(
+        edges.chain.clone(),
+        state.clone(),
+        record.node,
+        profile,
+        first_block,
+    );
     let stored = Arc::new(Notify::new());
     let keeper = Keeper::new(
         edges.chain.clone(),
@@ -137,8 +155,19 @@ async fn start(
     })?;
 
     tasks.spawn(serve(listener, tls, service, shutdown.clone()));
-    tasks.spawn(keep(keeper, stored, config.poll(), readiness.clone(), shutdown.clone()));
-    tasks.spawn(prove(duty, config.poll(), readiness.clone(), shutdown.clone()));
+    tasks.spawn(keep(
+        keeper,
+        stored,
+        config.poll(),
+        readiness.clone(),
+        shutdown.clone(),
+    ));
+    tasks.spawn(prove(
+        duty,
+        config.poll(),
+        readiness.clone(),
+        shutdown.clone(),
+    ));
     Ok(())
 }
 
@@ -147,14 +176,19 @@ async fn start(
 /// # Errors
 /// Unavailable if it cannot be opened.
 pub async fn open_state(config: &Config) -> Result<State, Failure> {
-    std::fs::create_dir_all(&config.data_dir)
-        .map_err(|error| Failure::usage(format!("data_dir {}: {error}", config.data_dir.display())))?;
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+        Failure::usage(format!("data_dir {}: {error}", config.data_dir.display()))
+    })?;
     State::open(&config.database())
         .await
         .map_err(|error| Failure::unavailable(format!("{}: {error}", config.database().display())))
 }
 
-async fn enrolled(config: &Config, edges: &Edges, tls: &TlsIdentity) -> Result<NodeRecord, Failure> {
+async fn enrolled(
+    config: &Config,
+    edges: &Edges,
+    tls: &TlsIdentity,
+) -> Result<NodeRecord, Failure> {
     let mut record = edges.chain.node().await?;
     if record.as_ref().is_none_or(|record| !record.active) {
         let account = edges.chain.account();
@@ -164,18 +198,30 @@ async fn enrolled(config: &Config, edges: &Edges, tls: &TlsIdentity) -> Result<N
             ))
         })?;
         let oracles = GrpcOracles::new(push_timeout(config));
-        let enroller =
-            Enroller { chain: &*edges.chain, actions: &*edges.actions, tpm: &edges.tpm, oracles: &oracles };
-        let terms = Terms { url: config.grpc.url.clone(), tls_key_hash: B256::new(tls.key_hash()), bond };
+        let enroller = Enroller {
+            chain: &*edges.chain,
+            actions: &*edges.actions,
+            tpm: &edges.tpm,
+            oracles: &oracles,
+        };
+        let terms = Terms {
+            url: config.grpc.url.clone(),
+            tls_key_hash: B256::new(tls.key_hash()),
+            bond,
+        };
         let node = enroller.enrol(terms).await?;
         tracing::info!(%node, %account, "enrolled");
         record = edges.chain.node().await?;
     }
-    record.ok_or_else(|| Failure::unavailable("the registry does not show the enrolment yet; start again"))
+    record.ok_or_else(|| {
+        Failure::unavailable("the registry does not show the enrolment yet; start again")
+    })
 }
 
 fn check_identity(record: &NodeRecord, keys: &NodeKeys) -> Result<(), Failure> {
-    if keccak256(&keys.ak_public) != record.ak_hash || keccak256(keys.node_key) != record.node_key_hash {
+    if keccak256(&keys.ak_public) != record.ak_hash
+        || keccak256(keys.node_key) != record.node_key_hash
+    {
         return Err(Failure::rejected(format!(
             "node {} was enrolled with other TPM keys than this machine has; restore its TPM and keys/tpm, or enrol another account",
             record.node
@@ -194,8 +240,15 @@ async fn publish_endpoint(
     if record.url == config.grpc.url && record.tls_key_hash == hash {
         return Ok(());
     }
-    edges.actions.set_endpoint(record.node, &config.grpc.url, hash).await?;
-    tracing::info!(from = record.url, to = config.grpc.url, "published the node's endpoint");
+    edges
+        .actions
+        .set_endpoint(record.node, &config.grpc.url, hash)
+        .await?;
+    tracing::info!(
+        from = record.url,
+        to = config.grpc.url,
+        "published the node's endpoint"
+    );
     Ok(())
 }
 
@@ -241,32 +294,54 @@ async fn keep(
     readiness: Readiness,
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
+    let mut shard_came = false;
     while !shutdown.is_triggered() {
-        match shutdown.or(keeper.round()).await {
+        match shutdown.or(keeper.look(shard_came)).await {
             None => break,
-            Some(Ok(())) => readiness.set_ready("inventory"),
+            Some(Ok(())) => {
+                readiness.set_ready("inventory");
+                readiness.set_ready("store");
+            }
             Some(Err(error)) => {
                 tracing::warn!(%error, "slots: trying again");
-                readiness.set_not_ready("inventory", error.to_string());
+                let part = if matches!(error, KeeperError::Store(_)) {
+                    "store"
+                } else {
+                    "inventory"
+                };
+                readiness.set_not_ready(part, error.to_string());
             }
         }
         // A shard that just came in may make its slot whole.
         let woken = tokio::time::timeout(poll, stored.notified());
-        if shutdown.or(woken).await.is_none() {
-            break;
+        match shutdown.or(woken).await {
+            None => break,
+            Some(notified) => shard_came = notified.is_ok(),
         }
     }
     Ok(())
 }
 
-async fn prove(mut duty: Duty, poll: Duration, readiness: Readiness, shutdown: Shutdown) -> Result<(), Failure> {
+async fn prove(
+    mut duty: Duty,
+    poll: Duration,
+    readiness: Readiness,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
     while !shutdown.is_triggered() {
         match shutdown.or(duty.round()).await {
             None => break,
-            Some(Ok(())) => readiness.set_ready("chain"),
+            Some(Ok(())) => {
+                readiness.set_ready("chain");
+                readiness.set_ready("tpm");
+            }
             Some(Err(error)) => {
-                if let crate::duty::DutyError::Chain(ChainError::Unavailable(why)) = &error {
-                    readiness.set_not_ready("chain", why.clone());
+                match &error {
+                    DutyError::Chain(ChainError::Unavailable(why)) => {
+                        readiness.set_not_ready("chain", why.clone())
+                    }
+                    DutyError::Tpm(why) => readiness.set_not_ready("tpm", why.to_string()),
+                    _ => {}
                 }
                 tracing::error!(%error, "epoch duty: trying again");
             }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use circuits::storage::SHARD_BYTES;
 use proto::v1::{
-    Chunk, GetNodeStatusRequest, GetRangeRequest, GetRangeResponse, GetShardRequest, NodeStatus, PutShardRequest,
-    PutShardResponse, put_shard_request::Part, storage_node_server::StorageNode,
+    Chunk, GetNodeStatusRequest, GetRangeRequest, GetRangeResponse, GetShardRequest, NodeStatus,
+    PutShardRequest, PutShardResponse, put_shard_request::Part, storage_node_server::StorageNode,
 };
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue};
 use verifier::inventory::ShardRoots;
@@ -24,6 +24,9 @@ use crate::store::{ShardStore, StoreError};
 /// Metadata key under which an error carries its reason's name.
 pub const REASON_KEY: &str = "probity-reason";
 
+/// How long a read waits for its turn.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a node takes on at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -37,7 +40,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { puts: 8, reads: 32, put_deadline: Duration::from_secs(60) }
+        Self {
+            puts: 8,
+            reads: 32,
+            put_deadline: Duration::from_secs(60),
+        }
     }
 }
 
@@ -67,28 +74,62 @@ impl NodeService {
         limits: Limits,
     ) -> Self {
         let slots = SlotBook::new(chain.clone(), state.clone(), node);
-        let (puts, reads) = (Semaphore::new(limits.puts), Arc::new(Semaphore::new(limits.reads)));
-        Self { node, chain, state, store, slots, stored, limits, puts, reads }
+        let (puts, reads) = (
+            Semaphore::new(limits.puts),
+            Arc::new(Semaphore::new(limits.reads)),
+        );
+        Self {
+            node,
+            chain,
+            state,
+            store,
+            slots,
+            stored,
+            limits,
+            puts,
+            reads,
+        }
     }
 
     async fn put(&self, mut parts: Streaming<PutShardRequest>) -> Result<PutShardResponse, Status> {
         let Some(Part::Shard(id)) = parts.message().await?.and_then(|first| first.part) else {
-            return Err(refuse(Code::InvalidArgument, EvidenceReason::Malformed, "a put starts with the shard's id"));
+            return Err(refuse(
+                Code::InvalidArgument,
+                EvidenceReason::Malformed,
+                "a put starts with the shard's id",
+            ));
         };
         let id = shard_id(Some(id))?;
         let record = self.slots.shard_for_put(id).await.map_err(slot_status)?;
         // The chain has the last word on whose the slot is, for it may have moved since we learnt of it.
-        let holder = self.chain.assignments(id.slot).await.map_err(SlotError::from).map_err(slot_status)?;
-        let actual = holder.last().map_or(NodeId(0), |assignment| assignment.node);
+        let holder = self
+            .chain
+            .assignments(id.slot)
+            .await
+            .map_err(SlotError::from)
+            .map_err(slot_status)?;
+        let actual = holder
+            .last()
+            .map_or(NodeId(0), |assignment| assignment.node);
         if actual != self.node {
-            return Err(slot_status(SlotError::NotOurs { slot: id.slot, expected: self.node, actual }));
+            return Err(slot_status(SlotError::NotOurs {
+                slot: id.slot,
+                expected: self.node,
+                actual,
+            }));
         }
         let bytes = receive(&mut parts).await?;
         let shard = commit(bytes).await?;
         check_roots(id, &record.roots, shard.roots())?;
         if !self.is_whole(id, &record).await {
-            self.store.put(id, Arc::new(shard)).await.map_err(store_status)?;
-            self.state.set_stored(id, true).await.map_err(state_status)?;
+            self.store
+                .put(id, Arc::new(shard))
+                .await
+                .map_err(store_status)?;
+            self.state
+                .set_stored(id, true)
+                .await
+                .map_err(state_status)?;
             metrics::counter!("storage_node_shards_received_total").increment(1);
         }
         self.stored.notify_one();
@@ -109,15 +150,19 @@ impl NodeService {
 
     async fn stored_record(&self, id: ShardId) -> Result<ShardRecord, Status> {
         let record = self.state.shard(id).await.map_err(state_status)?;
-        record.filter(|record| record.stored).ok_or_else(|| Status::not_found(format!("this node does not store {id}")))
+        record
+            .filter(|record| record.stored)
+            .ok_or_else(|| Status::not_found(format!("this node does not store {id}")))
     }
 
-    fn read_permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Status> {
-        self.reads.clone().try_acquire_owned().map_err(|_| busy("reads"))
-    }
-
-    fn put_permit(&self) -> Result<SemaphorePermit<'_>, Status> {
-        self.puts.try_acquire().map_err(|_| busy("puts"))
+    /// A place among the reads; waits its turn, for a while.
+    async fn read_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+        match tokio::time::timeout(READ_PATIENCE, self.reads.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Status::resource_exhausted(
+                "too many reads at once; try again",
+            )),
+        }
     }
 }
 
@@ -127,8 +172,15 @@ impl StorageNode for NodeService {
         &self,
         request: Request<Streaming<PutShardRequest>>,
     ) -> Result<Response<PutShardResponse>, Status> {
-        let _permit = self.put_permit()?;
-        let put = self.put(request.into_inner());
+        // Waiting for a place counts: nothing is received before, so nothing is held.
+        let put = async {
+            let _permit = self
+                .puts
+                .acquire()
+                .await
+                .map_err(|error| internal(&error))?;
+            self.put(request.into_inner()).await
+        };
         match tokio::time::timeout(self.limits.put_deadline, put).await {
             Ok(done) => done.map(Response::new),
             Err(_) => Err(Status::deadline_exceeded(format!(
@@ -138,36 +190,64 @@ impl StorageNode for NodeService {
         }
     }
 
-    async fn get_range(&self, request: Request<GetRangeRequest>) -> Result<Response<GetRangeResponse>, Status> {
+    async fn get_range(
+        &self,
+        request: Request<GetRangeRequest>,
+    ) -> Result<Response<GetRangeResponse>, Status> {
         let request = request.into_inner();
         let id = shard_id(request.shard)?;
         let (first, count) = (request.first_leaf as usize, request.leaves as usize);
         if count == 0 || first >= LEAVES || count > LEAVES - first {
-            let why = format!("leaves {first} and {count} on are no range of a shard's {LEAVES} leaves");
-            return Err(refuse(Code::InvalidArgument, EvidenceReason::Malformed, why));
+            let why =
+                format!("leaves {first} and {count} on are no range of a shard's {LEAVES} leaves");
+            return Err(refuse(
+                Code::InvalidArgument,
+                EvidenceReason::Malformed,
+                why,
+            ));
         }
-        let _permit = self.read_permit()?;
+        let _permit = self.read_permit().await?;
         let record = self.stored_record(id).await?;
-        let range = self.store.range(id, &record.roots, first, count).await.map_err(store_status)?;
+        let range = self
+            .store
+            .range(id, &record.roots, first, count)
+            .await
+            .map_err(store_status)?;
         metrics::counter!("storage_node_bytes_served_total").increment(range.data.len() as u64);
         let lemmas = range.lemmas.iter().map(|lemma| lemma.to_vec()).collect();
-        Ok(Response::new(GetRangeResponse { data: range.data, lemmas }))
+        Ok(Response::new(GetRangeResponse {
+            data: range.data,
+            lemmas,
+        }))
     }
 
     type GetShardStream = ReceiverStream<Result<Chunk, Status>>;
 
-    async fn get_shard(&self, request: Request<GetShardRequest>) -> Result<Response<Self::GetShardStream>, Status> {
+    async fn get_shard(
+        &self,
+        request: Request<GetShardRequest>,
+    ) -> Result<Response<Self::GetShardStream>, Status> {
         let id = shard_id(request.into_inner().shard)?;
-        let permit = self.read_permit()?;
+        let permit = self.read_permit().await?;
         let record = self.stored_record(id).await?;
-        let whole = self.store.range(id, &record.roots, 0, LEAVES).await.map_err(store_status)?;
+        let whole = self
+            .store
+            .range(id, &record.roots, 0, LEAVES)
+            .await
+            .map_err(store_status)?;
         metrics::counter!("storage_node_bytes_served_total").increment(whole.data.len() as u64);
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
         tokio::spawn(async move {
             let _permit = permit;
             for chunk in whole.data.chunks(proto::MAX_CHUNK_BYTES / 4) {
                 // A reader that went away wants no more.
-                if sender.send(Ok(Chunk { data: chunk.to_vec() })).await.is_err() {
+                if sender
+                    .send(Ok(Chunk {
+                        data: chunk.to_vec(),
+                    }))
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -175,13 +255,22 @@ impl StorageNode for NodeService {
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
-    async fn get_status(&self, _: Request<GetNodeStatusRequest>) -> Result<Response<NodeStatus>, Status> {
+    async fn get_status(
+        &self,
+        _: Request<GetNodeStatusRequest>,
+    ) -> Result<Response<NodeStatus>, Status> {
         let head = self.chain.head().await.map_err(chain_status)?;
         Ok(Response::new(NodeStatus {
             node: self.node.0,
             epoch: epoch_at(self.chain.clock(), head.latest).0,
             shards: self.state.stored_shards().await.map_err(state_status)?,
-            last_proven_epoch: self.state.last_proven().await.map_err(state_status)?.unwrap_or_default().0,
+            last_proven_epoch: self
+                .state
+                .last_proven()
+                .await
+                .map_err(state_status)?
+                .unwrap_or_default()
+                .0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }
@@ -193,17 +282,24 @@ async fn receive(parts: &mut Streaming<PutShardRequest>) -> Result<Vec<u8>, Stat
     let mut bytes = Vec::with_capacity(SHARD_BYTES);
     while let Some(part) = parts.message().await? {
         let Some(Part::Data(data)) = part.part else {
-            return Err(malformed("a put names one shard, then only data follows".to_owned()));
+            return Err(malformed(
+                "a put names one shard, then only data follows".to_owned(),
+            ));
         };
         if data.len() > SHARD_BYTES - bytes.len() {
-            return Err(malformed(format!("more than the {SHARD_BYTES} bytes of a shard")));
+            return Err(malformed(format!(
+                "more than the {SHARD_BYTES} bytes of a shard"
+            )));
         }
         bytes.extend_from_slice(&data);
     }
     if bytes.len() == SHARD_BYTES {
         Ok(bytes)
     } else {
-        Err(malformed(format!("{} bytes, a shard has {SHARD_BYTES}", bytes.len())))
+        Err(malformed(format!(
+            "{} bytes, a shard has {SHARD_BYTES}",
+            bytes.len()
+        )))
     }
 }
 
@@ -217,14 +313,25 @@ async fn commit(bytes: Vec<u8>) -> Result<CommittedShard, Status> {
 fn check_roots(id: ShardId, published: &ShardRoots, found: &ShardRoots) -> Result<(), Status> {
     let pairs = [
         ("content id", published.content_id, found.content_id),
-        ("transport root", published.transport_root, found.transport_root),
+        (
+            "transport root",
+            published.transport_root,
+            found.transport_root,
+        ),
         ("storage root", published.storage_root, found.storage_root),
     ];
-    match pairs.into_iter().find(|(_, expected, actual)| expected != actual) {
+    match pairs
+        .into_iter()
+        .find(|(_, expected, actual)| expected != actual)
+    {
         None => Ok(()),
         Some((what, expected, actual)) => {
             let why = format!("{id}: the bytes have {what} {actual}, the deal names {expected}");
-            Err(refuse(Code::InvalidArgument, EvidenceReason::TransportMismatch, why))
+            Err(refuse(
+                Code::InvalidArgument,
+                EvidenceReason::TransportMismatch,
+                why,
+            ))
         }
     }
 }
@@ -232,7 +339,8 @@ fn check_roots(id: ShardId, published: &ShardRoots, found: &ShardRoots) -> Resul
 fn shard_id(id: Option<proto::v1::ShardId>) -> Result<ShardId, Status> {
     let malformed = |why: String| refuse(Code::InvalidArgument, EvidenceReason::Malformed, why);
     let id = id.ok_or_else(|| malformed("the shard's id is missing".to_owned()))?;
-    let slot = u16::try_from(id.slot).map_err(|_| malformed(format!("slot {} is above 65535", id.slot)))?;
+    let slot = u16::try_from(id.slot)
+        .map_err(|_| malformed(format!("slot {} is above 65535", id.slot)))?;
     Ok(SlotId::new(id.deal, slot).shard(id.stripe))
 }
 
@@ -241,19 +349,23 @@ fn refuse(code: Code, reason: EvidenceReason, why: impl std::fmt::Display) -> St
 }
 
 fn with_reason(mut status: Status, reason: EvidenceReason) -> Status {
-    status.metadata_mut().insert(REASON_KEY, MetadataValue::from_static(reason.name()));
+    status
+        .metadata_mut()
+        .insert(REASON_KEY, MetadataValue::from_static(reason.name()));
     status
 }
 
 fn slot_status(error: SlotError) -> Status {
-    let refused =
-        matches!(error, SlotError::NoProposal { .. } | SlotError::NotOurs { .. } | SlotError::NoSuchStripe { .. });
+    let refused = matches!(
+        error,
+        SlotError::NoProposal { .. } | SlotError::NotOurs { .. } | SlotError::NoSuchStripe { .. }
+    );
     let status = Status::from(error);
-    if refused { with_reason(status, EvidenceReason::NoProposal) } else { status }
-}
-
-fn busy(what: &str) -> Status {
-    Status::resource_exhausted(format!("too many {what} at once; try again"))
+    if refused {
+        with_reason(status, EvidenceReason::NoProposal)
+    } else {
+        status
+    }
 }
 
 fn store_status(error: StoreError) -> Status {

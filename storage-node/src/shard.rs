@@ -20,13 +20,19 @@ impl SlotId {
     /// Names a slot.
     #[must_use]
     pub const fn new(deal: u64, slot: u16) -> Self {
-        Self { deal: DealId(deal), slot: Slot(slot) }
+        Self {
+            deal: DealId(deal),
+            slot: Slot(slot),
+        }
     }
 
     /// The slot's shard of one stripe.
     #[must_use]
     pub const fn shard(self, stripe: u32) -> ShardId {
-        ShardId { slot: self, stripe: Stripe(stripe) }
+        ShardId {
+            slot: self,
+            stripe: Stripe(stripe),
+        }
     }
 }
 
@@ -47,7 +53,13 @@ pub struct ShardId {
 
 impl From<ShardKey> for ShardId {
     fn from(key: ShardKey) -> Self {
-        Self { slot: SlotId { deal: key.deal, slot: key.slot }, stripe: key.stripe }
+        Self {
+            slot: SlotId {
+                deal: key.deal,
+                slot: key.slot,
+            },
+            stripe: key.stripe,
+        }
     }
 }
 
@@ -71,7 +83,11 @@ impl CommittedShard {
     /// [`CommitError::ShardLength`] unless there are exactly as many bytes as a shard has.
     pub fn new(bytes: Vec<u8>) -> Result<Self, CommitError> {
         let committed = commit_with_trees(&bytes)?;
-        Ok(Self { bytes, tree: committed.storage, roots: committed.commitment.into() })
+        Ok(Self {
+            bytes,
+            tree: committed.storage,
+            roots: committed.commitment.into(),
+        })
     }
 
     /// The bytes.

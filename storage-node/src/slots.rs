@@ -14,7 +14,10 @@ use crate::state::{ShardRecord, State, StateError};
 #[derive(Debug, thiserror::Error)]
 pub enum SlotError {
     /// No sealed deal has this slot.
-    #[error("{}: no sealed deal on chain has {slot}{hint}; propose, publish and seal it first", EvidenceReason::NoProposal)]
+    #[error(
+        "{}: no sealed deal on chain has {slot}{hint}; propose, publish and seal it first",
+        EvidenceReason::NoProposal
+    )]
     NoProposal {
         /// The slot.
         slot: SlotId,
@@ -22,7 +25,10 @@ pub enum SlotError {
         hint: &'static str,
     },
     /// The slot is another node's.
-    #[error("{}: {slot} is offered to node {actual}, this is node {expected}", EvidenceReason::NoProposal)]
+    #[error(
+        "{}: {slot} is offered to node {actual}, this is node {expected}",
+        EvidenceReason::NoProposal
+    )]
     NotOurs {
         /// The slot.
         slot: SlotId,
@@ -32,7 +38,10 @@ pub enum SlotError {
         actual: NodeId,
     },
     /// The slot has fewer stripes.
-    #[error("{}: {shard} does not exist: the deal has {stripes} stripes", EvidenceReason::NoProposal)]
+    #[error(
+        "{}: {shard} does not exist: the deal has {stripes} stripes",
+        EvidenceReason::NoProposal
+    )]
     NoSuchStripe {
         /// The shard asked for.
         shard: ShardId,
@@ -91,8 +100,14 @@ impl SlotBook {
             .state
             .slot(shard.slot)
             .await?
-            .ok_or(SlotError::NoProposal { slot: shard.slot, hint: "" })?;
-        self.state.shard(shard).await?.ok_or(SlotError::NoSuchStripe { shard, stripes })
+            .ok_or(SlotError::NoProposal {
+                slot: shard.slot,
+                hint: "",
+            })?;
+        self.state
+            .shard(shard)
+            .await?
+            .ok_or(SlotError::NoSuchStripe { shard, stripes })
     }
 
     /// Reads a slot from the chain, checks it, and remembers it.
@@ -111,8 +126,14 @@ impl SlotBook {
         let assignments = self.chain.assignments(slot).await?;
         let ours = self.ours(&assignments);
         if ours.is_empty() {
-            let actual = assignments.last().map_or(NodeId(0), |assignment| assignment.node);
-            return Err(SlotError::NotOurs { slot, expected: self.node, actual });
+            let actual = assignments
+                .last()
+                .map_or(NodeId(0), |assignment| assignment.node);
+            return Err(SlotError::NotOurs {
+                slot,
+                expected: self.node,
+                actual,
+            });
         }
         let roots = self.chain.slot_roots(slot).await?;
         let list_hash = self.chain.slot_list_hash(slot).await?;
@@ -141,11 +162,16 @@ impl SlotBook {
             };
         }
         let assignments = self.chain.assignments(slot).await?;
-        self.state.refresh_tenures(slot, &self.ours(&assignments)).await?;
+        self.state
+            .refresh_tenures(slot, &self.ours(&assignments))
+            .await?;
         Ok(())
     }
 
     fn ours(&self, assignments: &[Assignment]) -> Vec<(u64, Assignment)> {
-        (0u64..).zip(assignments.iter().copied()).filter(|(_, assignment)| assignment.node == self.node).collect()
+        (0u64..)
+            .zip(assignments.iter().copied())
+            .filter(|(_, assignment)| assignment.node == self.node)
+            .collect()
     }
 }

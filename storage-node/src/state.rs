@@ -7,10 +7,11 @@ mod epochs;
 mod slots;
 
 use std::path::Path;
+use std::time::Duration;
 
 use alloy::primitives::B256;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
 pub use epochs::{EpochRecord, Outcome};
 pub use slots::{ShardRecord, Tenure, TenureState};
@@ -25,7 +26,9 @@ pub enum StateError {
     #[error("database schema: {0}")]
     Schema(#[from] sqlx::migrate::MigrateError),
     /// A value that this program never writes.
-    #[error("database: {0} is damaged; restore it from a backup, or delete it and let the node learn from the chain again")]
+    #[error(
+        "database: {0} is damaged; restore it from a backup, or delete it and let the node learn from the chain again"
+    )]
     Damaged(&'static str),
 }
 
@@ -45,12 +48,22 @@ impl State {
             .filename(path)
             .create_if_missing(true)
             .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
             .journal_mode(SqliteJournalMode::Wal)
             // What was committed must survive a power loss: an envelope is sent right after it was written.
             .synchronous(SqliteSynchronous::Full);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await?;
         sqlx::migrate!("./migrations").run(&pool).await?;
         Ok(Self { pool })
+    }
+
+    /// A transaction that writes. It takes the write lock at once: one that reads first and writes later would fail, not
+    /// wait, if another one wrote in between.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StateError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 
     /// The next block whose events are to be applied; `None` before the first.
@@ -58,7 +71,9 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub async fn next_block(&self) -> Result<Option<u64>, StateError> {
-        let row: Option<(i64,)> = sqlx::query_as("SELECT next_block FROM chain_cursor").fetch_optional(&self.pool).await?;
+        let row: Option<(i64,)> = sqlx::query_as("SELECT next_block FROM chain_cursor")
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(row.map(|(block,)| block.cast_unsigned()))
     }
 }

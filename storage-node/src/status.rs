@@ -69,7 +69,10 @@ pub async fn status(config: &Config) -> Result<Status, Failure> {
     };
     let damaged = |error: StateError| Failure::unavailable(error.to_string());
     let tenures = state.tenures().await.map_err(damaged)?;
-    let held = tenures.iter().filter(|tenure| tenure.state == TenureState::Accepted).count();
+    let held = tenures
+        .iter()
+        .filter(|tenure| tenure.state == TenureState::Accepted)
+        .count();
     Ok(Status {
         account: chain.account().to_string(),
         node: record.as_ref().map(|record| record.node.0),
@@ -79,7 +82,11 @@ pub async fn status(config: &Config) -> Result<Status, Failure> {
         shards: state.stored_shards().await.map_err(damaged)?,
         slots: held as u64,
         inventory,
-        last_proven_epoch: state.last_proven().await.map_err(damaged)?.map(|epoch| epoch.0),
+        last_proven_epoch: state
+            .last_proven()
+            .await
+            .map_err(damaged)?
+            .map(|epoch| epoch.0),
         epochs: epochs(&state).await.map_err(damaged)?,
     })
 }

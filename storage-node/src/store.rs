@@ -69,9 +69,20 @@ pub trait ShardStore: Send + Sync {
     /// Stores a shard; again the same shard is no error.
     async fn put(&self, id: ShardId, shard: Arc<CommittedShard>) -> Result<(), StoreError>;
     /// Transport leaves `first .. first + count`, with their proof.
-    async fn range(&self, id: ShardId, roots: &ShardRoots, first: usize, count: usize) -> Result<ProvenRange, StoreError>;
+    async fn range(
+        &self,
+        id: ShardId,
+        roots: &ShardRoots,
+        first: usize,
+        count: usize,
+    ) -> Result<ProvenRange, StoreError>;
     /// One cell.
-    async fn cell(&self, id: ShardId, roots: &ShardRoots, cell: u16) -> Result<OpenedCell, StoreError>;
+    async fn cell(
+        &self,
+        id: ShardId,
+        roots: &ShardRoots,
+        cell: u16,
+    ) -> Result<OpenedCell, StoreError>;
     /// Forgets a shard; one that is not there is no error.
     async fn delete(&self, id: ShardId) -> Result<(), StoreError>;
 }

@@ -21,11 +21,18 @@ impl RealChain {
     ///
     /// # Errors
     /// [`ChainError`] if no endpoint answers, or not with this deployment.
-    pub async fn connect(deployment: Deployment, key: PrivateKeySigner) -> Result<Self, ChainError> {
+    pub async fn connect(
+        deployment: Deployment,
+        key: PrivateKeySigner,
+    ) -> Result<Self, ChainError> {
         let client = Client::connect(deployment).await?;
         let clock = client.clock().await?;
         let sender = Sender::new(client.rpc().clone(), key);
-        Ok(Self { client, clock, sender })
+        Ok(Self {
+            client,
+            clock,
+            sender,
+        })
     }
 
     /// The client, for whoever builds on this node.
@@ -38,11 +45,13 @@ impl RealChain {
 impl From<chain::ChainError> for ChainError {
     fn from(error: chain::ChainError) -> Self {
         match error.revert() {
-            Some(revert) => Self::Reverted { name: revert.name.clone(), detail: revert.to_string() },
+            Some(revert) => Self::Reverted {
+                name: revert.name.clone(),
+                detail: revert.to_string(),
+            },
             None => match &error {
-                chain::ChainError::Undecodable { .. } | chain::ChainError::HistoryChanged { .. } => {
-                    Self::Inconsistent(error.to_string())
-                }
+                chain::ChainError::Undecodable { .. }
+                | chain::ChainError::HistoryChanged { .. } => Self::Inconsistent(error.to_string()),
                 _ => Self::Unavailable(error.to_string()),
             },
         }

@@ -51,18 +51,36 @@ impl Delivery {
     /// Whether an oracle should be pushed to now: it has given no receipt, or (if `share`) has not seen all `receipts`.
     #[must_use]
     pub fn is_due(&self, oracle: Address, has_receipt: bool, share: bool, receipts: usize) -> bool {
-        let waiting = self.not_before.get(&oracle).is_some_and(|at| Instant::now() < *at);
-        let unseen = share && self.shown.get(&oracle).is_none_or(|shown| *shown < receipts);
+        let waiting = self
+            .not_before
+            .get(&oracle)
+            .is_some_and(|at| Instant::now() < *at);
+        let unseen = share
+            && self
+                .shown
+                .get(&oracle)
+                .is_none_or(|shown| *shown < receipts);
         !waiting && !self.on_the_way.contains(&oracle) && (!has_receipt || unseen)
     }
 
     /// Sends evidence on its way.
-    pub fn push(&mut self, link: Arc<dyn OracleLink>, oracle: Oracle, node: NodeId, epoch: Epoch, evidence: &Evidence) {
+    pub fn push(
+        &mut self,
+        link: Arc<dyn OracleLink>,
+        oracle: Oracle,
+        node: NodeId,
+        epoch: Epoch,
+        evidence: &Evidence,
+    ) {
         self.on_the_way.insert(oracle.account);
         let evidence = evidence.clone();
         self.tasks.spawn(async move {
             let answer = link.push(&oracle, node, epoch, &evidence).await;
-            Pushed { oracle: oracle.account, receipts: evidence.receipts.len(), answer }
+            Pushed {
+                oracle: oracle.account,
+                receipts: evidence.receipts.len(),
+                answer,
+            }
         });
     }
 
@@ -71,7 +89,14 @@ impl Delivery {
         let mut receipts = Vec::new();
         while let Some(done) = self.tasks.try_join_next() {
             // A push that panicked leaves its oracle marked; the next epoch starts afresh.
-            let Ok(Pushed { oracle, receipts: shown, answer }) = done else { continue };
+            let Ok(Pushed {
+                oracle,
+                receipts: shown,
+                answer,
+            }) = done
+            else {
+                continue;
+            };
             self.on_the_way.remove(&oracle);
             match answer {
                 Ok(receipt) => {

@@ -85,7 +85,11 @@ pub fn next_step(facts: &Facts) -> Step {
     if facts.proven_beacon != Some(beacon) {
         // One envelope for one beacon. Another beacon means that the chain was reorganised, and that the stored envelope
         // answers a challenge that no longer exists.
-        return if facts.latest < facts.deadline { Step::Prove { beacon } } else { Step::Wait };
+        return if facts.latest < facts.deadline {
+            Step::Prove { beacon }
+        } else {
+            Step::Wait
+        };
     }
     let quorum = 2 * facts.faults + 1;
     // A transaction sent now is in the next block at the earliest.
@@ -119,32 +123,94 @@ mod tests {
 
     #[test]
     fn a_node_that_stores_nothing_has_no_duty() {
-        assert_eq!(next_step(&Facts { count: 0, ..PROVEN }), Step::Close(Outcome::NoDuty));
+        assert_eq!(
+            next_step(&Facts { count: 0, ..PROVEN }),
+            Step::Close(Outcome::NoDuty)
+        );
     }
 
     #[test]
     fn a_missing_beacon_is_recorded_while_the_hub_takes_it_and_then_the_epoch_is_void() {
-        let facts = Facts { beacon: None, proven_beacon: None, ..PROVEN };
-        assert_eq!(next_step(&Facts { latest: 100, ..facts }), Step::Wait, "the first block's hash is not known in it");
-        assert_eq!(next_step(&Facts { latest: 101, ..facts }), Step::RecordBeacon);
-        assert_eq!(next_step(&Facts { latest: 115, ..facts }), Step::RecordBeacon);
-        assert_eq!(next_step(&Facts { latest: 117, ..facts }), Step::Wait);
-        assert_eq!(next_step(&Facts { latest: 127, ..facts }), Step::Close(Outcome::Void));
+        let facts = Facts {
+            beacon: None,
+            proven_beacon: None,
+            ..PROVEN
+        };
+        assert_eq!(
+            next_step(&Facts {
+                latest: 100,
+                ..facts
+            }),
+            Step::Wait,
+            "the first block's hash is not known in it"
+        );
+        assert_eq!(
+            next_step(&Facts {
+                latest: 101,
+                ..facts
+            }),
+            Step::RecordBeacon
+        );
+        assert_eq!(
+            next_step(&Facts {
+                latest: 115,
+                ..facts
+            }),
+            Step::RecordBeacon
+        );
+        assert_eq!(
+            next_step(&Facts {
+                latest: 117,
+                ..facts
+            }),
+            Step::Wait
+        );
+        assert_eq!(
+            next_step(&Facts {
+                latest: 127,
+                ..facts
+            }),
+            Step::Close(Outcome::Void)
+        );
     }
 
     #[test]
     fn nothing_is_proven_before_the_beacon_is_confirmed_nor_at_the_deadline() {
-        let facts = Facts { proven_beacon: None, ..PROVEN };
-        assert_eq!(next_step(&Facts { latest: 101, ..facts }), Step::Wait);
-        assert_eq!(next_step(&Facts { latest: 102, ..facts }), Step::Prove { beacon: BEACON });
-        assert_eq!(next_step(&Facts { latest: 124, ..facts }), Step::Wait);
+        let facts = Facts {
+            proven_beacon: None,
+            ..PROVEN
+        };
+        assert_eq!(
+            next_step(&Facts {
+                latest: 101,
+                ..facts
+            }),
+            Step::Wait
+        );
+        assert_eq!(
+            next_step(&Facts {
+                latest: 102,
+                ..facts
+            }),
+            Step::Prove { beacon: BEACON }
+        );
+        assert_eq!(
+            next_step(&Facts {
+                latest: 124,
+                ..facts
+            }),
+            Step::Wait
+        );
     }
 
     #[test]
     fn stored_evidence_is_delivered_and_never_made_twice_for_one_beacon() {
         assert_eq!(next_step(&PROVEN), Step::Deliver { submit: false });
         let other = B256::repeat_byte(8);
-        let reorganised = Facts { beacon: Some(other), ..PROVEN };
+        let reorganised = Facts {
+            beacon: Some(other),
+            ..PROVEN
+        };
         assert_eq!(next_step(&reorganised), Step::Prove { beacon: other });
     }
 
@@ -158,21 +224,44 @@ mod tests {
             (123, 1, true, false),
             (124, 1, false, false),
         ] {
-            let facts = Facts { latest, receipts, submitted, ..PROVEN };
+            let facts = Facts {
+                latest,
+                receipts,
+                submitted,
+                ..PROVEN
+            };
             assert_eq!(next_step(&facts), Step::Deliver { submit }, "{facts:?}");
         }
     }
 
     #[test]
     fn an_epoch_closes_by_what_reached_oracles_or_chain() {
-        for (receipts, submitted, outcome) in
-            [(4, false, Outcome::Timely), (2, false, Outcome::Timely), (1, false, Outcome::Missed), (1, true, Outcome::Submitted)]
-        {
-            let facts = Facts { latest: 127, receipts, submitted, ..PROVEN };
+        for (receipts, submitted, outcome) in [
+            (4, false, Outcome::Timely),
+            (2, false, Outcome::Timely),
+            (1, false, Outcome::Missed),
+            (1, true, Outcome::Submitted),
+        ] {
+            let facts = Facts {
+                latest: 127,
+                receipts,
+                submitted,
+                ..PROVEN
+            };
             assert_eq!(next_step(&facts), Step::Close(outcome));
         }
-        let silent = Facts { latest: 127, proven_beacon: None, ..PROVEN };
+        let silent = Facts {
+            latest: 127,
+            proven_beacon: None,
+            ..PROVEN
+        };
         assert_eq!(next_step(&silent), Step::Close(Outcome::Missed));
-        assert_eq!(next_step(&Facts { latest: 126, ..PROVEN }), Step::Deliver { submit: false });
+        assert_eq!(
+            next_step(&Facts {
+                latest: 126,
+                ..PROVEN
+            }),
+            Step::Deliver { submit: false }
+        );
     }
 }

@@ -27,7 +27,11 @@ impl InventoryCells {
         roots: HashMap<SlotId, Vec<ShardRoots>>,
         store: Arc<dyn ShardStore>,
     ) -> Self {
-        Self { inventory, roots, store }
+        Self {
+            inventory,
+            roots,
+            store,
+        }
     }
 }
 
@@ -35,16 +39,32 @@ impl InventoryCells {
 impl CellReader for InventoryCells {
     async fn open(&self, sample: Sample) -> Result<SampleWitness, ProofError> {
         let missing = ProofError::OutOfRange(sample.shard);
-        let Some(shard) = self.inventory.shard_at(sample.shard).map(ShardId::from) else { return Err(missing) };
-        let Some(roots) = self.roots.get(&shard.slot).and_then(|roots| roots.get(shard.stripe.0 as usize)) else {
+        let Some(shard) = self.inventory.shard_at(sample.shard).map(ShardId::from) else {
             return Err(missing);
         };
-        let Ok(inventory_path) = self.inventory.tree().path(sample.shard) else { return Err(missing) };
+        let Some(roots) = self
+            .roots
+            .get(&shard.slot)
+            .and_then(|roots| roots.get(shard.stripe.0 as usize))
+        else {
+            return Err(missing);
+        };
+        let Ok(inventory_path) = self.inventory.tree().path(sample.shard) else {
+            return Err(missing);
+        };
         let opened = self
             .store
             .cell(shard, roots, sample.cell)
             .await
-            .map_err(|source| ProofError::Lost { shard, cell: sample.cell, source })?;
-        Ok(SampleWitness { cell: cell_elements(&opened.bytes), shard_path: opened.path, inventory_path })
+            .map_err(|source| ProofError::Lost {
+                shard,
+                cell: sample.cell,
+                source,
+            })?;
+        Ok(SampleWitness {
+            cell: cell_elements(&opened.bytes),
+            shard_path: opened.path,
+            inventory_path,
+        })
     }
 }

@@ -22,8 +22,14 @@ impl Groth16Source {
     ///
     /// # Errors
     /// [`SetupError`].
-    pub fn load(profile: &Profile, folder: &Path, threads: Option<NonZeroUsize>) -> Result<Self, SetupError> {
-        Ok(Self { prover: Arc::new(Prover::load_or_create(profile, folder, threads)?) })
+    pub fn load(
+        profile: &Profile,
+        folder: &Path,
+        threads: Option<NonZeroUsize>,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            prover: Arc::new(Prover::load_or_create(profile, folder, threads)?),
+        })
     }
 
     /// The prover itself.
@@ -35,9 +41,15 @@ impl Groth16Source {
 
 #[async_trait]
 impl ProofSource for Groth16Source {
-    async fn prove(&self, challenge: &Challenge, cells: &dyn CellReader) -> Result<Proof256, ProofError> {
+    async fn prove(
+        &self,
+        challenge: &Challenge,
+        cells: &dyn CellReader,
+    ) -> Result<Proof256, ProofError> {
         let public = challenge.public;
-        let mut private = Private { samples: Vec::with_capacity(self.prover.profile().samples()) };
+        let mut private = Private {
+            samples: Vec::with_capacity(self.prover.profile().samples()),
+        };
         for sample in select(public.seed, public.shard_count, self.prover.profile()) {
             private.samples.push(cells.open(sample).await?);
         }

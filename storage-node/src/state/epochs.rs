@@ -25,7 +25,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Timely, Self::Submitted, Self::Missed, Self::Void, Self::NoDuty];
+    const ALL: [Self; 5] = [
+        Self::Timely,
+        Self::Submitted,
+        Self::Missed,
+        Self::Void,
+        Self::NoDuty,
+    ];
 
     /// The name in the database, in logs and metrics.
     #[must_use]
@@ -61,7 +67,14 @@ pub struct EpochRecord {
     pub detail: String,
 }
 
-type Row = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>, Option<String>, String);
+type Row = (
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<String>,
+    String,
+);
 
 impl State {
     /// What is known of an epoch.
@@ -78,11 +91,14 @@ impl State {
         let Some((beacon, evidence, envelope_hash, submission_tx, outcome, detail)) = row else {
             return Ok(EpochRecord::default());
         };
-        let optional = |bytes: Option<Vec<u8>>| bytes.map(|bytes| hash("epoch", &bytes)).transpose();
+        let optional =
+            |bytes: Option<Vec<u8>>| bytes.map(|bytes| hash("epoch", &bytes)).transpose();
         Ok(EpochRecord {
             beacon: optional(beacon)?,
             evidence: evidence
-                .map(|bytes| cbor::decode("evidence", &bytes).map_err(|_| StateError::Damaged("evidence")))
+                .map(|bytes| {
+                    cbor::decode("evidence", &bytes).map_err(|_| StateError::Damaged("evidence"))
+                })
                 .transpose()?,
             envelope_hash: optional(envelope_hash)?,
             submission_tx: optional(submission_tx)?,
@@ -104,8 +120,11 @@ impl State {
         envelope_hash: B256,
         evidence: &Evidence,
     ) -> Result<(), StateError> {
-        let mut tx = self.pool.begin().await?;
-        sqlx::query("DELETE FROM receipts WHERE epoch = ?").bind(epoch.0.cast_signed()).execute(&mut *tx).await?;
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM receipts WHERE epoch = ?")
+            .bind(epoch.0.cast_signed())
+            .execute(&mut *tx)
+            .await?;
         sqlx::query(
             "INSERT INTO epochs (epoch, beacon, envelope_hash, evidence) VALUES (?, ?, ?, ?)
              ON CONFLICT (epoch) DO UPDATE SET beacon = excluded.beacon, envelope_hash = excluded.envelope_hash,
@@ -124,13 +143,20 @@ impl State {
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn put_receipt(&self, epoch: Epoch, oracle: Address, receipt: &SignedReceipt) -> Result<(), StateError> {
-        sqlx::query("INSERT INTO receipts (epoch, oracle, receipt) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(epoch.0.cast_signed())
-            .bind(oracle.as_slice())
-            .bind(cbor::encode(receipt))
-            .execute(&self.pool)
-            .await?;
+    pub async fn put_receipt(
+        &self,
+        epoch: Epoch,
+        oracle: Address,
+        receipt: &SignedReceipt,
+    ) -> Result<(), StateError> {
+        sqlx::query(
+            "INSERT INTO receipts (epoch, oracle, receipt) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(epoch.0.cast_signed())
+        .bind(oracle.as_slice())
+        .bind(cbor::encode(receipt))
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
@@ -138,7 +164,10 @@ impl State {
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn receipts(&self, epoch: Epoch) -> Result<Vec<(Address, SignedReceipt)>, StateError> {
+    pub async fn receipts(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Vec<(Address, SignedReceipt)>, StateError> {
         let rows: Vec<(Vec<u8>, Vec<u8>)> =
             sqlx::query_as("SELECT oracle, receipt FROM receipts WHERE epoch = ? ORDER BY oracle")
                 .bind(epoch.0.cast_signed())
@@ -146,8 +175,10 @@ impl State {
                 .await?;
         rows.iter()
             .map(|(oracle, receipt)| {
-                let oracle = Address::try_from(oracle.as_slice()).map_err(|_| StateError::Damaged("receipt"))?;
-                let receipt = cbor::decode("receipt", receipt).map_err(|_| StateError::Damaged("receipt"))?;
+                let oracle = Address::try_from(oracle.as_slice())
+                    .map_err(|_| StateError::Damaged("receipt"))?;
+                let receipt =
+                    cbor::decode("receipt", receipt).map_err(|_| StateError::Damaged("receipt"))?;
                 Ok((oracle, receipt))
             })
             .collect()
@@ -170,7 +201,12 @@ impl State {
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn close_epoch(&self, epoch: Epoch, outcome: Outcome, detail: &str) -> Result<(), StateError> {
+    pub async fn close_epoch(
+        &self,
+        epoch: Epoch,
+        outcome: Outcome,
+        detail: &str,
+    ) -> Result<(), StateError> {
         sqlx::query(
             "INSERT INTO epochs (epoch, outcome, detail) VALUES (?, ?, ?)
              ON CONFLICT (epoch) DO UPDATE SET outcome = excluded.outcome, detail = excluded.detail",
@@ -188,10 +224,11 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub async fn recent_epochs(&self, limit: u32) -> Result<Vec<(Epoch, EpochRecord)>, StateError> {
-        let rows: Vec<(i64,)> = sqlx::query_as("SELECT epoch FROM epochs ORDER BY epoch DESC LIMIT ?")
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await?;
+        let rows: Vec<(i64,)> =
+            sqlx::query_as("SELECT epoch FROM epochs ORDER BY epoch DESC LIMIT ?")
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await?;
         let mut epochs = Vec::with_capacity(rows.len());
         for (epoch,) in rows {
             let epoch = Epoch(epoch.cast_unsigned());
@@ -205,10 +242,11 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub async fn last_proven(&self) -> Result<Option<Epoch>, StateError> {
-        let (epoch,): (Option<i64>,) =
-            sqlx::query_as("SELECT MAX(epoch) FROM epochs WHERE outcome IN ('timely', 'submitted')")
-                .fetch_one(&self.pool)
-                .await?;
+        let (epoch,): (Option<i64>,) = sqlx::query_as(
+            "SELECT MAX(epoch) FROM epochs WHERE outcome IN ('timely', 'submitted')",
+        )
+        .fetch_one(&self.pool)
+        .await?;
         Ok(epoch.map(|epoch| Epoch(epoch.cast_unsigned())))
     }
 }

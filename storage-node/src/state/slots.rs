@@ -85,16 +85,24 @@ impl State {
     ) -> Result<(), StateError> {
         let (deal, number) = key(slot);
         let stripes = i64::try_from(roots.len()).map_err(|_| StateError::Damaged("slot"))?;
-        let mut tx = self.pool.begin().await?;
-        let known: Option<(Vec<u8>,)> = sqlx::query_as("SELECT list_hash FROM slots WHERE deal = ? AND slot = ?")
-            .bind(deal)
-            .bind(number)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let mut tx = self.begin().await?;
+        let known: Option<(Vec<u8>,)> =
+            sqlx::query_as("SELECT list_hash FROM slots WHERE deal = ? AND slot = ?")
+                .bind(deal)
+                .bind(number)
+                .fetch_optional(&mut *tx)
+                .await?;
         // Another list under the same name: the deal we saw first was on a branch that did not last.
         if known.is_some_and(|(hash,)| hash != list_hash.as_slice()) {
-            for table in ["DELETE FROM shards WHERE deal = ? AND slot = ?", "DELETE FROM tenures WHERE deal = ? AND slot = ?"] {
-                sqlx::query(table).bind(deal).bind(number).execute(&mut *tx).await?;
+            for table in [
+                "DELETE FROM shards WHERE deal = ? AND slot = ?",
+                "DELETE FROM tenures WHERE deal = ? AND slot = ?",
+            ] {
+                sqlx::query(table)
+                    .bind(deal)
+                    .bind(number)
+                    .execute(&mut *tx)
+                    .await?;
             }
         }
         sqlx::query(
@@ -124,7 +132,11 @@ impl State {
         for (assignment, tenure) in tenures {
             put_tenure(&mut tx, slot, *assignment, tenure).await?;
         }
-        sqlx::query("DELETE FROM offers WHERE deal = ? AND slot = ?").bind(deal).bind(number).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM offers WHERE deal = ? AND slot = ?")
+            .bind(deal)
+            .bind(number)
+            .execute(&mut *tx)
+            .await?;
         Ok(tx.commit().await?)
     }
 
@@ -132,8 +144,12 @@ impl State {
     ///
     /// # Errors
     /// [`StateError`].
-    pub async fn refresh_tenures(&self, slot: SlotId, tenures: &[(u64, Assignment)]) -> Result<(), StateError> {
-        let mut tx = self.pool.begin().await?;
+    pub async fn refresh_tenures(
+        &self,
+        slot: SlotId,
+        tenures: &[(u64, Assignment)],
+    ) -> Result<(), StateError> {
+        let mut tx = self.begin().await?;
         for (assignment, tenure) in tenures {
             put_tenure(&mut tx, slot, *assignment, tenure).await?;
         }
@@ -159,9 +175,13 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub async fn offers(&self, deal: DealId) -> Result<Vec<SlotId>, StateError> {
-        let rows: Vec<(i64, i64)> =
-            sqlx::query_as("SELECT deal, slot FROM offers WHERE deal = ?").bind(deal.0.cast_signed()).fetch_all(&self.pool).await?;
-        rows.into_iter().map(|(deal, slot)| slot_id(deal, slot)).collect()
+        let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT deal, slot FROM offers WHERE deal = ?")
+            .bind(deal.0.cast_signed())
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter()
+            .map(|(deal, slot)| slot_id(deal, slot))
+            .collect()
     }
 
     /// Stripes and list hash of a known slot.
@@ -170,13 +190,17 @@ impl State {
     /// [`StateError`].
     pub async fn slot(&self, slot: SlotId) -> Result<Option<(u32, B256)>, StateError> {
         let (deal, number) = key(slot);
-        let row: Option<(i64, Vec<u8>)> = sqlx::query_as("SELECT stripes, list_hash FROM slots WHERE deal = ? AND slot = ?")
-            .bind(deal)
-            .bind(number)
-            .fetch_optional(&self.pool)
-            .await?;
+        let row: Option<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT stripes, list_hash FROM slots WHERE deal = ? AND slot = ?")
+                .bind(deal)
+                .bind(number)
+                .fetch_optional(&self.pool)
+                .await?;
         row.map(|(stripes, list)| {
-            Ok((u32::try_from(stripes).map_err(|_| StateError::Damaged("slot"))?, hash("slot", &list)?))
+            Ok((
+                u32::try_from(stripes).map_err(|_| StateError::Damaged("slot"))?,
+                hash("slot", &list)?,
+            ))
         })
         .transpose()
     }
@@ -219,7 +243,10 @@ impl State {
         .fetch_optional(&self.pool)
         .await?;
         row.map(|(storage, transport, content, stored)| {
-            Ok(ShardRecord { roots: roots(&storage, &transport, &content)?, stored })
+            Ok(ShardRecord {
+                roots: roots(&storage, &transport, &content)?,
+                stored,
+            })
         })
         .transpose()
     }
@@ -246,12 +273,13 @@ impl State {
     /// [`StateError`].
     pub async fn progress(&self, slot: SlotId) -> Result<(u64, u64), StateError> {
         let (deal, number) = key(slot);
-        let (all, stored): (i64, i64) =
-            sqlx::query_as("SELECT COUNT(*), COALESCE(SUM(stored), 0) FROM shards WHERE deal = ? AND slot = ?")
-                .bind(deal)
-                .bind(number)
-                .fetch_one(&self.pool)
-                .await?;
+        let (all, stored): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COALESCE(SUM(stored), 0) FROM shards WHERE deal = ? AND slot = ?",
+        )
+        .bind(deal)
+        .bind(number)
+        .fetch_one(&self.pool)
+        .await?;
         Ok((all.cast_unsigned(), stored.cast_unsigned()))
     }
 
@@ -260,8 +288,9 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub async fn stored_shards(&self) -> Result<u64, StateError> {
-        let (stored,): (i64,) =
-            sqlx::query_as("SELECT COUNT(*) FROM shards WHERE stored").fetch_one(&self.pool).await?;
+        let (stored,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM shards WHERE stored")
+            .fetch_one(&self.pool)
+            .await?;
         Ok(stored.cast_unsigned())
     }
 
@@ -278,7 +307,9 @@ impl State {
         .bind(number)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(|(storage, transport, content)| roots(storage, transport, content)).collect()
+        rows.iter()
+            .map(|(storage, transport, content)| roots(storage, transport, content))
+            .collect()
     }
 
     /// The published roots of every slot, by stripe.
@@ -293,7 +324,10 @@ impl State {
         .await?;
         let mut known: HashMap<SlotId, Vec<ShardRoots>> = HashMap::new();
         for (deal, slot, storage, transport, content) in &rows {
-            known.entry(slot_id(*deal, *slot)?).or_default().push(roots(storage, transport, content)?);
+            known
+                .entry(slot_id(*deal, *slot)?)
+                .or_default()
+                .push(roots(storage, transport, content)?);
         }
         Ok(known)
     }
@@ -309,23 +343,26 @@ impl State {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter()
-            .map(|(op, deal, slot, stripes, list_hash, log, root, count, block)| {
-                let operation = match op {
-                    1 => Operation::Accept,
-                    2 => Operation::Drop,
-                    _ => return Err(StateError::Damaged("inventory log")),
-                };
-                Ok(LogEntry {
-                    operation,
-                    slot: slot_id(deal, slot)?,
-                    stripes: u32::try_from(stripes).map_err(|_| StateError::Damaged("inventory log"))?,
-                    list_hash: hash("inventory log", &list_hash)?,
-                    log: hash("inventory log", &log)?,
-                    root: hash("inventory log", &root)?,
-                    count: count.cast_unsigned(),
-                    block: block.cast_unsigned(),
-                })
-            })
+            .map(
+                |(op, deal, slot, stripes, list_hash, log, root, count, block)| {
+                    let operation = match op {
+                        1 => Operation::Accept,
+                        2 => Operation::Drop,
+                        _ => return Err(StateError::Damaged("inventory log")),
+                    };
+                    Ok(LogEntry {
+                        operation,
+                        slot: slot_id(deal, slot)?,
+                        stripes: u32::try_from(stripes)
+                            .map_err(|_| StateError::Damaged("inventory log"))?,
+                        list_hash: hash("inventory log", &list_hash)?,
+                        log: hash("inventory log", &log)?,
+                        root: hash("inventory log", &root)?,
+                        count: count.cast_unsigned(),
+                        block: block.cast_unsigned(),
+                    })
+                },
+            )
             .collect()
     }
 
@@ -340,7 +377,7 @@ impl State {
         next_block: u64,
         epoch_of: impl Fn(u64) -> Epoch,
     ) -> Result<(), StateError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         for entry in entries {
             let (deal, number) = key(entry.slot);
             sqlx::query(
@@ -389,14 +426,19 @@ impl State {
     /// [`StateError`].
     pub async fn stored_of(&self, slot: SlotId) -> Result<Vec<ShardId>, StateError> {
         let (deal, number) = key(slot);
-        let rows: Vec<(i64,)> =
-            sqlx::query_as("SELECT stripe FROM shards WHERE deal = ? AND slot = ? AND stored ORDER BY stripe")
-                .bind(deal)
-                .bind(number)
-                .fetch_all(&self.pool)
-                .await?;
+        let rows: Vec<(i64,)> = sqlx::query_as(
+            "SELECT stripe FROM shards WHERE deal = ? AND slot = ? AND stored ORDER BY stripe",
+        )
+        .bind(deal)
+        .bind(number)
+        .fetch_all(&self.pool)
+        .await?;
         rows.into_iter()
-            .map(|(stripe,)| u32::try_from(stripe).map(|stripe| slot.shard(stripe)).map_err(|_| StateError::Damaged("shard")))
+            .map(|(stripe,)| {
+                u32::try_from(stripe)
+                    .map(|stripe| slot.shard(stripe))
+                    .map_err(|_| StateError::Damaged("shard"))
+            })
             .collect()
     }
 

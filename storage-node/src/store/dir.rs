@@ -47,7 +47,9 @@ impl DirStore {
         if removed > 0 {
             tracing::info!(removed, "removed shards whose upload was interrupted");
         }
-        Ok(Self { root: root.to_owned() })
+        Ok(Self {
+            root: root.to_owned(),
+        })
     }
 
     /// The file of a shard.
@@ -57,7 +59,9 @@ impl DirStore {
     }
 
     fn folder(&self, id: ShardId) -> PathBuf {
-        self.root.join(id.slot.deal.to_string()).join(id.slot.slot.to_string())
+        self.root
+            .join(id.slot.deal.to_string())
+            .join(id.slot.slot.to_string())
     }
 
     fn write(&self, id: ShardId, shard: &CommittedShard) -> Result<(), StoreError> {
@@ -72,10 +76,17 @@ impl DirStore {
         file.write_all(shard.bytes()).map_err(failed)?;
         file.write_all(&shard.tree().to_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
-        file.persist(self.path(id)).map_err(|error| failed(error.error))?;
+        file.persist(self.path(id))
+            .map_err(|error| failed(error.error))?;
         // The names must last as long as the bytes: the file's, and those of folders that are new.
-        for folder in [folder.as_path(), &self.root.join(id.slot.deal.to_string()), &self.root] {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        for folder in [
+            folder.as_path(),
+            &self.root.join(id.slot.deal.to_string()),
+            &self.root,
+        ] {
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(failed)?;
         }
         Ok(())
     }
@@ -85,39 +96,81 @@ impl DirStore {
             ErrorKind::NotFound => StoreError::NotFound(id),
             _ => io(format!("opening {id}"), error),
         })?;
-        let length = file.metadata().map_err(|error| io(format!("reading {id}"), error))?.len();
+        let length = file
+            .metadata()
+            .map_err(|error| io(format!("reading {id}"), error))?
+            .len();
         let expected = SHARD_BYTES + DIGEST_BYTES;
         if length != expected as u64 {
-            return Err(damaged(id, format!("file of {length} bytes, expected {expected}")));
+            return Err(damaged(
+                id,
+                format!("file of {length} bytes, expected {expected}"),
+            ));
         }
         Ok(file)
     }
 
-    fn read_range(&self, id: ShardId, roots: &ShardRoots, first: usize, count: usize) -> Result<ProvenRange, StoreError> {
+    fn read_range(
+        &self,
+        id: ShardId,
+        roots: &ShardRoots,
+        first: usize,
+        count: usize,
+    ) -> Result<ProvenRange, StoreError> {
         let bytes = read_at(&mut self.open_file(id)?, id, 0, SHARD_BYTES)?;
         let tree = TransportTree::from_shard(&bytes)?;
         if tree.root() != roots.transport_root {
-            return Err(damaged(id, format!("transport root {}, expected {}", tree.root(), roots.transport_root)));
+            return Err(damaged(
+                id,
+                format!(
+                    "transport root {}, expected {}",
+                    tree.root(),
+                    roots.transport_root
+                ),
+            ));
         }
         let lemmas = tree.prove_range(first, count)?;
         let data = bytes[first * LEAF_BYTES..(first + count) * LEAF_BYTES].to_vec();
         Ok(ProvenRange { data, lemmas })
     }
 
-    fn read_cell(&self, id: ShardId, roots: &ShardRoots, cell: u16) -> Result<OpenedCell, StoreError> {
+    fn read_cell(
+        &self,
+        id: ShardId,
+        roots: &ShardRoots,
+        cell: u16,
+    ) -> Result<OpenedCell, StoreError> {
         let mut file = self.open_file(id)?;
         let digests = read_at(&mut file, id, SHARD_BYTES, DIGEST_BYTES)?;
-        let tree = StorageTree::from_bytes(&digests).map_err(|error| damaged(id, error.to_string()))?;
+        let tree =
+            StorageTree::from_bytes(&digests).map_err(|error| damaged(id, error.to_string()))?;
         let root = B256::new(tree.root().to_bytes());
         if root != roots.storage_root {
-            return Err(damaged(id, format!("saved digests lead to storage root {root}, expected {}", roots.storage_root)));
+            return Err(damaged(
+                id,
+                format!(
+                    "saved digests lead to storage root {root}, expected {}",
+                    roots.storage_root
+                ),
+            ));
         }
         let mut bytes = [0; CELL_BYTES];
-        bytes.copy_from_slice(&read_at(&mut file, id, usize::from(cell) * CELL_BYTES, CELL_BYTES)?);
+        bytes.copy_from_slice(&read_at(
+            &mut file,
+            id,
+            usize::from(cell) * CELL_BYTES,
+            CELL_BYTES,
+        )?);
         if tree.digests().get(usize::from(cell)) != Some(&cell_digest(&bytes)) {
-            return Err(damaged(id, format!("cell {cell} does not match its digest")));
+            return Err(damaged(
+                id,
+                format!("cell {cell} does not match its digest"),
+            ));
         }
-        Ok(OpenedCell { bytes, path: tree.path(cell) })
+        Ok(OpenedCell {
+            bytes,
+            path: tree.path(cell),
+        })
     }
 
     fn remove(&self, id: ShardId) -> Result<(), StoreError> {
@@ -150,14 +203,27 @@ impl ShardStore for DirStore {
         self.blocking(move |store| store.write(id, &shard)).await
     }
 
-    async fn range(&self, id: ShardId, roots: &ShardRoots, first: usize, count: usize) -> Result<ProvenRange, StoreError> {
+    async fn range(
+        &self,
+        id: ShardId,
+        roots: &ShardRoots,
+        first: usize,
+        count: usize,
+    ) -> Result<ProvenRange, StoreError> {
         let roots = *roots;
-        self.blocking(move |store| store.read_range(id, &roots, first, count)).await
+        self.blocking(move |store| store.read_range(id, &roots, first, count))
+            .await
     }
 
-    async fn cell(&self, id: ShardId, roots: &ShardRoots, cell: u16) -> Result<OpenedCell, StoreError> {
+    async fn cell(
+        &self,
+        id: ShardId,
+        roots: &ShardRoots,
+        cell: u16,
+    ) -> Result<OpenedCell, StoreError> {
         let roots = *roots;
-        self.blocking(move |store| store.read_cell(id, &roots, cell)).await
+        self.blocking(move |store| store.read_cell(id, &roots, cell))
+            .await
     }
 
     async fn delete(&self, id: ShardId) -> Result<(), StoreError> {
@@ -213,12 +279,19 @@ mod tests {
 
     fn shard(seed: u8) -> Arc<CommittedShard> {
         let mut bytes = vec![0; SHARD_BYTES];
-        blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+        blake3::Hasher::new()
+            .update(&[seed])
+            .finalize_xof()
+            .fill(&mut bytes);
         Arc::new(CommittedShard::new(bytes).unwrap())
     }
 
     fn flip(store: &DirStore, at: u64) {
-        let file = File::options().read(true).write(true).open(store.path(ID)).unwrap();
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(store.path(ID))
+            .unwrap();
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ 1], at).unwrap();
@@ -233,8 +306,18 @@ mod tests {
         store.put(ID, shard.clone()).await.unwrap();
 
         let range = store.range(ID, shard.roots(), 17, 5).await.unwrap();
-        verify_range(&shard.roots().transport_root, 17, 5, &range.data, &range.lemmas).unwrap();
-        assert!(store.range(ID, shard.roots(), 250, 7).await.is_err(), "past the end");
+        verify_range(
+            &shard.roots().transport_root,
+            17,
+            5,
+            &range.data,
+            &range.lemmas,
+        )
+        .unwrap();
+        assert!(
+            store.range(ID, shard.roots(), 250, 7).await.is_err(),
+            "past the end"
+        );
         for cell in [0u16, 4095] {
             let opened = store.cell(ID, shard.roots(), cell).await.unwrap();
             let root = fold(cell_digest(&opened.bytes), u64::from(cell), &opened.path);
@@ -250,12 +333,24 @@ mod tests {
         store.put(ID, shard.clone()).await.unwrap();
 
         flip(&store, 100);
-        assert!(matches!(store.range(ID, shard.roots(), 9, 1).await, Err(StoreError::Damaged { .. })));
-        assert!(matches!(store.cell(ID, shard.roots(), 0).await, Err(StoreError::Damaged { .. })));
-        assert!(store.cell(ID, shard.roots(), 1).await.is_ok(), "the other cells are whole");
+        assert!(matches!(
+            store.range(ID, shard.roots(), 9, 1).await,
+            Err(StoreError::Damaged { .. })
+        ));
+        assert!(matches!(
+            store.cell(ID, shard.roots(), 0).await,
+            Err(StoreError::Damaged { .. })
+        ));
+        assert!(
+            store.cell(ID, shard.roots(), 1).await.is_ok(),
+            "the other cells are whole"
+        );
         flip(&store, 100);
         flip(&store, SHARD_BYTES as u64 + 50);
-        assert!(matches!(store.cell(ID, shard.roots(), 3000).await, Err(StoreError::Damaged { .. })));
+        assert!(matches!(
+            store.cell(ID, shard.roots(), 3000).await,
+            Err(StoreError::Damaged { .. })
+        ));
     }
 
     #[tokio::test]
@@ -264,9 +359,20 @@ mod tests {
         let store = DirStore::open(folder.path()).unwrap();
         let shard = shard(3);
         store.put(ID, shard.clone()).await.unwrap();
-        File::options().write(true).open(store.path(ID)).unwrap().set_len(12_345).unwrap();
-        assert!(matches!(store.cell(ID, shard.roots(), 0).await, Err(StoreError::Damaged { .. })));
-        assert!(matches!(store.range(ID, shard.roots(), 0, 1).await, Err(StoreError::Damaged { .. })));
+        File::options()
+            .write(true)
+            .open(store.path(ID))
+            .unwrap()
+            .set_len(12_345)
+            .unwrap();
+        assert!(matches!(
+            store.cell(ID, shard.roots(), 0).await,
+            Err(StoreError::Damaged { .. })
+        ));
+        assert!(matches!(
+            store.range(ID, shard.roots(), 0, 1).await,
+            Err(StoreError::Damaged { .. })
+        ));
     }
 
     #[tokio::test]
@@ -277,7 +383,10 @@ mod tests {
         let leftover = store.folder(ID).join(format!("3.abc{TEMPORARY}"));
         fs::create_dir_all(store.folder(ID)).unwrap();
         fs::write(&leftover, &shard.bytes()[..1000]).unwrap();
-        assert!(matches!(store.cell(ID, shard.roots(), 0).await, Err(StoreError::NotFound(_))));
+        assert!(matches!(
+            store.cell(ID, shard.roots(), 0).await,
+            Err(StoreError::NotFound(_))
+        ));
         let store = DirStore::open(folder.path()).unwrap();
         assert!(!leftover.exists());
         store.put(ID, shard.clone()).await.unwrap();
@@ -292,7 +401,14 @@ mod tests {
         store.put(ID, shard.clone()).await.unwrap();
         store.delete(ID).await.unwrap();
         store.delete(ID).await.unwrap();
-        assert!(matches!(store.range(ID, shard.roots(), 0, 1).await, Err(StoreError::NotFound(_))));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no empty folder stays");
+        assert!(matches!(
+            store.range(ID, shard.roots(), 0, 1).await,
+            Err(StoreError::NotFound(_))
+        ));
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "no empty folder stays"
+        );
     }
 }

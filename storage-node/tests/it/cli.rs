@@ -18,7 +18,10 @@ fn node(folder: &Path, arguments: &[&str]) -> Output {
 /// The exit code and the error line, of which there is exactly one.
 fn failure(output: &Output) -> (i32, String) {
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    let lines: Vec<&str> = stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
     assert_eq!(lines.len(), 1, "{stderr}");
     assert!(output.stdout.is_empty(), "data on stdout");
     (output.status.code().unwrap(), lines[0].to_owned())
@@ -35,14 +38,20 @@ const DEPLOYMENT: &str = r#"{
 #[test]
 fn init_makes_a_private_key_and_a_configuration_and_overwrites_neither() {
     let folder = tempfile::tempdir().unwrap();
-    let made = node(folder.path(), &["init", "--config", "node.toml", "--output", "json"]);
+    let made = node(
+        folder.path(),
+        &["init", "--config", "node.toml", "--output", "json"],
+    );
     assert!(made.status.success(), "{made:?}");
     let shown: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
     assert!(shown["account"].as_str().unwrap().starts_with("0x"));
     let key = folder.path().join("data/keys/chain.key");
     assert_eq!(fs::metadata(&key).unwrap().mode() & 0o777, 0o600);
     let secret = fs::read_to_string(&key).unwrap();
-    assert!(!String::from_utf8_lossy(&made.stdout).contains(secret.trim()), "the key is never shown");
+    assert!(
+        !String::from_utf8_lossy(&made.stdout).contains(secret.trim()),
+        "the key is never shown"
+    );
 
     let again = node(folder.path(), &["init", "--config", "node.toml"]);
     let (code, line) = failure(&again);
@@ -55,7 +64,10 @@ fn init_makes_a_private_key_and_a_configuration_and_overwrites_neither() {
 fn a_missing_configuration_is_named() {
     let folder = tempfile::tempdir().unwrap();
     for command in [&["run"][..], &["status"], &["enrol", "--bond", "1"]] {
-        let output = node(folder.path(), &[command, &["--config", "nowhere.toml"]].concat());
+        let output = node(
+            folder.path(),
+            &[command, &["--config", "nowhere.toml"]].concat(),
+        );
         let (code, line) = failure(&output);
         assert_eq!(code, 2, "{line}");
         assert!(line.contains("nowhere.toml"), "{line}");
@@ -71,7 +83,9 @@ fn an_unknown_key_and_a_missing_deployment_are_named() {
     assert!(line.contains("deployment.json"), "{line}");
 
     let config = folder.path().join("node.toml");
-    let text = fs::read_to_string(&config).unwrap().replace("put_seconds", "put_secnods");
+    let text = fs::read_to_string(&config)
+        .unwrap()
+        .replace("put_seconds", "put_secnods");
     fs::write(&config, text).unwrap();
     let (code, line) = failure(&node(folder.path(), &["run"]));
     assert_eq!(code, 2, "{line}");
@@ -99,7 +113,10 @@ fn a_wrong_or_exposed_chain_key_is_a_usage_error_that_does_not_quote_it() {
     fs::write(&key, "not a key at all").unwrap();
     let (code, line) = failure(&node(folder.path(), &["run"]));
     assert_eq!(code, 2, "{line}");
-    assert!(line.contains("chain.key") && !line.contains("not a key at all"), "{line}");
+    assert!(
+        line.contains("chain.key") && !line.contains("not a key at all"),
+        "{line}"
+    );
 
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let (code, line) = failure(&node(folder.path(), &["run"]));

@@ -38,13 +38,23 @@ async fn an_honest_epoch_brings_a_receipt_of_every_oracle_and_shows_each_the_oth
     assert_eq!(node.state.receipts(EPOCH).await.unwrap().len(), 4);
     for oracle in node.oracles.accounts() {
         let sent = node.oracles.sent_to(oracle);
-        assert_eq!(sent.last().unwrap().receipts.len(), 4, "the last push carries every receipt");
-        assert!(sent.iter().all(|evidence| evidence.envelope == sent[0].envelope));
+        assert_eq!(
+            sent.last().unwrap().receipts.len(),
+            4,
+            "the last push carries every receipt"
+        );
+        assert!(
+            sent.iter()
+                .all(|evidence| evidence.envelope == sent[0].envelope)
+        );
         assert!(sent.len() <= 3, "{} pushes", sent.len());
     }
     node.chain.go_to(2, 27);
     node.duty_rounds().await;
-    assert_eq!(node.state.epoch(EPOCH).await.unwrap().outcome, Some(Outcome::Timely));
+    assert_eq!(
+        node.state.epoch(EPOCH).await.unwrap().outcome,
+        Some(Outcome::Timely)
+    );
     assert_eq!(node.state.last_proven().await.unwrap(), Some(EPOCH));
     assert!(node.chain.with(|world| world.submissions.is_empty()));
 }
@@ -52,16 +62,27 @@ async fn an_honest_epoch_brings_a_receipt_of_every_oracle_and_shows_each_the_oth
 #[tokio::test]
 async fn the_verifier_accepts_what_the_real_prover_and_the_node_make_together() {
     let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
-    let source = tokio::task::spawn_blocking(move || Groth16Source::load(&Profile::DEV, &keys, None)).await.unwrap();
+    let source =
+        tokio::task::spawn_blocking(move || Groth16Source::load(&Profile::DEV, &keys, None))
+            .await
+            .unwrap();
     let source = source.unwrap();
     let key = source.prover().verifying_key().clone();
     let mut node = TestNode::with_proofs(Arc::new(source)).await;
     at_epoch(&mut node).await;
     node.duty_rounds().await;
 
-    let evidence = node.oracles.sent_to(node.oracles.accounts()[0]).pop().unwrap();
+    let evidence = node
+        .oracles
+        .sent_to(node.oracles.accounts()[0])
+        .pop()
+        .unwrap();
     let committee = node.oracles.committee();
-    let policy = Policy { pcrs: vec![0, 1, 2, 3], accepted_digests: vec![], slow_after: LatencyMs(2_000) };
+    let policy = Policy {
+        pcrs: vec![0, 1, 2, 3],
+        accepted_digests: vec![],
+        slow_after: LatencyMs(2_000),
+    };
     let context = EpochContext {
         deployment: node.chain.deployment(),
         epoch: EPOCH,
@@ -73,24 +94,44 @@ async fn the_verifier_accepts_what_the_real_prover_and_the_node_make_together() 
     };
     let (ak_hash, node_key_hash) = SoftTpm::key_hashes();
     let frozen = node.chain.inventory_at(NODE, EPOCH).await.unwrap();
-    let identity = Identity { account: node.chain.account(), hardware_id: B256::ZERO, ak_hash, node_key_hash };
-    let duty = evidence::Duty { node: NODE, identity, root: frozen.root, count: frozen.count };
+    let identity = Identity {
+        account: node.chain.account(),
+        hardware_id: B256::ZERO,
+        ak_hash,
+        node_key_hash,
+    };
+    let duty = evidence::Duty {
+        node: NODE,
+        identity,
+        root: frozen.root,
+        count: frozen.count,
+    };
     let signed = evidence::open(&context, &duty, None, &evidence).unwrap();
     let judged = evidence::complete(&context, vec![signed]);
     assert_eq!(judged[0].fault, None);
-    assert!(evidence::is_timely(&context, NODE, judged[0].envelope_hash, &evidence.receipts, None));
+    assert!(evidence::is_timely(
+        &context,
+        NODE,
+        judged[0].envelope_hash,
+        &evidence.receipts,
+        None
+    ));
 }
 
 #[tokio::test]
 async fn a_node_whose_pushes_reach_one_oracle_submits_on_chain_between_fallback_and_deadline() {
     let mut node = TestNode::new().await;
     at_epoch(&mut node).await;
-    *node.oracles.unreachable.lock().unwrap() = node.oracles.accounts()[1..].iter().copied().collect();
+    *node.oracles.unreachable.lock().unwrap() =
+        node.oracles.accounts()[1..].iter().copied().collect();
     node.duty_rounds().await;
     assert_eq!(node.state.receipts(EPOCH).await.unwrap().len(), 1);
     node.chain.go_to(2, 15);
     node.duty_rounds().await;
-    assert!(node.chain.with(|world| world.submissions.is_empty()), "not before the fallback block");
+    assert!(
+        node.chain.with(|world| world.submissions.is_empty()),
+        "not before the fallback block"
+    );
 
     node.chain.go_to(2, 16);
     node.duty_rounds().await;
@@ -100,10 +141,17 @@ async fn a_node_whose_pushes_reach_one_oracle_submits_on_chain_between_fallback_
     assert!(record.submission_tx.is_some());
     let sent = node.chain.with(|world| world.transactions);
     node.duty_rounds().await;
-    assert_eq!(node.chain.with(|world| world.transactions), sent, "submitted once");
+    assert_eq!(
+        node.chain.with(|world| world.transactions),
+        sent,
+        "submitted once"
+    );
     node.chain.go_to(2, 27);
     node.duty_rounds().await;
-    assert_eq!(node.state.epoch(EPOCH).await.unwrap().outcome, Some(Outcome::Submitted));
+    assert_eq!(
+        node.state.epoch(EPOCH).await.unwrap().outcome,
+        Some(Outcome::Submitted)
+    );
 }
 
 #[tokio::test]
@@ -124,7 +172,11 @@ async fn an_oracle_that_comes_back_before_the_deadline_gets_the_evidence() {
 async fn receipts_signed_by_another_key_or_after_the_deadline_do_not_count() {
     let mut node = TestNode::new().await;
     at_epoch(&mut node).await;
-    node.oracles.forging.lock().unwrap().insert(node.oracles.accounts()[0]);
+    node.oracles
+        .forging
+        .lock()
+        .unwrap()
+        .insert(node.oracles.accounts()[0]);
     node.duty_rounds().await;
     assert_eq!(node.state.receipts(EPOCH).await.unwrap().len(), 3);
 
@@ -141,13 +193,20 @@ async fn after_a_crash_the_same_envelope_is_pushed_and_nothing_is_proven_again()
     at_epoch(&mut node).await;
     *node.oracles.unreachable.lock().unwrap() = node.oracles.accounts().into_iter().collect();
     node.duty_rounds().await;
-    let envelope = node.state.epoch(EPOCH).await.unwrap().envelope_hash.unwrap();
+    let envelope = node
+        .state
+        .epoch(EPOCH)
+        .await
+        .unwrap()
+        .envelope_hash
+        .unwrap();
 
     let mut node = node.restart(Arc::new(NoProver)).await;
     node.oracles.unreachable.lock().unwrap().clear();
     node.duty_rounds().await;
     let sent = node.oracles.sent_to(node.oracles.accounts()[3]);
-    let pushed: verifier::envelope::Envelope = verifier::cbor::decode("envelope", &sent[0].envelope).unwrap();
+    let pushed: verifier::envelope::Envelope =
+        verifier::cbor::decode("envelope", &sent[0].envelope).unwrap();
     assert_eq!(pushed.hash(), envelope);
     assert_eq!(node.state.receipts(EPOCH).await.unwrap().len(), 4);
 }
@@ -159,14 +218,19 @@ async fn a_beacon_that_a_reorganisation_replaced_is_answered_anew() {
     at_epoch(&mut node).await;
     node.duty_rounds().await;
     let first = node.state.epoch(EPOCH).await.unwrap();
-    node.chain.with(|world| world.beacons.insert(EPOCH, keccak256("another branch")));
+    node.chain
+        .with(|world| world.beacons.insert(EPOCH, keccak256("another branch")));
     node.duty_rounds().await;
     let second = node.state.epoch(EPOCH).await.unwrap();
     assert_ne!(first.envelope_hash, second.envelope_hash);
     assert_eq!(proofs.calls.load(Ordering::SeqCst), 2);
     let receipts = node.state.receipts(EPOCH).await.unwrap();
     assert_eq!(receipts.len(), 4);
-    assert!(receipts.iter().all(|(_, receipt)| Some(receipt.envelope_hash) == second.envelope_hash));
+    assert!(
+        receipts
+            .iter()
+            .all(|(_, receipt)| Some(receipt.envelope_hash) == second.envelope_hash)
+    );
 }
 
 #[tokio::test]
@@ -176,12 +240,21 @@ async fn without_a_sampled_cell_nothing_is_pushed_and_the_epoch_is_missed() {
     // A stripe's file is gone; half of 11 samples miss it with a chance of 2^-11, and this seed does not.
     node.store.delete(A.shard(0)).await.unwrap();
     let error = node.duty.round().await.unwrap_err();
-    assert!(matches!(error, DutyError::Proof(ProofError::Lost { .. })), "{error}");
-    assert!(error.to_string().contains("deal 1 slot 2 stripe 0"), "{error}");
+    assert!(
+        matches!(error, DutyError::Proof(ProofError::Lost { .. })),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("deal 1 slot 2 stripe 0"),
+        "{error}"
+    );
     assert!(node.oracles.received.lock().unwrap().is_empty());
     node.chain.go_to(2, 27);
     node.duty_rounds().await;
-    assert_eq!(node.state.epoch(EPOCH).await.unwrap().outcome, Some(Outcome::Missed));
+    assert_eq!(
+        node.state.epoch(EPOCH).await.unwrap().outcome,
+        Some(Outcome::Missed)
+    );
 }
 
 #[tokio::test]
@@ -190,7 +263,10 @@ async fn a_restored_shard_saves_the_epoch_in_which_it_was_found_lost() {
     at_epoch(&mut node).await;
     node.store.delete(A.shard(0)).await.unwrap();
     assert!(node.duty.round().await.is_err());
-    node.store.put(A.shard(0), crate::support::slot_shards(&[1])[0].clone()).await.unwrap();
+    node.store
+        .put(A.shard(0), crate::support::slot_shards(&[1])[0].clone())
+        .await
+        .unwrap();
     node.duty_rounds().await;
     assert_eq!(node.state.receipts(EPOCH).await.unwrap().len(), 4);
 }
@@ -212,7 +288,10 @@ async fn a_missing_beacon_is_recorded_by_the_node_and_without_one_the_epoch_is_v
     assert_eq!(node.state.epoch(Epoch(3)).await.unwrap().outcome, None);
     node.chain.go_to(3, 27);
     node.duty_rounds().await;
-    assert_eq!(node.state.epoch(Epoch(3)).await.unwrap().outcome, Some(Outcome::Void));
+    assert_eq!(
+        node.state.epoch(Epoch(3)).await.unwrap().outcome,
+        Some(Outcome::Void)
+    );
 }
 
 #[tokio::test]
@@ -220,7 +299,10 @@ async fn a_node_that_stores_nothing_proves_nothing_and_pays_for_no_beacon() {
     let mut node = TestNode::with_proofs(Arc::new(NoProver)).await;
     node.chain.go_to(2, 5);
     node.duty_rounds().await;
-    assert_eq!(node.state.epoch(EPOCH).await.unwrap().outcome, Some(Outcome::NoDuty));
+    assert_eq!(
+        node.state.epoch(EPOCH).await.unwrap().outcome,
+        Some(Outcome::NoDuty)
+    );
     assert_eq!(node.chain.with(|world| world.transactions), 0);
 }
 
@@ -229,8 +311,12 @@ async fn what_was_accepted_in_an_epoch_is_proven_from_the_next_one_on() {
     let proofs = Arc::new(EveryCell::default());
     let mut node = TestNode::with_proofs(proofs.clone()).await;
     node.hold(A, &[1]).await;
-    node.chain.with(|world| world.beacons.insert(Epoch(1), B256::repeat_byte(1)));
+    node.chain
+        .with(|world| world.beacons.insert(Epoch(1), B256::repeat_byte(1)));
     node.duty_rounds().await;
     assert_eq!(proofs.calls.load(Ordering::SeqCst), 0);
-    assert_eq!(node.state.epoch(Epoch(1)).await.unwrap().outcome, Some(Outcome::NoDuty));
+    assert_eq!(
+        node.state.epoch(Epoch(1)).await.unwrap().outcome,
+        Some(Outcome::NoDuty)
+    );
 }

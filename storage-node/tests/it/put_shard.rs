@@ -11,7 +11,10 @@ use daemon::shutdown::Shutdown;
 use daemon::tls::{Deadlines, TlsIdentity, connect_pinned, is_wrong_key};
 use proto::v1::put_shard_request::Part;
 use proto::v1::storage_node_client::StorageNodeClient;
-use proto::v1::{GetNodeStatusRequest, GetRangeRequest, GetShardRequest, PutShardRequest, PutShardResponse, ShardId};
+use proto::v1::{
+    GetNodeStatusRequest, GetRangeRequest, GetShardRequest, PutShardRequest, PutShardResponse,
+    ShardId,
+};
 use storage_node::config::Config;
 use storage_node::edges::Edges;
 use storage_node::run::run;
@@ -24,7 +27,9 @@ use tonic::{Code, Status};
 use verifier::NodeId;
 use verifier::transport::{LEAF_BYTES, verify_range};
 
-use crate::support::{EveryCell, MemoryChain, MemoryOracles, NODE, SoftTpm, shard_bytes, slot_shards};
+use crate::support::{
+    EveryCell, MemoryChain, MemoryOracles, NODE, SoftTpm, shard_bytes, slot_shards,
+};
 
 const SLOT: SlotId = SlotId::new(4, 1);
 
@@ -38,7 +43,10 @@ struct Running {
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 impl Running {
@@ -64,37 +72,63 @@ impl Running {
         let shutdown = Shutdown::manual();
         let task = tokio::spawn(run(config.clone(), edges, shutdown.clone(), None));
         let tls = TlsIdentity::load_or_create(&config.tls_dir()).unwrap();
-        let channel = connect_pinned(&config.grpc.url, tls.key_hash(), Deadlines::default()).unwrap();
-        let mut client = StorageNodeClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
+        let channel =
+            connect_pinned(&config.grpc.url, tls.key_hash(), Deadlines::default()).unwrap();
+        let mut client =
+            StorageNodeClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         for _ in 0..100 {
             if client.get_status(GetNodeStatusRequest {}).await.is_ok() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Self { _folder: folder, chain, config, client, shutdown, task }
+        Self {
+            _folder: folder,
+            chain,
+            config,
+            client,
+            shutdown,
+            task,
+        }
     }
 
     async fn put(&mut self, shard: ShardId, bytes: &[u8]) -> Result<PutShardResponse, Status> {
-        let mut parts = vec![PutShardRequest { part: Some(Part::Shard(shard)) }];
-        parts.extend(
-            bytes.chunks(500_000).map(|data| PutShardRequest { part: Some(Part::Data(data.to_vec())) }),
-        );
-        Ok(self.client.put_shard(tokio_stream::iter(parts)).await?.into_inner())
+        let mut parts = vec![PutShardRequest {
+            part: Some(Part::Shard(shard)),
+        }];
+        parts.extend(bytes.chunks(500_000).map(|data| PutShardRequest {
+            part: Some(Part::Data(data.to_vec())),
+        }));
+        Ok(self
+            .client
+            .put_shard(tokio_stream::iter(parts))
+            .await?
+            .into_inner())
     }
 
     async fn stop(self) {
         self.shutdown.trigger();
-        tokio::time::timeout(Duration::from_secs(20), self.task).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), self.task)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 }
 
 fn id(slot: SlotId, stripe: u32) -> ShardId {
-    ShardId { deal: slot.deal.0, slot: u32::from(slot.slot.0), stripe }
+    ShardId {
+        deal: slot.deal.0,
+        slot: u32::from(slot.slot.0),
+        stripe,
+    }
 }
 
 fn reason(status: &Status) -> &str {
-    status.metadata().get(REASON_KEY).map_or("", |value| value.to_str().unwrap())
+    status
+        .metadata()
+        .get(REASON_KEY)
+        .map_or("", |value| value.to_str().unwrap())
 }
 
 #[tokio::test]
@@ -108,12 +142,30 @@ async fn a_shard_that_is_put_is_accepted_on_chain_and_served_with_proofs() {
     node.put(id(SLOT, 0), &bytes).await.unwrap();
 
     let shard = Some(id(SLOT, 0));
-    let range = node.client.get_range(GetRangeRequest { shard, first_leaf: 200, leaves: 3 }).await.unwrap().into_inner();
-    let lemmas: Vec<B256> = range.lemmas.iter().map(|lemma| B256::from_slice(lemma)).collect();
+    let range = node
+        .client
+        .get_range(GetRangeRequest {
+            shard,
+            first_leaf: 200,
+            leaves: 3,
+        })
+        .await
+        .unwrap()
+        .into_inner();
+    let lemmas: Vec<B256> = range
+        .lemmas
+        .iter()
+        .map(|lemma| B256::from_slice(lemma))
+        .collect();
     verify_range(&roots.transport_root, 200, 3, &range.data, &lemmas).unwrap();
     assert_eq!(range.data, bytes[200 * LEAF_BYTES..203 * LEAF_BYTES]);
 
-    let mut stream = node.client.get_shard(GetShardRequest { shard }).await.unwrap().into_inner();
+    let mut stream = node
+        .client
+        .get_shard(GetShardRequest { shard })
+        .await
+        .unwrap()
+        .into_inner();
     let mut whole = Vec::new();
     while let Some(chunk) = stream.message().await.unwrap() {
         whole.extend(chunk.data);
@@ -127,8 +179,16 @@ async fn a_shard_that_is_put_is_accepted_on_chain_and_served_with_proofs() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(node.chain.with(|world| world.is_held(SLOT, NODE)), "the slot is whole and is accepted");
-    let status = node.client.get_status(GetNodeStatusRequest {}).await.unwrap().into_inner();
+    assert!(
+        node.chain.with(|world| world.is_held(SLOT, NODE)),
+        "the slot is whole and is accepted"
+    );
+    let status = node
+        .client
+        .get_status(GetNodeStatusRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((status.node, status.shards), (NODE.0, 1));
     node.stop().await;
 }
@@ -139,22 +199,52 @@ async fn a_shard_nobody_proposed_to_this_node_is_refused() {
     let roots = *slot_shards(&[1])[0].roots();
     let bytes = shard_bytes(1);
 
-    let status = node.put(id(SlotId::new(99, 0), 0), &bytes).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::NotFound, "NO_PROPOSAL"));
+    let status = node
+        .put(id(SlotId::new(99, 0), 0), &bytes)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::NotFound, "NO_PROPOSAL")
+    );
     node.chain.propose(SLOT, NODE, &[roots]);
     let status = node.put(id(SLOT, 0), &bytes).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::NotFound, "NO_PROPOSAL"), "not sealed");
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::NotFound, "NO_PROPOSAL"),
+        "not sealed"
+    );
     assert!(status.message().contains("not sealed"), "{status}");
     let other = SlotId::new(5, 0);
     node.chain.offer(other, NodeId(9), &[roots]);
     let status = node.put(id(other, 0), &bytes).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::FailedPrecondition, "NO_PROPOSAL"));
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::FailedPrecondition, "NO_PROPOSAL")
+    );
     let ours = SlotId::new(6, 0);
     node.chain.offer(ours, NODE, &[roots]);
     let status = node.put(id(ours, 1), &bytes).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::NotFound, "NO_PROPOSAL"), "no such stripe");
-    let status = node.put(ShardId { deal: 6, slot: 70_000, stripe: 0 }, &bytes).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "MALFORMED"));
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::NotFound, "NO_PROPOSAL"),
+        "no such stripe"
+    );
+    let status = node
+        .put(
+            ShardId {
+                deal: 6,
+                slot: 70_000,
+                stripe: 0,
+            },
+            &bytes,
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::InvalidArgument, "MALFORMED")
+    );
     node.stop().await;
 }
 
@@ -166,16 +256,40 @@ async fn bytes_that_are_not_the_deals_are_refused_and_not_stored() {
     let mut bytes = shard_bytes(1);
     *bytes.last_mut().unwrap() ^= 1;
     let status = node.put(id(SLOT, 0), &bytes).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "TRANSPORT_MISMATCH"));
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::InvalidArgument, "TRANSPORT_MISMATCH"),
+        "{status:?}"
+    );
 
     for wrong in [&bytes[1..], &[&bytes[..], &[0]].concat(), &[]] {
         let status = node.put(id(SLOT, 0), wrong).await.unwrap_err();
-        assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "MALFORMED"), "{} bytes", wrong.len());
+        assert_eq!(
+            (status.code(), reason(&status)),
+            (Code::InvalidArgument, "MALFORMED"),
+            "{} bytes",
+            wrong.len()
+        );
     }
-    let only_data = vec![PutShardRequest { part: Some(Part::Data(vec![0; 10])) }];
-    let status = node.client.put_shard(tokio_stream::iter(only_data)).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status)), (Code::InvalidArgument, "MALFORMED"));
-    let status = node.client.get_shard(GetShardRequest { shard: Some(id(SLOT, 0)) }).await.unwrap_err();
+    let only_data = vec![PutShardRequest {
+        part: Some(Part::Data(vec![0; 10])),
+    }];
+    let status = node
+        .client
+        .put_shard(tokio_stream::iter(only_data))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status)),
+        (Code::InvalidArgument, "MALFORMED")
+    );
+    let status = node
+        .client
+        .get_shard(GetShardRequest {
+            shard: Some(id(SLOT, 0)),
+        })
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::NotFound, "nothing was stored");
     node.stop().await;
 }
@@ -184,13 +298,34 @@ async fn bytes_that_are_not_the_deals_are_refused_and_not_stored() {
 async fn ranges_outside_a_shard_and_shards_not_stored_are_refused() {
     let mut node = Running::start().await;
     for (first_leaf, leaves) in [(0, 0), (256, 1), (255, 2), (u32::MAX, u32::MAX)] {
-        let request = GetRangeRequest { shard: Some(id(SLOT, 0)), first_leaf, leaves };
-        assert_eq!(node.client.get_range(request).await.unwrap_err().code(), Code::InvalidArgument);
+        let request = GetRangeRequest {
+            shard: Some(id(SLOT, 0)),
+            first_leaf,
+            leaves,
+        };
+        assert_eq!(
+            node.client.get_range(request).await.unwrap_err().code(),
+            Code::InvalidArgument
+        );
     }
-    let request = GetRangeRequest { shard: None, first_leaf: 0, leaves: 1 };
-    assert_eq!(node.client.get_range(request).await.unwrap_err().code(), Code::InvalidArgument);
-    let request = GetRangeRequest { shard: Some(id(SLOT, 0)), first_leaf: 0, leaves: 1 };
-    assert_eq!(node.client.get_range(request).await.unwrap_err().code(), Code::NotFound);
+    let request = GetRangeRequest {
+        shard: None,
+        first_leaf: 0,
+        leaves: 1,
+    };
+    assert_eq!(
+        node.client.get_range(request).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+    let request = GetRangeRequest {
+        shard: Some(id(SLOT, 0)),
+        first_leaf: 0,
+        leaves: 1,
+    };
+    assert_eq!(
+        node.client.get_range(request).await.unwrap_err().code(),
+        Code::NotFound
+    );
     node.stop().await;
 }
 
@@ -198,7 +333,10 @@ async fn ranges_outside_a_shard_and_shards_not_stored_are_refused() {
 async fn a_client_that_expects_another_tls_key_does_not_talk_to_the_node() {
     let node = Running::start().await;
     let channel = connect_pinned(&node.config.grpc.url, [7; 32], Deadlines::default()).unwrap();
-    let status = StorageNodeClient::new(channel).get_status(GetNodeStatusRequest {}).await.unwrap_err();
+    let status = StorageNodeClient::new(channel)
+        .get_status(GetNodeStatusRequest {})
+        .await
+        .unwrap_err();
     assert!(is_wrong_key(&status), "{status:?}");
     node.stop().await;
 }
@@ -206,7 +344,10 @@ async fn a_client_that_expects_another_tls_key_does_not_talk_to_the_node() {
 #[tokio::test]
 async fn the_registry_learns_where_the_node_is_served() {
     let node = Running::start().await;
-    assert_eq!(node.chain.with(|world| world.url.clone()), node.config.grpc.url);
+    assert_eq!(
+        node.chain.with(|world| world.url.clone()),
+        node.config.grpc.url
+    );
     assert_ne!(node.chain.with(|world| world.tls_key_hash), B256::ZERO);
     node.stop().await;
 }

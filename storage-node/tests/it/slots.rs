@@ -7,6 +7,7 @@ use storage_node::chain_view::ChainView;
 use storage_node::inventory::{Frozen, Mismatch};
 use storage_node::ledger::LedgerError;
 use storage_node::shard::SlotId;
+use storage_node::slots::SlotBook;
 use storage_node::state::TenureState;
 use storage_node::store::{ShardStore, StoreError};
 use verifier::{Epoch, NodeId};
@@ -20,15 +21,28 @@ const B: SlotId = SlotId::new(2, 0);
 async fn a_slot_is_accepted_once_every_stripe_is_stored_and_not_before() {
     let mut node = TestNode::new().await;
     let shards = slot_shards(&[1, 2]);
-    node.chain.offer(A, NODE, &shards.iter().map(|shard| *shard.roots()).collect::<Vec<_>>());
+    node.chain.offer(
+        A,
+        NODE,
+        &shards
+            .iter()
+            .map(|shard| *shard.roots())
+            .collect::<Vec<_>>(),
+    );
     node.chain.mine(3);
     node.keeper.round().await.unwrap();
-    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Offered);
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Offered
+    );
 
     node.store.put(A.shard(0), shards[0].clone()).await.unwrap();
     node.state.set_stored(A.shard(0), true).await.unwrap();
     node.keeper.round().await.unwrap();
-    assert!(!node.chain.with(|world| world.is_held(A, NODE)), "one stripe is missing");
+    assert!(
+        !node.chain.with(|world| world.is_held(A, NODE)),
+        "one stripe is missing"
+    );
 
     node.store.put(A.shard(1), shards[1].clone()).await.unwrap();
     node.state.set_stored(A.shard(1), true).await.unwrap();
@@ -41,9 +55,15 @@ async fn a_slot_is_accepted_once_every_stripe_is_stored_and_not_before() {
     node.keeper.round().await.unwrap();
     node.keeper.round().await.unwrap();
     assert_eq!(node.chain.with(|world| world.transactions), sent);
-    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Accepted);
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Accepted
+    );
     let open = node.ledger.at_head().await.unwrap();
-    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+    assert_eq!(
+        Frozen::from(&open.inventory),
+        node.chain.inventory(NODE).await.unwrap()
+    );
 }
 
 #[tokio::test]
@@ -70,7 +90,10 @@ async fn an_ended_slot_is_dropped_after_its_last_epoch_and_its_files_go_when_no_
     node.chain.end(A);
     node.chain.mine(3);
     node.keeper.round().await.unwrap();
-    assert!(node.chain.with(|world| world.is_held(A, NODE)), "its last epoch is not over");
+    assert!(
+        node.chain.with(|world| world.is_held(A, NODE)),
+        "its last epoch is not over"
+    );
 
     node.chain.go_to(2, 5);
     node.keeper.round().await.unwrap();
@@ -78,18 +101,30 @@ async fn an_ended_slot_is_dropped_after_its_last_epoch_and_its_files_go_when_no_
     let roots = *slot_shards(&[1])[0].roots();
     node.chain.mine(5);
     node.keeper.round().await.unwrap();
-    assert!(node.store.cell(A.shard(0), &roots, 0).await.is_ok(), "epoch 2 still lists it");
+    assert!(
+        node.store.cell(A.shard(0), &roots, 0).await.is_ok(),
+        "epoch 2 still lists it"
+    );
 
     node.chain.go_to(3, 0);
     node.keeper.round().await.unwrap();
-    assert!(matches!(node.store.cell(A.shard(0), &roots, 0).await, Err(StoreError::NotFound(_))));
+    assert!(matches!(
+        node.store.cell(A.shard(0), &roots, 0).await,
+        Err(StoreError::NotFound(_))
+    ));
     assert_eq!(node.state.stored_shards().await.unwrap(), 1);
     let open = node.ledger.at_head().await.unwrap();
     assert_eq!(open.inventory.count(), 1);
-    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+    assert_eq!(
+        Frozen::from(&open.inventory),
+        node.chain.inventory(NODE).await.unwrap()
+    );
     // The epoch before last still opens, from the log alone.
     let before = node.chain.inventory_at(NODE, Epoch(2)).await.unwrap();
-    assert_eq!(node.ledger.open(&before).await.unwrap().inventory.count(), 3);
+    assert_eq!(
+        node.ledger.open(&before).await.unwrap().inventory.count(),
+        3
+    );
 }
 
 #[tokio::test]
@@ -107,7 +142,10 @@ async fn a_node_that_restarts_between_any_two_rounds_ends_where_one_that_did_not
     node.keeper.round().await.unwrap();
     let open = node.ledger.at_head().await.unwrap();
     assert_eq!(open.inventory.count(), 2);
-    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+    assert_eq!(
+        Frozen::from(&open.inventory),
+        node.chain.inventory(NODE).await.unwrap()
+    );
     assert_eq!(node.state.stored_shards().await.unwrap(), 2);
 }
 
@@ -121,9 +159,41 @@ async fn a_node_that_lost_its_database_learns_its_slots_from_the_chain_again() {
     }
     let mut node = node.restart(Arc::new(EveryCell::default())).await;
     node.keeper.round().await.unwrap();
-    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Accepted);
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Accepted
+    );
     let open = node.ledger.at_head().await.unwrap();
-    assert_eq!(Frozen::from(&open.inventory), node.chain.inventory(NODE).await.unwrap());
+    assert_eq!(
+        Frozen::from(&open.inventory),
+        node.chain.inventory(NODE).await.unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_learn_the_same_slots_at_once_do_not_disturb_each_other() {
+    let node = TestNode::new().await;
+    let roots = *slot_shards(&[1])[0].roots();
+    let slots: Vec<SlotId> = (10..20).map(|deal| SlotId::new(deal, 0)).collect();
+    for slot in &slots {
+        node.chain.offer(*slot, NODE, &[roots]);
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (book, slots) = (
+            SlotBook::new(node.chain.clone(), node.state.clone(), NODE),
+            slots.clone(),
+        );
+        tasks.spawn(async move {
+            for slot in slots {
+                book.learn(slot).await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    assert_eq!(node.state.tenures().await.unwrap().len(), slots.len());
 }
 
 #[tokio::test]
@@ -142,7 +212,10 @@ async fn an_offer_that_moved_to_another_node_is_forgotten() {
     node.state.set_stored(A.shard(0), true).await.unwrap();
     node.keeper.round().await.unwrap();
     node.keeper.round().await.unwrap();
-    assert_eq!(node.state.tenures().await.unwrap()[0].state, TenureState::Lost);
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Lost
+    );
     assert_eq!(node.state.stored_shards().await.unwrap(), 0);
 }
 
@@ -150,9 +223,13 @@ async fn an_offer_that_moved_to_another_node_is_forgotten() {
 async fn another_root_on_chain_stops_accepting_and_says_so() {
     let mut node = TestNode::new().await;
     node.hold(A, &[1]).await;
-    node.chain.with(|world| world.inventories.last_mut().unwrap().1.root.0[31] ^= 1);
+    node.chain
+        .with(|world| world.inventories.last_mut().unwrap().1.root.0[31] ^= 1);
     let error = node.ledger.at_head().await.err().unwrap();
-    assert!(matches!(error, LedgerError::Mismatch(Mismatch::Root { .. })), "{error}");
+    assert!(
+        matches!(error, LedgerError::Mismatch(Mismatch::Root { .. })),
+        "{error}"
+    );
     assert!(error.to_string().contains("INVENTORY_MISMATCH"), "{error}");
 }
 
@@ -166,7 +243,10 @@ async fn pay_is_claimed_once_for_what_settlement_decided() {
     node.keeper.round().await.unwrap();
     node.chain.with(|world| world.resolved = Epoch(3));
     node.keeper.round().await.unwrap();
-    assert_eq!(node.chain.with(|world| world.claims.clone()), [(A, 2), (A, 3)]);
+    assert_eq!(
+        node.chain.with(|world| world.claims.clone()),
+        [(A, 2), (A, 3)]
+    );
 }
 
 #[tokio::test]

@@ -34,13 +34,19 @@ pub const NODE: NodeId = NodeId(3);
 /// A shard's bytes; the same for the same seed.
 pub fn shard_bytes(seed: u8) -> Vec<u8> {
     let mut bytes = vec![0; SHARD_BYTES];
-    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    blake3::Hasher::new()
+        .update(&[seed])
+        .finalize_xof()
+        .fill(&mut bytes);
     bytes
 }
 
 /// The committed shards of a slot, one a stripe.
 pub fn slot_shards(seeds: &[u8]) -> Vec<Arc<CommittedShard>> {
-    seeds.iter().map(|seed| Arc::new(CommittedShard::new(shard_bytes(*seed)).unwrap())).collect()
+    seeds
+        .iter()
+        .map(|seed| Arc::new(CommittedShard::new(shard_bytes(*seed)).unwrap()))
+        .collect()
 }
 
 /// A node's parts over edges in memory; files and database are real and outlive a restart.
@@ -68,7 +74,12 @@ impl TestNode {
 
     /// The process ends and another one starts on the same disk.
     pub async fn restart(self, proofs: Arc<dyn ProofSource>) -> Self {
-        let Self { folder, chain, oracles, .. } = self;
+        let Self {
+            folder,
+            chain,
+            oracles,
+            ..
+        } = self;
         Self::over(folder, chain, oracles, proofs).await
     }
 
@@ -79,13 +90,23 @@ impl TestNode {
         proofs: Arc<dyn ProofSource>,
     ) -> Self {
         let store = Arc::new(DirStore::open(&folder.path().join("shards")).unwrap());
-        let state = State::open(&folder.path().join("node.sqlite")).await.unwrap();
-        let (view, actions): (Arc<dyn ChainView>, Arc<dyn ChainActions>) = (chain.clone(), chain.clone());
+        let state = State::open(&folder.path().join("node.sqlite"))
+            .await
+            .unwrap();
+        let (view, actions): (Arc<dyn ChainView>, Arc<dyn ChainActions>) =
+            (chain.clone(), chain.clone());
         let shards: Arc<dyn ShardStore> = store.clone();
         let link: Arc<dyn OracleLink> = oracles.clone();
         let ledger = Ledger::new(view.clone(), state.clone(), NODE, Profile::DEV, 0);
-        let keeper =
-            Keeper::new(view.clone(), actions.clone(), shards.clone(), state.clone(), ledger.clone(), NODE, 1);
+        let keeper = Keeper::new(
+            view.clone(),
+            actions.clone(),
+            shards.clone(),
+            state.clone(),
+            ledger.clone(),
+            NODE,
+            1,
+        );
         let mut tpm = SoftTpm::new();
         let keys = NodeKeys::of(&tpm.identity().unwrap()).unwrap();
         let edges = DutyEdges {
@@ -104,21 +125,43 @@ impl TestNode {
             push_retry: Duration::ZERO,
         };
         let duty = Duty::new(edges, state.clone(), ledger.clone(), NODE, keys, options);
-        Self { folder, chain, oracles, store, state, ledger, keeper, duty }
+        Self {
+            folder,
+            chain,
+            oracles,
+            store,
+            state,
+            ledger,
+            keeper,
+            duty,
+        }
     }
 
     /// Has the node hold a slot with these shards, accepted in the present epoch.
     pub async fn hold(&mut self, slot: SlotId, seeds: &[u8]) {
         let shards = slot_shards(seeds);
-        self.chain.offer(slot, NODE, &shards.iter().map(|shard| *shard.roots()).collect::<Vec<_>>());
+        self.chain.offer(
+            slot,
+            NODE,
+            &shards
+                .iter()
+                .map(|shard| *shard.roots())
+                .collect::<Vec<_>>(),
+        );
         self.chain.mine(3);
         self.keeper.round().await.unwrap();
         for (stripe, shard) in (0..).zip(shards) {
             self.store.put(slot.shard(stripe), shard).await.unwrap();
-            self.state.set_stored(slot.shard(stripe), true).await.unwrap();
+            self.state
+                .set_stored(slot.shard(stripe), true)
+                .await
+                .unwrap();
         }
         self.keeper.round().await.unwrap();
-        assert!(self.chain.with(|world| world.is_held(slot, NODE)), "accepted on chain");
+        assert!(
+            self.chain.with(|world| world.is_held(slot, NODE)),
+            "accepted on chain"
+        );
         self.chain.mine(3);
         self.keeper.round().await.unwrap();
     }

@@ -13,7 +13,11 @@ use crate::inventory::Frozen;
 use crate::shard::SlotId;
 
 impl RealChain {
-    async fn call<C: SolCall>(&self, to: alloy::primitives::Address, call: &C) -> Result<B256, ChainError> {
+    async fn call<C: SolCall>(
+        &self,
+        to: alloy::primitives::Address,
+        call: &C,
+    ) -> Result<B256, ChainError> {
         let receipt = self.sender.send(to, call).await?;
         metrics::counter!("storage_node_transactions_total").increment(1);
         Ok(receipt.transaction_hash)
@@ -33,7 +37,12 @@ impl ChainActions for RealChain {
         self.call(self.client.deployment().deals, &call).await
     }
 
-    async fn drop_slot(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError> {
+    async fn drop_slot(
+        &self,
+        slot: SlotId,
+        expected: B256,
+        new: Frozen,
+    ) -> Result<B256, ChainError> {
         let call = Deals::dropCall {
             deal: slot.deal.0,
             slot: slot.slot.0,
@@ -45,7 +54,11 @@ impl ChainActions for RealChain {
     }
 
     async fn record_beacon(&self, epoch: Epoch) -> Result<B256, ChainError> {
-        self.call(self.client.deployment().hub, &Hub::recordBeaconCall { epoch: epoch.0 }).await
+        self.call(
+            self.client.deployment().hub,
+            &Hub::recordBeaconCall { epoch: epoch.0 },
+        )
+        .await
     }
 
     async fn submit_proof(&self, proof: OnChainProof) -> Result<B256, ChainError> {
@@ -59,13 +72,25 @@ impl ChainActions for RealChain {
     }
 
     async fn claim(&self, slot: SlotId, assignment: u64) -> Result<B256, ChainError> {
-        let call =
-            Deals::claimCall { deal: slot.deal.0, slot: slot.slot.0, assignment: U256::from(assignment) };
+        let call = Deals::claimCall {
+            deal: slot.deal.0,
+            slot: slot.slot.0,
+            assignment: U256::from(assignment),
+        };
         self.call(self.client.deployment().deals, &call).await
     }
 
-    async fn set_endpoint(&self, node: NodeId, url: &str, tls_key_hash: B256) -> Result<B256, ChainError> {
-        let call = Registry::setEndpointCall { node: node.0, url: url.to_owned(), tlsKeyHash: tls_key_hash };
+    async fn set_endpoint(
+        &self,
+        node: NodeId,
+        url: &str,
+        tls_key_hash: B256,
+    ) -> Result<B256, ChainError> {
+        let call = Registry::setEndpointCall {
+            node: node.0,
+            url: url.to_owned(),
+            tlsKeyHash: tls_key_hash,
+        };
         self.call(self.client.deployment().registry, &call).await
     }
 
@@ -77,16 +102,29 @@ impl ChainActions for RealChain {
         if balance < registration.bond {
             return Err(ChainError::Reverted {
                 name: "ERC20InsufficientBalance".to_owned(),
-                detail: format!("account {account} has {balance} token units, the bond is {}", registration.bond),
+                detail: format!(
+                    "account {account} has {balance} token units, the bond is {}",
+                    registration.bond
+                ),
             });
         }
-        let allowance = self.client.latest().allowance(account, deployment.registry).await?;
+        let allowance = self
+            .client
+            .latest()
+            .allowance(account, deployment.registry)
+            .await?;
         if allowance < registration.bond {
-            let approve = ProbityToken::approveCall { spender: deployment.registry, value: registration.bond };
+            let approve = ProbityToken::approveCall {
+                spender: deployment.registry,
+                value: registration.bond,
+            };
             self.call(deployment.token, &approve).await?;
         }
         let signed = registration.enrolment;
-        let quorum = QuorumSignatures { bitmap: registration.bitmap, signatures: registration.signatures };
+        let quorum = QuorumSignatures {
+            bitmap: registration.bitmap,
+            signatures: registration.signatures,
+        };
         let call = Registry::registerCall {
             enrolment: Enrolment {
                 account: signed.account,

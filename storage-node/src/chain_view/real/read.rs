@@ -14,7 +14,8 @@ use verifier::{BlockNumber, DealId, Epoch, NodeId};
 
 use super::RealChain;
 use crate::chain_view::{
-    Assignment, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head, NodeRecord, Oracle, Submission,
+    Assignment, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head, NodeRecord, Oracle,
+    Submission,
 };
 use crate::inventory::{Frozen, LogEntry};
 use crate::shard::SlotId;
@@ -26,7 +27,11 @@ const ROOTS_WINDOW: u64 = 1_000;
 impl ChainView for RealChain {
     fn deployment(&self) -> Deployment {
         let deployment = self.client.deployment();
-        Deployment { chain_id: deployment.chain_id, hub: deployment.hub, registry: deployment.registry }
+        Deployment {
+            chain_id: deployment.chain_id,
+            hub: deployment.hub,
+            registry: deployment.registry,
+        }
     }
 
     fn clock(&self) -> &EpochClock {
@@ -46,7 +51,10 @@ impl ChainView for RealChain {
             Err(chain::ChainError::NoSuchBlock { .. }) => 0,
             Err(error) => return Err(error.into()),
         };
-        Ok(Head { latest, finalized: finalized.min(latest) })
+        Ok(Head {
+            latest,
+            finalized: finalized.min(latest),
+        })
     }
 
     async fn node(&self) -> Result<Option<NodeRecord>, ChainError> {
@@ -58,7 +66,10 @@ impl ChainView for RealChain {
         let node = view.node(id).await?;
         Ok(Some(NodeRecord {
             node: NodeId(id),
-            active: matches!(NodeStatus::try_from(node.status), Ok(NodeStatus::Active | NodeStatus::Exiting)),
+            active: matches!(
+                NodeStatus::try_from(node.status),
+                Ok(NodeStatus::Active | NodeStatus::Exiting)
+            ),
             registered: Epoch(node.registeredEpoch),
             ak_hash: node.akHash,
             node_key_hash: node.nodeKeyHash,
@@ -69,7 +80,8 @@ impl ChainView for RealChain {
 
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError> {
         let found = self.client.latest().deal(deal.0).await?;
-        let state = DealState::try_from(found.state).map_err(|error| ChainError::Inconsistent(error.to_string()))?;
+        let state = DealState::try_from(found.state)
+            .map_err(|error| ChainError::Inconsistent(error.to_string()))?;
         if state == DealState::None {
             return Ok(None);
         }
@@ -82,7 +94,11 @@ impl ChainView for RealChain {
     }
 
     async fn assignments(&self, slot: SlotId) -> Result<Vec<Assignment>, ChainError> {
-        let found = self.client.latest().assignments(slot.deal.0, slot.slot.0).await?;
+        let found = self
+            .client
+            .latest()
+            .assignments(slot.deal.0, slot.slot.0)
+            .await?;
         Ok(found
             .into_iter()
             .map(|assignment| Assignment {
@@ -96,7 +112,11 @@ impl ChainView for RealChain {
     }
 
     async fn slot_list_hash(&self, slot: SlotId) -> Result<B256, ChainError> {
-        Ok(self.client.latest().slot_list_hash(slot.deal.0, slot.slot.0).await?)
+        Ok(self
+            .client
+            .latest()
+            .slot_list_hash(slot.deal.0, slot.slot.0)
+            .await?)
     }
 
     async fn slot_roots(&self, slot: SlotId) -> Result<Vec<ShardRoots>, ChainError> {
@@ -111,7 +131,9 @@ impl ChainView for RealChain {
         // Most recent first: a slot is learnt soon after it was published.
         let mut roots: Vec<Option<ShardRoots>> = vec![None; stripes as usize];
         loop {
-            let from = to.saturating_sub(ROOTS_WINDOW - 1).max(deployment.deployment_block);
+            let from = to
+                .saturating_sub(ROOTS_WINDOW - 1)
+                .max(deployment.deployment_block);
             let logs = self
                 .client
                 .rpc()
@@ -120,10 +142,16 @@ impl ChainView for RealChain {
                 .await
                 .map_err(|error| ChainError::Unavailable(format!("events of {slot}: {error}")))?;
             for log in &logs {
-                let EventBody::Deals(DealsEvents::SlotPublished(published)) = Event::decode(deployment, log)?.body else {
+                let EventBody::Deals(DealsEvents::SlotPublished(published)) =
+                    Event::decode(deployment, log)?.body
+                else {
                     continue;
                 };
-                for (place, shard) in roots.iter_mut().skip(published.offset as usize).zip(published.roots) {
+                for (place, shard) in roots
+                    .iter_mut()
+                    .skip(published.offset as usize)
+                    .zip(published.roots)
+                {
                     *place = Some(ShardRoots {
                         storage_root: shard.storageRoot,
                         transport_root: shard.transportRoot,
@@ -139,19 +167,35 @@ impl ChainView for RealChain {
         Ok(roots.into_iter().flatten().collect())
     }
 
-    async fn events(&self, node: NodeId, from: u64, to: u64) -> Result<Vec<ChainEvent>, ChainError> {
+    async fn events(
+        &self,
+        node: NodeId,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<ChainEvent>, ChainError> {
         let events = self.client.events(from, to).await?;
-        Ok(events.into_iter().flat_map(|event| of_interest(node, event)).collect())
+        Ok(events
+            .into_iter()
+            .flat_map(|event| of_interest(node, event))
+            .collect())
     }
 
     async fn inventory(&self, node: NodeId) -> Result<Frozen, ChainError> {
         let found = self.client.latest().inventory(node.0).await?;
-        Ok(Frozen { root: found.root, count: found.count, log: found.log })
+        Ok(Frozen {
+            root: found.root,
+            count: found.count,
+            log: found.log,
+        })
     }
 
     async fn inventory_at(&self, node: NodeId, epoch: Epoch) -> Result<Frozen, ChainError> {
         let found = self.client.latest().inventory_at(node.0, epoch.0).await?;
-        Ok(Frozen { root: found.root, count: found.count, log: found.log })
+        Ok(Frozen {
+            root: found.root,
+            count: found.count,
+            log: found.log,
+        })
     }
 
     async fn beacon(&self, epoch: Epoch) -> Result<Option<B256>, ChainError> {
@@ -164,18 +208,29 @@ impl ChainView for RealChain {
         let version = view.oracle_set_version(epoch.0).await?;
         let members = view.oracle_set(version).await?;
         let accounts = members.iter().map(|oracle| oracle.account).collect();
-        let set = OracleSet::new(version, accounts).map_err(|error| ChainError::Inconsistent(error.to_string()))?;
+        let set = OracleSet::new(version, accounts)
+            .map_err(|error| ChainError::Inconsistent(error.to_string()))?;
         let oracles = members
             .into_iter()
-            .map(|oracle| Oracle { account: oracle.account, url: oracle.url, tls_key_hash: oracle.tlsKeyHash })
+            .map(|oracle| Oracle {
+                account: oracle.account,
+                url: oracle.url,
+                tls_key_hash: oracle.tlsKeyHash,
+            })
             .collect();
         Ok(Committee { set, oracles })
     }
 
-    async fn submission(&self, node: NodeId, epoch: Epoch) -> Result<Option<Submission>, ChainError> {
+    async fn submission(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+    ) -> Result<Option<Submission>, ChainError> {
         let found = self.client.latest().submission(node.0, epoch.0).await?;
-        Ok((found.blockNumber != 0)
-            .then_some(Submission { envelope_hash: found.envelopeHash, block: BlockNumber(found.blockNumber) }))
+        Ok((found.blockNumber != 0).then_some(Submission {
+            envelope_hash: found.envelopeHash,
+            block: BlockNumber(found.blockNumber),
+        }))
     }
 
     async fn resolved_to(&self, node: NodeId) -> Result<Epoch, ChainError> {
@@ -185,7 +240,9 @@ impl ChainView for RealChain {
 
 /// What an event means for a node; a deal may name it for several slots, though the contract allows one.
 fn of_interest(node: NodeId, event: Event) -> Vec<ChainEvent> {
-    let EventBody::Deals(body) = event.body else { return Vec::new() };
+    let EventBody::Deals(body) = event.body else {
+        return Vec::new();
+    };
     match body {
         DealsEvents::DealProposed(proposed) => (0u16..)
             .zip(proposed.nodes)
@@ -194,31 +251,38 @@ fn of_interest(node: NodeId, event: Event) -> Vec<ChainEvent> {
             .collect(),
         DealsEvents::DealSealed(sealed) => vec![ChainEvent::Sealed(DealId(sealed.deal))],
         DealsEvents::SlotMoved(moved) => {
-            vec![ChainEvent::Moved(SlotId::new(moved.deal, moved.slot), NodeId(moved.toNode))]
+            vec![ChainEvent::Moved(
+                SlotId::new(moved.deal, moved.slot),
+                NodeId(moved.toNode),
+            )]
         }
         DealsEvents::SlotEnded(ended) if ended.node == node.0 => {
             vec![ChainEvent::Ended(SlotId::new(ended.deal, ended.slot))]
         }
-        DealsEvents::SlotAccepted(accepted) if accepted.node == node.0 => vec![ChainEvent::Inventory(LogEntry {
-            operation: Operation::Accept,
-            slot: SlotId::new(accepted.deal, accepted.slot),
-            stripes: accepted.stripes,
-            list_hash: accepted.slotListHash,
-            log: accepted.log,
-            root: accepted.root,
-            count: accepted.count,
-            block: event.block,
-        })],
-        DealsEvents::SlotDropped(dropped) if dropped.node == node.0 => vec![ChainEvent::Inventory(LogEntry {
-            operation: Operation::Drop,
-            slot: SlotId::new(dropped.deal, dropped.slot),
-            stripes: dropped.stripes,
-            list_hash: dropped.slotListHash,
-            log: dropped.log,
-            root: dropped.root,
-            count: dropped.count,
-            block: event.block,
-        })],
+        DealsEvents::SlotAccepted(accepted) if accepted.node == node.0 => {
+            vec![ChainEvent::Inventory(LogEntry {
+                operation: Operation::Accept,
+                slot: SlotId::new(accepted.deal, accepted.slot),
+                stripes: accepted.stripes,
+                list_hash: accepted.slotListHash,
+                log: accepted.log,
+                root: accepted.root,
+                count: accepted.count,
+                block: event.block,
+            })]
+        }
+        DealsEvents::SlotDropped(dropped) if dropped.node == node.0 => {
+            vec![ChainEvent::Inventory(LogEntry {
+                operation: Operation::Drop,
+                slot: SlotId::new(dropped.deal, dropped.slot),
+                stripes: dropped.stripes,
+                list_hash: dropped.slotListHash,
+                log: dropped.log,
+                root: dropped.root,
+                count: dropped.count,
+                block: event.block,
+            })]
+        }
         _ => Vec::new(),
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use chain::EpochClock;
 use chain::types::Schedule;
 use storage_node::chain_view::{
-    Assignment, ChainActions, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head, NodeRecord, OnChainProof,
-    Registration, Submission, epoch_at,
+    Assignment, ChainActions, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head,
+    NodeRecord, OnChainProof, Registration, Submission, epoch_at,
 };
 use storage_node::inventory::{Frozen, LogEntry};
 use storage_node::shard::SlotId;
@@ -32,7 +32,11 @@ pub const SCHEDULE: Schedule = Schedule {
     vettingEpochs: 2,
 };
 
-const NOTHING: Frozen = Frozen { root: B256::ZERO, count: 0, log: B256::ZERO };
+const NOTHING: Frozen = Frozen {
+    root: B256::ZERO,
+    count: 0,
+    log: B256::ZERO,
+};
 
 #[derive(Default)]
 pub struct World {
@@ -58,11 +62,15 @@ pub struct World {
 
 impl World {
     fn inventory(&self) -> Frozen {
-        self.inventories.last().map_or(NOTHING, |(_, frozen)| *frozen)
+        self.inventories
+            .last()
+            .map_or(NOTHING, |(_, frozen)| *frozen)
     }
 
     pub fn is_held(&self, slot: SlotId, node: NodeId) -> bool {
-        self.assignments[&slot].iter().any(|it| it.node == node && it.from != Epoch(0) && !it.dropped)
+        self.assignments[&slot]
+            .iter()
+            .any(|it| it.node == node && it.from != Epoch(0) && !it.dropped)
     }
 }
 
@@ -74,8 +82,16 @@ pub struct MemoryChain {
 
 impl MemoryChain {
     pub fn new(committee: Committee) -> Self {
-        let world = World { latest: 45, finality: 2, ..World::default() };
-        Self { world: Mutex::new(world), clock: EpochClock::new(SCHEDULE).unwrap(), committee }
+        let world = World {
+            latest: 45,
+            finality: 2,
+            ..World::default()
+        };
+        Self {
+            world: Mutex::new(world),
+            clock: EpochClock::new(SCHEDULE).unwrap(),
+            committee,
+        }
     }
 
     pub fn with<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
@@ -94,7 +110,11 @@ impl MemoryChain {
     /// Goes on to a block of an epoch whose beacon is recorded.
     pub fn go_to_with_beacon(&self, epoch: u64, offset: u64) {
         self.go_to(epoch, offset);
-        self.with(|world| world.beacons.insert(Epoch(epoch), keccak256(epoch.to_be_bytes())));
+        self.with(|world| {
+            world
+                .beacons
+                .insert(Epoch(epoch), keccak256(epoch.to_be_bytes()))
+        });
     }
 
     /// A sealed deal, of its own, that names `node` for a slot.
@@ -102,7 +122,9 @@ impl MemoryChain {
         self.propose(slot, node, roots);
         self.with(|world| {
             world.deals.get_mut(&slot.deal).unwrap().sealed = true;
-            world.events.push((world.latest + 1, ChainEvent::Sealed(slot.deal)));
+            world
+                .events
+                .push((world.latest + 1, ChainEvent::Sealed(slot.deal)));
             world.latest += 1;
         });
     }
@@ -112,9 +134,23 @@ impl MemoryChain {
         self.with(|world| {
             world.latest += 1;
             let end = Epoch(epoch_at(&self.clock, world.latest).0 + 20);
-            world.deals.insert(slot.deal, DealTerms { sealed: false, slots: 5, stripes, end });
+            world.deals.insert(
+                slot.deal,
+                DealTerms {
+                    sealed: false,
+                    slots: 5,
+                    stripes,
+                    end,
+                },
+            );
             let zero = Epoch(0);
-            let offer = Assignment { node, from: zero, to: zero, claimed: zero, dropped: false };
+            let offer = Assignment {
+                node,
+                from: zero,
+                to: zero,
+                claimed: zero,
+                dropped: false,
+            };
             world.assignments.insert(slot, vec![offer]);
             world.roots.insert(slot, roots.to_vec());
             if node == NODE {
@@ -127,8 +163,16 @@ impl MemoryChain {
     pub fn end(&self, slot: SlotId) {
         self.with(|world| {
             let epoch = epoch_at(&self.clock, world.latest);
-            world.assignments.get_mut(&slot).unwrap().last_mut().unwrap().to = epoch;
-            world.events.push((world.latest + 1, ChainEvent::Ended(slot)));
+            world
+                .assignments
+                .get_mut(&slot)
+                .unwrap()
+                .last_mut()
+                .unwrap()
+                .to = epoch;
+            world
+                .events
+                .push((world.latest + 1, ChainEvent::Ended(slot)));
             world.latest += 1;
         });
     }
@@ -168,7 +212,9 @@ impl MemoryChain {
         }
         let roots = &world.roots[&slot];
         let (stripes, list_hash) = (roots.len() as u32, slot_list_hash(roots));
-        let log = log_entry(before.log, operation, slot.deal, slot.slot, stripes, list_hash);
+        let log = log_entry(
+            before.log, operation, slot.deal, slot.slot, stripes, list_hash,
+        );
         assert_eq!(log, new.log, "the node predicts the log");
         let next = Epoch(epoch_at(&self.clock, world.latest).0 + 1);
         world.inventories.push((next, new));
@@ -182,23 +228,36 @@ impl MemoryChain {
             count: new.count,
             block: world.latest,
         };
-        world.events.push((world.latest, ChainEvent::Inventory(entry)));
+        world
+            .events
+            .push((world.latest, ChainEvent::Inventory(entry)));
         Ok(())
     }
 }
 
 fn revert(name: &str) -> ChainError {
-    ChainError::Reverted { name: name.to_owned(), detail: format!("{name}()") }
+    ChainError::Reverted {
+        name: name.to_owned(),
+        detail: format!("{name}()"),
+    }
 }
 
 fn unreachable(world: &World) -> Result<(), ChainError> {
-    if world.unreachable { Err(ChainError::Unavailable("no endpoint answers".to_owned())) } else { Ok(()) }
+    if world.unreachable {
+        Err(ChainError::Unavailable("no endpoint answers".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl ChainView for MemoryChain {
     fn deployment(&self) -> Deployment {
-        Deployment { chain_id: 31_337, hub: Address::repeat_byte(0x11), registry: Address::repeat_byte(0x22) }
+        Deployment {
+            chain_id: 31_337,
+            hub: Address::repeat_byte(0x11),
+            registry: Address::repeat_byte(0x22),
+        }
     }
 
     fn clock(&self) -> &EpochClock {
@@ -212,7 +271,10 @@ impl ChainView for MemoryChain {
     async fn head(&self) -> Result<Head, ChainError> {
         self.with(|world| {
             unreachable(world)?;
-            Ok(Head { latest: world.latest, finalized: world.latest.saturating_sub(world.finality) })
+            Ok(Head {
+                latest: world.latest,
+                finalized: world.latest.saturating_sub(world.finality),
+            })
         })
     }
 
@@ -253,7 +315,10 @@ impl ChainView for MemoryChain {
 
     async fn events(&self, _: NodeId, from: u64, to: u64) -> Result<Vec<ChainEvent>, ChainError> {
         Ok(self.with(|world| {
-            let within = world.events.iter().filter(|(block, _)| (from..=to).contains(block));
+            let within = world
+                .events
+                .iter()
+                .filter(|(block, _)| (from..=to).contains(block));
             within.map(|(_, event)| event.clone()).collect()
         }))
     }
@@ -264,7 +329,11 @@ impl ChainView for MemoryChain {
 
     async fn inventory_at(&self, _: NodeId, epoch: Epoch) -> Result<Frozen, ChainError> {
         Ok(self.with(|world| {
-            let found = world.inventories.iter().rev().find(|(from, _)| *from <= epoch);
+            let found = world
+                .inventories
+                .iter()
+                .rev()
+                .find(|(from, _)| *from <= epoch);
             found.map_or(NOTHING, |(_, frozen)| *frozen)
         }))
     }
@@ -295,15 +364,30 @@ impl ChainActions for MemoryChain {
                 return Err(revert("AlreadyAccepted"));
             }
             self.change(Operation::Accept, slot, expected, new, world)?;
-            let tenure = world.assignments.get_mut(&slot).unwrap().last_mut().unwrap();
+            let tenure = world
+                .assignments
+                .get_mut(&slot)
+                .unwrap()
+                .last_mut()
+                .unwrap();
             (tenure.from, tenure.to, tenure.claimed) = (Epoch(epoch.0 + 1), end, epoch);
             Ok(())
         })
     }
 
-    async fn drop_slot(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError> {
+    async fn drop_slot(
+        &self,
+        slot: SlotId,
+        expected: B256,
+        new: Frozen,
+    ) -> Result<B256, ChainError> {
         self.call("drop", |world, epoch| {
-            let tenure = world.assignments.get_mut(&slot).unwrap().last_mut().unwrap();
+            let tenure = world
+                .assignments
+                .get_mut(&slot)
+                .unwrap()
+                .last_mut()
+                .unwrap();
             if tenure.to >= epoch {
                 return Err(revert("SlotNotOver"));
             }
@@ -318,7 +402,10 @@ impl ChainActions for MemoryChain {
             if !blocks.contains(&world.latest) {
                 return Err(revert("BeaconTooLate"));
             }
-            world.beacons.entry(epoch).or_insert_with(|| keccak256(epoch.0.to_be_bytes()));
+            world
+                .beacons
+                .entry(epoch)
+                .or_insert_with(|| keccak256(epoch.0.to_be_bytes()));
             Ok(())
         })
     }
@@ -329,7 +416,13 @@ impl ChainActions for MemoryChain {
                 return Err(revert("DeadlinePassed"));
             }
             let block = BlockNumber(world.latest);
-            world.submissions.insert(proof.epoch, Submission { envelope_hash: keccak256(&proof.body), block });
+            world.submissions.insert(
+                proof.epoch,
+                Submission {
+                    envelope_hash: keccak256(&proof.body),
+                    block,
+                },
+            );
             Ok(())
         })
     }
@@ -347,7 +440,12 @@ impl ChainActions for MemoryChain {
         })
     }
 
-    async fn set_endpoint(&self, _: NodeId, url: &str, tls_key_hash: B256) -> Result<B256, ChainError> {
+    async fn set_endpoint(
+        &self,
+        _: NodeId,
+        url: &str,
+        tls_key_hash: B256,
+    ) -> Result<B256, ChainError> {
         self.call("setEndpoint", |world, _| {
             (world.url, world.tls_key_hash) = (url.to_owned(), tls_key_hash);
             Ok(())

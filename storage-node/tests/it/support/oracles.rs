@@ -28,7 +28,9 @@ pub struct MemoryOracles {
 
 impl MemoryOracles {
     pub fn new() -> Self {
-        let keys = (1..=4u8).map(|seed| PrivateKeySigner::from_bytes(&B256::repeat_byte(seed)).unwrap()).collect();
+        let keys = (1..=4u8)
+            .map(|seed| PrivateKeySigner::from_bytes(&B256::repeat_byte(seed)).unwrap())
+            .collect();
         Self {
             keys,
             unreachable: Mutex::default(),
@@ -43,7 +45,11 @@ impl MemoryOracles {
     }
 
     pub fn committee(&self) -> Committee {
-        let oracle = |account| Oracle { account, url: format!("https://{account}:1"), tls_key_hash: B256::ZERO };
+        let oracle = |account| Oracle {
+            account,
+            url: format!("https://{account}:1"),
+            tls_key_hash: B256::ZERO,
+        };
         Committee {
             set: OracleSet::new(1, self.accounts()).unwrap(),
             oracles: self.accounts().into_iter().map(oracle).collect(),
@@ -51,7 +57,12 @@ impl MemoryOracles {
     }
 
     pub fn sent_to(&self, oracle: Address) -> Vec<Evidence> {
-        self.received.lock().unwrap().get(&oracle).cloned().unwrap_or_default()
+        self.received
+            .lock()
+            .unwrap()
+            .get(&oracle)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -65,9 +76,17 @@ impl OracleLink for MemoryOracles {
         evidence: &Evidence,
     ) -> Result<SignedReceipt, LinkError> {
         if self.unreachable.lock().unwrap().contains(&oracle.account) {
-            return Err(LinkError::Unreachable { url: oracle.url.clone(), why: "down".to_owned() });
+            return Err(LinkError::Unreachable {
+                url: oracle.url.clone(),
+                why: "down".to_owned(),
+            });
         }
-        self.received.lock().unwrap().entry(oracle.account).or_default().push(evidence.clone());
+        self.received
+            .lock()
+            .unwrap()
+            .entry(oracle.account)
+            .or_default()
+            .push(evidence.clone());
         let envelope: Envelope = cbor::decode("envelope", &evidence.envelope).unwrap();
         let deployment = Deployment {
             chain_id: 31_337,
@@ -77,10 +96,21 @@ impl OracleLink for MemoryOracles {
         let block = BlockNumber(*self.block.lock().unwrap());
         let digest = SignedReceipt::digest(&deployment, node, epoch, envelope.hash(), block);
         let forging = self.forging.lock().unwrap().contains(&oracle.account);
-        let key = if forging { &PrivateKeySigner::random() } else {
-            self.keys.iter().find(|key| key.address() == oracle.account).unwrap()
+        let key = if forging {
+            &PrivateKeySigner::random()
+        } else {
+            self.keys
+                .iter()
+                .find(|key| key.address() == oracle.account)
+                .unwrap()
         };
         let signature = key.sign_hash_sync(&digest).unwrap().as_bytes().to_vec();
-        Ok(SignedReceipt { node, epoch, envelope_hash: envelope.hash(), block, signature: signature.into() })
+        Ok(SignedReceipt {
+            node,
+            epoch,
+            envelope_hash: envelope.hash(),
+            block,
+            signature: signature.into(),
+        })
     }
 }

@@ -14,10 +14,20 @@ pub struct EveryCell {
 
 #[async_trait]
 impl ProofSource for EveryCell {
-    async fn prove(&self, challenge: &Challenge, cells: &dyn CellReader) -> Result<Proof256, ProofError> {
+    async fn prove(
+        &self,
+        challenge: &Challenge,
+        cells: &dyn CellReader,
+    ) -> Result<Proof256, ProofError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let mut private = Private { samples: Vec::new() };
-        for sample in select(challenge.public.seed, challenge.public.shard_count, &Profile::DEV) {
+        let mut private = Private {
+            samples: Vec::new(),
+        };
+        for sample in select(
+            challenge.public.seed,
+            challenge.public.shard_count,
+            &Profile::DEV,
+        ) {
             private.samples.push(cells.open(sample).await?);
         }
         native::check(&Profile::DEV, &challenge.public, &private)
@@ -31,7 +41,11 @@ pub struct NoProver;
 
 #[async_trait]
 impl ProofSource for NoProver {
-    async fn prove(&self, challenge: &Challenge, _: &dyn CellReader) -> Result<Proof256, ProofError> {
+    async fn prove(
+        &self,
+        challenge: &Challenge,
+        _: &dyn CellReader,
+    ) -> Result<Proof256, ProofError> {
         panic!("asked to prove epoch {} again", challenge.epoch);
     }
 }

@@ -21,13 +21,20 @@ pub struct SoftTpm {
 impl SoftTpm {
     pub fn new() -> Self {
         let key = |seed| SigningKey::from_slice(&[seed; 32]).unwrap();
-        Self { ak: key(9), node_key: key(10), clock: 1_000 }
+        Self {
+            ak: key(9),
+            node_key: key(10),
+            clock: 1_000,
+        }
     }
 
     /// keccak256 of the attestation key's public area and of the node key's point, as the registry keeps them.
     pub fn key_hashes() -> (B256, B256) {
         let tpm = Self::new();
-        (keccak256(public_area(&tpm.ak, ATTESTATION_KEY)), keccak256(xy(&tpm.node_key)))
+        (
+            keccak256(public_area(&tpm.ak, ATTESTATION_KEY)),
+            keccak256(xy(&tpm.node_key)),
+        )
     }
 }
 
@@ -43,7 +50,9 @@ fn public_area(key: &SigningKey, attributes: u32) -> Vec<u8> {
     let xy = xy(key);
     let mut area = vec![0x00, 0x23, 0x00, 0x0b];
     area.extend(attributes.to_be_bytes());
-    area.extend([0, 0, 0x00, 0x10, 0x00, 0x18, 0x00, 0x0b, 0x00, 0x03, 0x00, 0x10]);
+    area.extend([
+        0, 0, 0x00, 0x10, 0x00, 0x18, 0x00, 0x0b, 0x00, 0x03, 0x00, 0x10,
+    ]);
     area.extend(sized(&xy[..32]));
     area.extend(sized(&xy[32..]));
     area
@@ -51,7 +60,11 @@ fn public_area(key: &SigningKey, attributes: u32) -> Vec<u8> {
 
 fn sign(key: &SigningKey, digest: &[u8; 32]) -> [u8; 64] {
     let signature: Signature = key.sign_prehash(digest).unwrap();
-    signature.normalize_s().unwrap_or(signature).to_bytes().into()
+    signature
+        .normalize_s()
+        .unwrap_or(signature)
+        .to_bytes()
+        .into()
 }
 
 impl Tpm for SoftTpm {
