@@ -1,7 +1,8 @@
-//! Integration tests: a node over edges in memory, and its gRPC service over real TLS.
+//! Integration tests: a node over edges in memory, over the real contracts, and its gRPC service over real TLS.
 
 mod cli;
 mod epochs;
+mod on_chain;
 mod put_shard;
 mod slots;
 mod support;

@@ -28,7 +28,7 @@ use verifier::NodeId;
 use verifier::transport::{LEAF_BYTES, verify_range};
 
 use crate::support::{
-    EveryCell, MemoryChain, MemoryOracles, NODE, SoftTpm, shard_bytes, slot_shards,
+    EveryCell, MemoryChain, MemoryOracles, NODE, SoftTpm, deployment, shard_bytes, slot_shards,
 };
 
 const SLOT: SlotId = SlotId::new(4, 1);
@@ -59,7 +59,7 @@ impl Running {
             folder.path().display()
         );
         let config: Config = Layers::new().text(&text, "test").unwrap().build().unwrap();
-        let oracles = Arc::new(MemoryOracles::new());
+        let oracles = Arc::new(MemoryOracles::new(deployment()));
         let chain = Arc::new(MemoryChain::new(oracles.committee()));
         let edges = Edges {
             chain: chain.clone(),

@@ -6,6 +6,8 @@ mod oracles;
 mod proofs;
 mod tpm;
 
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +26,7 @@ use storage_node::store::{DirStore, ShardStore};
 use storage_node::tpm::{Tpm, TpmHandle};
 use verifier::NodeId;
 
-pub use chain::MemoryChain;
+pub use chain::{MemoryChain, deployment};
 pub use oracles::MemoryOracles;
 pub use proofs::{EveryCell, NoProver};
 pub use tpm::SoftTpm;
@@ -49,16 +51,104 @@ pub fn slot_shards(seeds: &[u8]) -> Vec<Arc<CommittedShard>> {
         .collect()
 }
 
-/// A node's parts over edges in memory; files and database are real and outlive a restart.
-pub struct TestNode {
-    pub folder: tempfile::TempDir,
-    pub chain: Arc<MemoryChain>,
-    pub oracles: Arc<MemoryOracles>,
+/// A node's loops over any chain; files and database are real.
+pub struct Parts {
     pub store: Arc<DirStore>,
     pub state: State,
     pub ledger: Ledger,
     pub keeper: Keeper,
     pub duty: Duty,
+}
+
+impl Parts {
+    pub async fn open<C: ChainView + ChainActions + 'static>(
+        folder: &Path,
+        node: NodeId,
+        chain: Arc<C>,
+        oracles: Arc<dyn OracleLink>,
+        proofs: Arc<dyn ProofSource>,
+    ) -> Self {
+        let store = Arc::new(DirStore::open(&folder.join("shards")).unwrap());
+        let state = State::open(&folder.join("node.sqlite")).await.unwrap();
+        let (view, actions): (Arc<dyn ChainView>, Arc<dyn ChainActions>) = (chain.clone(), chain);
+        let shards: Arc<dyn ShardStore> = store.clone();
+        let ledger = Ledger::new(view.clone(), state.clone(), node, Profile::DEV, 0);
+        let keeper = Keeper::new(
+            view.clone(),
+            actions.clone(),
+            shards.clone(),
+            state.clone(),
+            ledger.clone(),
+            node,
+            1,
+        );
+        let mut tpm = SoftTpm::new();
+        let keys = NodeKeys::of(&tpm.identity().unwrap()).unwrap();
+        let edges = DutyEdges {
+            chain: view,
+            actions,
+            store: shards,
+            proofs,
+            oracles,
+            tpm: TpmHandle::spawn(tpm).unwrap(),
+        };
+        let options = DutyOptions {
+            profile: Profile::DEV,
+            pcrs: vec![0, 1, 2, 3],
+            beacon_confirmations: 2,
+            beacon_delay: Duration::ZERO,
+            push_retry: Duration::ZERO,
+        };
+        let duty = Duty::new(edges, state.clone(), ledger.clone(), node, keys, options);
+        Self {
+            store,
+            state,
+            ledger,
+            keeper,
+            duty,
+        }
+    }
+
+    /// Puts shards where the service would.
+    pub async fn put_all(&self, slot: SlotId, shards: Vec<Arc<CommittedShard>>) {
+        for (stripe, shard) in (0..).zip(shards) {
+            self.store.put(slot.shard(stripe), shard).await.unwrap();
+            self.state
+                .set_stored(slot.shard(stripe), true)
+                .await
+                .unwrap();
+        }
+    }
+
+    /// Rounds of the duty until what is on its way has arrived.
+    pub async fn duty_rounds(&mut self) {
+        for _ in 0..4 {
+            self.duty.round().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
+
+/// A node whose chain and oracles are in memory.
+pub struct TestNode {
+    pub folder: tempfile::TempDir,
+    pub chain: Arc<MemoryChain>,
+    pub oracles: Arc<MemoryOracles>,
+    parts: Parts,
+}
+
+impl Deref for TestNode {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl DerefMut for TestNode {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.parts
+    }
 }
 
 impl TestNode {
@@ -67,7 +157,7 @@ impl TestNode {
     }
 
     pub async fn with_proofs(proofs: Arc<dyn ProofSource>) -> Self {
-        let oracles = Arc::new(MemoryOracles::new());
+        let oracles = Arc::new(MemoryOracles::new(chain::deployment()));
         let chain = Arc::new(MemoryChain::new(oracles.committee()));
         Self::over(tempfile::tempdir().unwrap(), chain, oracles, proofs).await
     }
@@ -89,51 +179,12 @@ impl TestNode {
         oracles: Arc<MemoryOracles>,
         proofs: Arc<dyn ProofSource>,
     ) -> Self {
-        let store = Arc::new(DirStore::open(&folder.path().join("shards")).unwrap());
-        let state = State::open(&folder.path().join("node.sqlite"))
-            .await
-            .unwrap();
-        let (view, actions): (Arc<dyn ChainView>, Arc<dyn ChainActions>) =
-            (chain.clone(), chain.clone());
-        let shards: Arc<dyn ShardStore> = store.clone();
-        let link: Arc<dyn OracleLink> = oracles.clone();
-        let ledger = Ledger::new(view.clone(), state.clone(), NODE, Profile::DEV, 0);
-        let keeper = Keeper::new(
-            view.clone(),
-            actions.clone(),
-            shards.clone(),
-            state.clone(),
-            ledger.clone(),
-            NODE,
-            1,
-        );
-        let mut tpm = SoftTpm::new();
-        let keys = NodeKeys::of(&tpm.identity().unwrap()).unwrap();
-        let edges = DutyEdges {
-            chain: view,
-            actions,
-            store: shards,
-            proofs,
-            oracles: link,
-            tpm: TpmHandle::spawn(tpm).unwrap(),
-        };
-        let options = DutyOptions {
-            profile: Profile::DEV,
-            pcrs: vec![0, 1, 2, 3],
-            beacon_confirmations: 2,
-            beacon_delay: Duration::ZERO,
-            push_retry: Duration::ZERO,
-        };
-        let duty = Duty::new(edges, state.clone(), ledger.clone(), NODE, keys, options);
+        let parts = Parts::open(folder.path(), NODE, chain.clone(), oracles.clone(), proofs).await;
         Self {
             folder,
             chain,
             oracles,
-            store,
-            state,
-            ledger,
-            keeper,
-            duty,
+            parts,
         }
     }
 
@@ -150,13 +201,7 @@ impl TestNode {
         );
         self.chain.mine(3);
         self.keeper.round().await.unwrap();
-        for (stripe, shard) in (0..).zip(shards) {
-            self.store.put(slot.shard(stripe), shard).await.unwrap();
-            self.state
-                .set_stored(slot.shard(stripe), true)
-                .await
-                .unwrap();
-        }
+        self.put_all(slot, shards).await;
         self.keeper.round().await.unwrap();
         assert!(
             self.chain.with(|world| world.is_held(slot, NODE)),
@@ -164,13 +209,5 @@ impl TestNode {
         );
         self.chain.mine(3);
         self.keeper.round().await.unwrap();
-    }
-
-    /// Rounds of the duty until what is on its way has arrived.
-    pub async fn duty_rounds(&mut self) {
-        for _ in 0..4 {
-            self.duty.round().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(30)).await;
-        }
     }
 }

@@ -32,6 +32,15 @@ pub const SCHEDULE: Schedule = Schedule {
     vettingEpochs: 2,
 };
 
+/// Where the contracts in memory would be.
+pub fn deployment() -> Deployment {
+    Deployment {
+        chain_id: 31_337,
+        hub: Address::repeat_byte(0x11),
+        registry: Address::repeat_byte(0x22),
+    }
+}
+
 const NOTHING: Frozen = Frozen {
     root: B256::ZERO,
     count: 0,
@@ -253,11 +262,7 @@ fn unreachable(world: &World) -> Result<(), ChainError> {
 #[async_trait]
 impl ChainView for MemoryChain {
     fn deployment(&self) -> Deployment {
-        Deployment {
-            chain_id: 31_337,
-            hub: Address::repeat_byte(0x11),
-            registry: Address::repeat_byte(0x22),
-        }
+        deployment()
     }
 
     fn clock(&self) -> &EpochClock {

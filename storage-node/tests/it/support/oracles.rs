@@ -16,6 +16,7 @@ use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::{BlockNumber, Epoch, NodeId};
 
 pub struct MemoryOracles {
+    deployment: Deployment,
     keys: Vec<PrivateKeySigner>,
     pub unreachable: Mutex<HashSet<Address>>,
     /// Oracles whose receipts are signed with another key.
@@ -27,11 +28,12 @@ pub struct MemoryOracles {
 }
 
 impl MemoryOracles {
-    pub fn new() -> Self {
+    pub fn new(deployment: Deployment) -> Self {
         let keys = (1..=4u8)
             .map(|seed| PrivateKeySigner::from_bytes(&B256::repeat_byte(seed)).unwrap())
             .collect();
         Self {
+            deployment,
             keys,
             unreachable: Mutex::default(),
             forging: Mutex::default(),
@@ -42,6 +44,11 @@ impl MemoryOracles {
 
     pub fn accounts(&self) -> Vec<Address> {
         self.keys.iter().map(PrivateKeySigner::address).collect()
+    }
+
+    /// The key of the oracle at an index.
+    pub fn key(&self, index: usize) -> &PrivateKeySigner {
+        &self.keys[index]
     }
 
     pub fn committee(&self) -> Committee {
@@ -88,13 +95,8 @@ impl OracleLink for MemoryOracles {
             .or_default()
             .push(evidence.clone());
         let envelope: Envelope = cbor::decode("envelope", &evidence.envelope).unwrap();
-        let deployment = Deployment {
-            chain_id: 31_337,
-            hub: Address::repeat_byte(0x11),
-            registry: Address::repeat_byte(0x22),
-        };
         let block = BlockNumber(*self.block.lock().unwrap());
-        let digest = SignedReceipt::digest(&deployment, node, epoch, envelope.hash(), block);
+        let digest = SignedReceipt::digest(&self.deployment, node, epoch, envelope.hash(), block);
         let forging = self.forging.lock().unwrap().contains(&oracle.account);
         let key = if forging {
             &PrivateKeySigner::random()

@@ -1,0 +1,384 @@
+//! A node against the real contracts on a development chain, where both are at hand: only TPM and oracles are in memory.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy::signers::SignerSync;
+use alloy::sol_types::SolValue;
+use chain::anvil::{Anvil, AnvilError, AnvilOptions, mine};
+use chain::bindings::{Deals, ProbityToken};
+use chain::types::{OracleInfo, Schedule, ShardRoots};
+use chain::{Deployment, Sender};
+use circuits::Profile;
+use storage_node::chain_view::{ChainActions, ChainError, ChainView, RealChain, Registration};
+use storage_node::inventory::Frozen;
+use storage_node::proof::Groth16Source;
+use storage_node::shard::SlotId;
+use storage_node::state::{Outcome, TenureState};
+use verifier::typed_data::Enrolment;
+use verifier::{DealId, Epoch, NodeId};
+
+use crate::support::{MemoryOracles, Parts, SoftTpm, slot_shards};
+
+const SCHEDULE: Schedule = Schedule {
+    genesisBlock: 10,
+    epochBlocks: 40,
+    fallbackBlock: 16,
+    deadlineBlock: 24,
+    reportWindowEpochs: 1,
+    disputeBlocks: 40,
+    eraEpochs: 720,
+    unbondingEpochs: 8,
+    vettingEpochs: 2,
+};
+const BOND: u64 = 1_000_000;
+const RATE: u64 = 100;
+
+struct Network {
+    anvil: Anvil,
+    deployment: Deployment,
+    deployer: Sender,
+    owner: Sender,
+    oracles: Arc<MemoryOracles>,
+}
+
+fn bytecode(name: &str) -> Option<Vec<u8>> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("../contracts/out/{name}.sol/{name}.json"));
+    let artefact: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).ok()?).unwrap();
+    Some(
+        hex::decode(
+            artefact["bytecode"]["object"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("0x"),
+        )
+        .unwrap(),
+    )
+}
+
+/// Starts a chain and deploys the contracts, or prints why the test cannot run.
+async fn network(test: &str) -> Option<Network> {
+    let anvil = match Anvil::spawn(&AnvilOptions::default()) {
+        Ok(anvil) => anvil,
+        Err(error @ AnvilError::Missing { .. }) => {
+            println!("skipped {test}: {error}");
+            return None;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let rpc = anvil.rpc().await.unwrap();
+    let deployer = Sender::new(rpc.clone(), anvil.keys()[0].clone());
+    let owner = Sender::new(rpc, anvil.keys()[1].clone());
+    let me = deployer.address();
+    let [token, verifier, registry, deals, hub] = [0, 1, 2, 3, 4].map(|nonce| me.create(nonce));
+    let oracles = MemoryOracles::new(verifier::committee::Deployment {
+        chain_id: 31_337,
+        hub,
+        registry,
+    });
+    let members: Vec<OracleInfo> = oracles
+        .committee()
+        .oracles
+        .into_iter()
+        .map(|oracle| OracleInfo {
+            account: oracle.account,
+            url: oracle.url,
+            tlsKeyHash: oracle.tls_key_hash,
+        })
+        .collect();
+    let policy_hash = B256::repeat_byte(0x42);
+    let contracts = [
+        ("ProbityToken", (me,).abi_encode_params()),
+        ("StorageProofVerifier", Vec::new()),
+        (
+            "Registry",
+            (token, hub, deals, U256::from(BOND), members, me).abi_encode_params(),
+        ),
+        (
+            "Deals",
+            (token, registry, hub, verifier).abi_encode_params(),
+        ),
+        (
+            "Hub",
+            (registry, deals, verifier, policy_hash, SCHEDULE).abi_encode_params(),
+        ),
+    ];
+    for (name, arguments) in contracts {
+        let Some(mut code) = bytecode(name) else {
+            println!(
+                "skipped {test}: contracts/out has no {name}; run `forge build` in contracts/"
+            );
+            return None;
+        };
+        code.extend(arguments);
+        deployer.deploy(Bytes::from(code)).await.unwrap();
+    }
+    let deployment = Deployment {
+        chain_id: anvil.chain_id(),
+        rpc: vec![anvil.url()],
+        registry,
+        deals,
+        hub,
+        token,
+        verifier,
+        deployment_block: 0,
+        policy_hash,
+    };
+    Some(Network {
+        anvil,
+        deployment,
+        deployer,
+        owner,
+        oracles: Arc::new(oracles),
+    })
+}
+
+impl Network {
+    /// A chain seen from one of the development accounts, with tokens for the bond.
+    async fn chain(&self, account: usize) -> Arc<RealChain> {
+        let key = self.anvil.keys()[account].clone();
+        self.mint(key.address(), BOND).await;
+        Arc::new(
+            RealChain::connect(self.deployment.clone(), key)
+                .await
+                .unwrap(),
+        )
+    }
+
+    async fn mint(&self, to: Address, amount: u64) {
+        let call = ProbityToken::mintCall {
+            to,
+            amount: U256::from(amount),
+        };
+        self.deployer
+            .send(self.deployment.token, &call)
+            .await
+            .unwrap();
+    }
+
+    async fn enrol(&self, chain: &RealChain, hardware: u8) -> Result<NodeId, ChainError> {
+        let (ak_hash, node_key_hash) = SoftTpm::key_hashes();
+        let enrolment = Enrolment {
+            account: chain.account(),
+            hardwareId: B256::repeat_byte(hardware),
+            akHash: ak_hash,
+            nodeKeyHash: node_key_hash,
+            resultHash: B256::ZERO,
+            expiry: u64::MAX,
+        };
+        let digest = chain.deployment().registry_digest(&enrolment);
+        let signatures: Vec<u8> = [0, 1, 3]
+            .into_iter()
+            .flat_map(|index| {
+                self.oracles
+                    .key(index)
+                    .sign_hash_sync(&digest)
+                    .unwrap()
+                    .as_bytes()
+            })
+            .collect();
+        let registration = Registration {
+            enrolment,
+            bitmap: U256::from(0b1011),
+            signatures: signatures.into(),
+            url: "https://127.0.0.1:7300".to_owned(),
+            tls_key_hash: B256::repeat_byte(7),
+            bond: U256::from(BOND),
+        };
+        chain.register(registration).await?;
+        Ok(chain.node().await?.unwrap().node)
+    }
+
+    /// The owner proposes a deal of one data and one parity shard and publishes the same roots for both slots.
+    async fn deal(&self, nodes: [NodeId; 2], roots: &[verifier::inventory::ShardRoots]) -> DealId {
+        let owner = &self.owner;
+        self.mint(owner.address(), 2 * RATE * 20).await;
+        let deals = self.deployment.deals;
+        let approve = ProbityToken::approveCall {
+            spender: deals,
+            value: U256::from(2 * RATE * 20),
+        };
+        owner.send(self.deployment.token, &approve).await.unwrap();
+        let propose = Deals::proposeCall {
+            k: 1,
+            m: 1,
+            stripes: roots.len() as u32,
+            nodes: nodes.map(|node| node.0).to_vec(),
+            rate: u128::from(RATE),
+            durationEpochs: 20,
+        };
+        let deal = owner.simulate(deals, &propose).await.unwrap();
+        owner.send(deals, &propose).await.unwrap();
+        for slot in 0..2 {
+            for (offset, roots) in (0..).zip(roots) {
+                let roots = vec![ShardRoots {
+                    storageRoot: roots.storage_root,
+                    transportRoot: roots.transport_root,
+                    contentId: roots.content_id,
+                }];
+                owner
+                    .send(
+                        deals,
+                        &Deals::publishSlotCall {
+                            deal,
+                            slot,
+                            offset,
+                            roots,
+                        },
+                    )
+                    .await
+                    .unwrap();
+            }
+        }
+        owner.send(deals, &Deals::sealCall { deal }).await.unwrap();
+        DealId(deal)
+    }
+
+    async fn mine(&self, blocks: u64) {
+        mine(self.owner.rpc(), blocks).await.unwrap();
+    }
+
+    /// Goes on to a block of an epoch.
+    async fn go_to(&self, epoch: u64, offset: u64) {
+        let target = SCHEDULE.genesisBlock + epoch * SCHEDULE.epochBlocks + offset;
+        let latest = self.owner.rpc().head().await.unwrap().number;
+        assert!(latest <= target, "block {latest} is past {target}");
+        if latest < target {
+            self.mine(target - latest).await;
+        }
+        *self.oracles.block.lock().unwrap() = target;
+    }
+}
+
+#[tokio::test]
+async fn a_node_holds_proves_submits_and_drops_against_the_real_contracts() {
+    let Some(network) =
+        network("a_node_holds_proves_submits_and_drops_against_the_real_contracts").await
+    else {
+        return;
+    };
+    let chain = network.chain(2).await;
+    let other = network.chain(3).await;
+    assert_eq!(chain.node().await.unwrap(), None);
+    let node = network.enrol(&chain, 1).await.unwrap();
+    let refused = network.enrol(&other, 1).await.unwrap_err();
+    assert!(refused.is_revert("HardwareAlreadyEnrolled"), "{refused}");
+    let second = network.enrol(&other, 2).await.unwrap();
+    chain
+        .set_endpoint(node, "https://127.0.0.1:7999", B256::repeat_byte(9))
+        .await
+        .unwrap();
+    assert_eq!(
+        chain.node().await.unwrap().unwrap().url,
+        "https://127.0.0.1:7999"
+    );
+
+    let shards = slot_shards(&[1, 2]);
+    let roots: Vec<_> = shards.iter().map(|shard| *shard.roots()).collect();
+    let deal = network.deal([second, node], &roots).await;
+    let slot = SlotId::new(deal.0, 1);
+    assert_eq!(chain.slot_roots(slot).await.unwrap(), roots);
+    network.mine(3).await;
+
+    let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
+    let source =
+        tokio::task::spawn_blocking(move || Groth16Source::load(&Profile::DEV, &keys, None))
+            .await
+            .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let oracles = network.oracles.clone();
+    let mut parts = Parts::open(
+        folder.path(),
+        node,
+        chain.clone(),
+        oracles.clone(),
+        Arc::new(source.unwrap()),
+    )
+    .await;
+    parts.keeper.round().await.unwrap();
+    assert_eq!(
+        parts.state.tenures().await.unwrap()[0].state,
+        TenureState::Offered
+    );
+    parts.put_all(slot, shards).await;
+    parts.keeper.round().await.unwrap();
+    network.mine(3).await;
+    parts.keeper.round().await.unwrap();
+    assert_eq!(
+        parts.state.tenures().await.unwrap()[0].state,
+        TenureState::Accepted
+    );
+    let open = parts.ledger.at_head().await.unwrap();
+    assert_eq!(
+        Frozen::from(&open.inventory),
+        chain.inventory(node).await.unwrap()
+    );
+    assert_eq!(open.inventory.count(), 2);
+
+    // An honest epoch: the node records the beacon itself.
+    network.go_to(2, 1).await;
+    parts.duty.round().await.unwrap();
+    let beacon = chain.beacon(Epoch(2)).await.unwrap().unwrap();
+    let first = SCHEDULE.genesisBlock + 2 * SCHEDULE.epochBlocks;
+    assert_eq!(beacon, network.owner.rpc().block_hash(first).await.unwrap());
+    network.go_to(2, 4).await;
+    parts.duty_rounds().await;
+    assert_eq!(parts.state.receipts(Epoch(2)).await.unwrap().len(), 4);
+    network.go_to(2, 27).await;
+    parts.duty_rounds().await;
+    assert_eq!(
+        parts.state.epoch(Epoch(2)).await.unwrap().outcome,
+        Some(Outcome::Timely)
+    );
+
+    // Cut off: the hub verifies the proof itself.
+    network.go_to(3, 1).await;
+    *oracles.unreachable.lock().unwrap() = oracles.accounts()[1..].iter().copied().collect();
+    parts.duty.round().await.unwrap();
+    network.go_to(3, 4).await;
+    parts.duty_rounds().await;
+    network.go_to(3, 16).await;
+    parts.duty_rounds().await;
+    let submission = chain.submission(node, Epoch(3)).await.unwrap().unwrap();
+    let record = parts.state.epoch(Epoch(3)).await.unwrap();
+    assert_eq!(Some(submission.envelope_hash), record.envelope_hash);
+    let body = &oracles
+        .sent_to(oracles.accounts()[0])
+        .pop()
+        .unwrap()
+        .envelope;
+    let envelope: verifier::envelope::Envelope = verifier::cbor::decode("envelope", body).unwrap();
+    assert_eq!(keccak256(&envelope.body), submission.envelope_hash);
+
+    // The owner ends the slot; its last epoch over, the node lets go.
+    network
+        .owner
+        .send(
+            network.deployment.deals,
+            &Deals::endSlotCall {
+                deal: deal.0,
+                slot: 1,
+            },
+        )
+        .await
+        .unwrap();
+    network.mine(3).await;
+    parts.keeper.round().await.unwrap();
+    assert_eq!(chain.inventory(node).await.unwrap().count, 2);
+    network.go_to(4, 1).await;
+    parts.keeper.round().await.unwrap();
+    assert_eq!(chain.inventory(node).await.unwrap().count, 0);
+    assert_eq!(
+        chain.inventory_at(node, Epoch(4)).await.unwrap().count,
+        2,
+        "epoch 4 still lists it"
+    );
+    assert_eq!(parts.state.stored_shards().await.unwrap(), 2);
+    network.go_to(5, 1).await;
+    parts.keeper.round().await.unwrap();
+    assert_eq!(parts.state.stored_shards().await.unwrap(), 0);
+}
