@@ -142,6 +142,8 @@ pub struct Agreement {
     verdicts: Arc<dyn VerdictSource>,
     timing: Timing,
     intake: Arc<Intake>,
+    /// One observation at a time: committing and leading may both ask for it first.
+    observing: tokio::sync::Mutex<()>,
     /// One conclusion at a time: each builds on the clocks of the one before.
     concluding: tokio::sync::Mutex<()>,
 }
@@ -150,10 +152,36 @@ impl Agreement {
     /// An oracle's part, with the intake it gathers evidence through.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, rules, chain, key, links, observer, verdicts, timing } = parts;
-        let intake = Arc::new(Intake::new(store.clone(), rules.clone(), chain.clone(), key.clone()));
-        let concluding = tokio::sync::Mutex::new(());
-        Self { store, rules, chain, key, links, observer, verdicts, timing, intake, concluding }
+        let Parts {
+            store,
+            rules,
+            chain,
+            key,
+            links,
+            observer,
+            verdicts,
+            timing,
+        } = parts;
+        let intake = Arc::new(Intake::new(
+            store.clone(),
+            rules.clone(),
+            chain.clone(),
+            key.clone(),
+        ));
+        let (observing, concluding) = (tokio::sync::Mutex::new(()), tokio::sync::Mutex::new(()));
+        Self {
+            store,
+            rules,
+            chain,
+            key,
+            links,
+            observer,
+            verdicts,
+            timing,
+            intake,
+            observing,
+            concluding,
+        }
     }
 
     /// The intake.
@@ -186,7 +214,11 @@ impl Agreement {
     async fn epoch(&self, epoch: Epoch) -> Result<EpochView, AgreementError> {
         EpochView::load(&self.store, &self.rules, epoch)
             .await?
-            .ok_or_else(|| AgreementError::NotReady(format!("beacon or first block of epoch {epoch} is not final here")))
+            .ok_or_else(|| {
+                AgreementError::NotReady(format!(
+                    "beacon or first block of epoch {epoch} is not final here"
+                ))
+            })
     }
 
     /// The final block this oracle has followed to.
@@ -206,7 +238,10 @@ impl Agreement {
     }
 
     fn peer(&self, view: &EpochView, account: Address) -> Option<Arc<dyn Peer>> {
-        view.members.iter().find(|member| member.account == account).map(|member: &OracleMember| self.links.peer(member))
+        view.members
+            .iter()
+            .find(|member| member.account == account)
+            .map(|member: &OracleMember| self.links.peer(member))
     }
 
     /// Fetches what the other oracles hold for an epoch and merges it, with what nodes submitted on chain.
@@ -218,15 +253,21 @@ impl Agreement {
             .peers(view)
             .into_iter()
             .map(|(account, peer)| async move {
-                let held = tokio::time::timeout(self.timing.answer_wait, peer.evidence(view.epoch, None)).await;
+                let held =
+                    tokio::time::timeout(self.timing.answer_wait, peer.evidence(view.epoch, None))
+                        .await;
                 (account, held)
             })
             .collect();
         while let Some((account, answer)) = answers.next().await {
             match answer {
                 Ok(Ok(items)) => self.merge_items(view, items).await,
-                Ok(Err(error)) => tracing::debug!(peer = %account, %error, epoch = %view.epoch, "no evidence from a peer"),
-                Err(_) => tracing::debug!(peer = %account, epoch = %view.epoch, "a peer did not answer in time"),
+                Ok(Err(error)) => {
+                    tracing::debug!(peer = %account, %error, epoch = %view.epoch, "no evidence from a peer")
+                }
+                Err(_) => {
+                    tracing::debug!(peer = %account, epoch = %view.epoch, "a peer did not answer in time")
+                }
             }
         }
         self.intake.merge_submissions(view).await?;
@@ -242,7 +283,11 @@ impl Agreement {
     }
 
     /// Every node's case as of an anchor: the same on every oracle that holds the same evidence.
-    async fn cases(&self, view: &EpochView, anchor: BlockNumber) -> Result<Vec<NodeCase>, AgreementError> {
+    async fn cases(
+        &self,
+        view: &EpochView,
+        anchor: BlockNumber,
+    ) -> Result<Vec<NodeCase>, AgreementError> {
         let clocks = self.store.previous_clocks(view.epoch, anchor).await?;
         let mut evidence: BTreeMap<NodeId, Vec<Evidence>> = BTreeMap::new();
         for row in self.store.evidence(view.epoch, None).await? {
@@ -282,9 +327,11 @@ impl Agreement {
         let cases = self.cases(view, anchor).await?;
         let (view, rules, verdicts) = (view.clone(), self.rules.clone(), self.verdicts.clone());
         // Pairings take milliseconds each: not on a thread that serves others.
-        tokio::task::spawn_blocking(move || verdicts.verdicts(&view.context(&rules), &cases, &observations))
-            .await
-            .map_err(|error| AgreementError::Interrupted(error.to_string()))
+        tokio::task::spawn_blocking(move || {
+            verdicts.verdicts(&view.context(&rules), &cases, &observations)
+        })
+        .await
+        .map_err(|error| AgreementError::Interrupted(error.to_string()))
     }
 
     /// Keeps what reports accepted up to a block leave behind for later epochs: the clocks of the evidence they rest on.
@@ -297,23 +344,37 @@ impl Agreement {
         let _one_at_a_time = self.concluding.lock().await;
         for report in self.store.unconcluded(up_to).await? {
             let epoch = report.epoch;
-            let known = !self.store.judgements(epoch, report.verdict_root).await?.is_empty();
+            let known = !self
+                .store
+                .judgements(epoch, report.verdict_root)
+                .await?
+                .is_empty();
             if known || report.leaf_count == 0 {
                 self.store.conclude(epoch, report.verdict_root).await?;
                 continue;
             }
             let view = self.epoch(epoch).await?;
             self.gather(&view).await?;
-            let judged = self.judge_concluded(&view, report.anchor_block, Observations::new()).await?;
+            let judged = self
+                .judge_concluded(&view, report.anchor_block, Observations::new())
+                .await?;
             let own_root = verdict_root(&judged);
-            self.store.keep_judgements(epoch, own_root, &judged, None).await?;
+            self.store
+                .keep_judgements(epoch, own_root, &judged, None)
+                .await?;
             self.store.conclude(epoch, own_root).await?;
             tracing::info!(%epoch, "concluded a report this oracle did not sign from the evidence of its peers");
         }
         Ok(())
     }
 
-    fn report(&self, view: &EpochView, round: u32, anchor: BlockRef, judged: &[NodeVerdict]) -> Report {
+    fn report(
+        &self,
+        view: &EpochView,
+        round: u32,
+        anchor: BlockRef,
+        judged: &[NodeVerdict],
+    ) -> Report {
         let verdicts: Vec<_> = judged.iter().map(|it| it.verdict.clone()).collect();
         let frame = ReportFrame {
             epoch: view.epoch,
@@ -332,7 +393,10 @@ impl Agreement {
     }
 
     /// Signs a report, unless another one was signed in its view. On disk before it is returned.
-    async fn sign_report(&self, report: &Report) -> Result<alloy::primitives::Bytes, AgreementError> {
+    async fn sign_report(
+        &self,
+        report: &Report,
+    ) -> Result<alloy::primitives::Bytes, AgreementError> {
         let signature = self.key.sign(&self.report_digest(report))?;
         Ok(self.store.keep_signed_report(report, &signature).await?)
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use verifier::bundle::{BUNDLE_TAG, Bundle, EnrolmentRecord, PreviousQuote, ProofNode, SignatureBytes};
 use verifier::bundle::CertificateBytes;
+use verifier::bundle::{
+    BUNDLE_TAG, Bundle, EnrolmentRecord, PreviousQuote, ProofNode, SignatureBytes,
+};
 use verifier::cbor;
 use verifier::envelope::Envelope;
 use verifier::evidence::Evidence;
@@ -45,7 +47,11 @@ impl Exporter {
     /// An exporter of this oracle's archive.
     #[must_use]
     pub fn new(store: Store, rules: Rules, chain: Arc<dyn OnChain>) -> Self {
-        Self { store, rules, chain }
+        Self {
+            store,
+            rules,
+            chain,
+        }
     }
 
     /// The bundle of a node's verdict in an accepted report.
@@ -58,13 +64,19 @@ impl Exporter {
         };
         let rows = self.store.judgements(epoch, report.verdict_root).await?;
         let Some(row) = rows.iter().find(|row| row.verdict.node == node) else {
-            return missing(format!("this oracle has no verdict of the accepted report on node {node} in epoch {epoch}"));
+            return missing(format!(
+                "this oracle has no verdict of the accepted report on node {node} in epoch {epoch}"
+            ));
         };
         let tree = VerdictTree::new(rows.iter().map(|row| &row.verdict));
         let Some(proof) = tree.proof(&row.verdict) else {
             return missing("the verdict is not in its tree");
         };
-        let Some(proposal) = self.store.judged_proposal(epoch, report.verdict_root).await? else {
+        let Some(proposal) = self
+            .store
+            .judged_proposal(epoch, report.verdict_root)
+            .await?
+        else {
             return missing("this oracle has no proposal with the observations");
         };
         let Some((set, _)) = self.store.oracle_set(epoch).await? else {
@@ -78,7 +90,10 @@ impl Exporter {
             .reveals
             .iter()
             .filter_map(|reveal| {
-                let opened = reveal.observation.open(self.rules.deployment(), epoch, &set).ok()?;
+                let opened = reveal
+                    .observation
+                    .open(self.rules.deployment(), epoch, &set)
+                    .ok()?;
                 Some((opened.oracle, reveal.observation.clone()))
             })
             .collect();
@@ -119,7 +134,10 @@ impl Exporter {
         envelope: alloy::primitives::B256,
     ) -> Result<Option<Evidence>, StoreError> {
         let held = self.store.evidence(epoch, Some(node)).await?;
-        Ok(held.into_iter().find(|row| row.envelope_hash == envelope).map(|row| row.evidence))
+        Ok(held
+            .into_iter()
+            .find(|row| row.envelope_hash == envelope)
+            .map(|row| row.evidence))
     }
 
     async fn previous(
@@ -129,13 +147,19 @@ impl Exporter {
         anchor: verifier::BlockNumber,
     ) -> Result<Option<PreviousQuote>, ExportError> {
         let clocks = self.store.previous_clocks(epoch, anchor).await?;
-        let Some(known) = clocks.get(&node) else { return Ok(None) };
+        let Some(known) = clocks.get(&node) else {
+            return Ok(None);
+        };
         let Some(evidence) = self.piece(known.epoch, node, known.envelope_hash).await? else {
             return missing("the quote before this epoch is no longer in the archive");
         };
-        let envelope: Envelope = cbor::decode("envelope", &evidence.envelope).map_err(StoreError::from)?;
+        let envelope: Envelope =
+            cbor::decode("envelope", &evidence.envelope).map_err(StoreError::from)?;
         let (body, _) = envelope.open().map_err(StoreError::from)?;
-        Ok(Some(PreviousQuote { attest: body.attest, ak_signature: body.ak_signature }))
+        Ok(Some(PreviousQuote {
+            attest: body.attest,
+            ak_signature: body.ak_signature,
+        }))
     }
 
     async fn enrolment(
@@ -144,7 +168,9 @@ impl Exporter {
         identity: &verifier::report::Identity,
     ) -> Result<EnrolmentRecord, ExportError> {
         let Some(row) = self.store.enrolment(identity).await? else {
-            return missing(format!("node {node} did not enrol with this oracle; ask another one"));
+            return missing(format!(
+                "node {node} did not enrol with this oracle; ask another one"
+            ));
         };
         let Some(registered_in) = self.store.registered_in(node).await? else {
             return missing(format!("node {node}'s registration is not known"));

@@ -107,7 +107,9 @@ pub async fn execute(cli: Cli, wrap: impl FnOnce(Edges) -> Edges) -> Result<Exit
         Command::Run => {
             let config = Config::load(&cli.config)?;
             let shutdown = Shutdown::on_signals()?;
-            let Some(edges) = shutdown.or(Edges::real(&config)).await else { return Ok(ExitCode::Yes) };
+            let Some(edges) = shutdown.or(Edges::real(&config)).await else {
+                return Ok(ExitCode::Yes);
+            };
             run(config, wrap(edges?), shutdown).await?;
         }
         Command::Status => status(&Config::load(&cli.config)?, cli.output).await?,
@@ -117,7 +119,17 @@ pub async fn execute(cli: Cli, wrap: impl FnOnce(Edges) -> Edges) -> Result<Exit
 
 fn init(file: &Path, args: InitArgs, output: OutputArgs) -> Result<(), Failure> {
     let mut config = Config::default();
-    let InitArgs { data_dir, listen, http_listen, public_url, deployment, chain_key, tls_dir, ek_roots, policy } = args;
+    let InitArgs {
+        data_dir,
+        listen,
+        http_listen,
+        public_url,
+        deployment,
+        chain_key,
+        tls_dir,
+        ek_roots,
+        policy,
+    } = args;
     set(&mut config.data_dir, data_dir);
     set(&mut config.listen, listen);
     set(&mut config.http_listen, http_listen);
@@ -125,13 +137,23 @@ fn init(file: &Path, args: InitArgs, output: OutputArgs) -> Result<(), Failure> 
     set(&mut config.deployment, deployment);
     set(&mut config.chain_key, chain_key);
     set(&mut config.tls_dir, tls_dir);
-    set(&mut config.ek_roots, (!ek_roots.is_empty()).then_some(ek_roots));
+    set(
+        &mut config.ek_roots,
+        (!ek_roots.is_empty()).then_some(ek_roots),
+    );
     set(&mut config.policy, policy);
     if file.exists() {
-        return Err(Failure::usage(format!("{} exists already and is not overwritten", file.display())));
+        return Err(Failure::usage(format!(
+            "{} exists already and is not overwritten",
+            file.display()
+        )));
     }
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let cannot = |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", file.display()));
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let cannot =
+        |error: std::io::Error| Failure::usage(format!("cannot write {}: {error}", file.display()));
     std::fs::create_dir_all(folder).map_err(cannot)?;
     let key = load_or_create_chain_key(&folder.join(&config.chain_key))?;
     let tls = TlsIdentity::load_or_create(&folder.join(&config.tls_dir))?;
@@ -154,7 +176,11 @@ fn set<T>(field: &mut T, value: Option<T>) {
 async fn status(config: &Config, output: OutputArgs) -> Result<(), Failure> {
     let account = load_chain_key(&config.chain_key)?.address();
     let edges = Edges::real(config).await?;
-    let head = edges.chain.head().await.map_err(|error| Failure::unavailable(error.to_string()))?;
+    let head = edges
+        .chain
+        .head()
+        .await
+        .map_err(|error| Failure::unavailable(error.to_string()))?;
     if !config.database().exists() {
         return Err(Failure::unavailable(format!(
             "no database at {}; this oracle has not run yet",
@@ -169,9 +195,16 @@ async fn status(config: &Config, output: OutputArgs) -> Result<(), Failure> {
         hub: edges.chain.deployment().hub,
         head: head.0,
         epoch: edges.chain.schedule().epoch_of(head).map(|epoch| epoch.0),
-        followed: store.followed().await.map_err(database)?.map(|block| block.number.0),
+        followed: store
+            .followed()
+            .await
+            .map_err(database)?
+            .map(|block| block.number.0),
         nodes: store.nodes().await.map_err(database)?.len(),
-        last_reported_epoch: epochs.iter().find(|page| page.report.is_some()).map(|page| page.epoch.0),
+        last_reported_epoch: epochs
+            .iter()
+            .find(|page| page.report.is_some())
+            .map(|page| page.epoch.0),
     };
     store.close().await;
     output.print(&status)

@@ -134,13 +134,20 @@ impl From<TimingConfig> for Timing {
 
 impl Default for ProbesConfig {
     fn default() -> Self {
-        Self { per_epoch: 4, timeout_ms: 5_000 }
+        Self {
+            per_epoch: 4,
+            timeout_ms: 5_000,
+        }
     }
 }
 
 impl Default for SettlementConfig {
     fn default() -> Self {
-        Self { enabled: true, stagger_blocks: 2, poll_ms: 1_000 }
+        Self {
+            enabled: true,
+            stagger_blocks: 2,
+            poll_ms: 1_000,
+        }
     }
 }
 
@@ -182,7 +189,9 @@ impl Config {
             ("settlement.poll_ms", self.settlement.poll_ms),
         ];
         match positive.into_iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(Failure::usage(format!("configuration: `{key}` is 0, expected at least 1"))),
+            Some((key, _)) => Err(Failure::usage(format!(
+                "configuration: `{key}` is 0, expected at least 1"
+            ))),
             None => Ok(()),
         }
     }
@@ -202,7 +211,11 @@ impl Config {
     pub fn policy(&self) -> Result<Policy, Failure> {
         let text = read("policy", &self.policy)?;
         toml::from_str(&text).map_err(|error| {
-            Failure::usage(format!("policy file {}: {}", self.policy.display(), error.message()))
+            Failure::usage(format!(
+                "policy file {}: {}",
+                self.policy.display(),
+                error.message()
+            ))
         })
     }
 
@@ -214,12 +227,15 @@ impl Config {
         let mut roots = Vec::new();
         for file in &self.ek_roots {
             let pem = read("EK roots", file)?;
-            let store = RootStore::from_pem(&pem)
-                .map_err(|error| Failure::usage(format!("EK roots file {}: {error}", file.display())))?;
+            let store = RootStore::from_pem(&pem).map_err(|error| {
+                Failure::usage(format!("EK roots file {}: {error}", file.display()))
+            })?;
             roots.extend(store.roots().iter().cloned());
         }
         if roots.is_empty() {
-            return Err(Failure::usage("configuration: `ek_roots` holds no certificate; no machine could ever enrol"));
+            return Err(Failure::usage(
+                "configuration: `ek_roots` holds no certificate; no machine could ever enrol",
+            ));
         }
         Ok(RootStore::new(roots))
     }
@@ -229,12 +245,20 @@ impl Config {
     /// # Errors
     /// Usage.
     pub fn verifying_key(&self, chain_id: u64) -> Result<VerifyingKey, Failure> {
-        let profile = Profile::by_name(&self.profile)
-            .ok_or_else(|| Failure::usage(format!("configuration: `profile`: no profile {:?}", self.profile)))?;
-        let key = VerifyingKey::committed(&profile).ok_or_else(|| {
-            Failure::usage(format!("configuration: `profile`: this build has no verifying key for {:?}", self.profile))
+        let profile = Profile::by_name(&self.profile).ok_or_else(|| {
+            Failure::usage(format!(
+                "configuration: `profile`: no profile {:?}",
+                self.profile
+            ))
         })?;
-        key.check_chain(chain_id).map_err(|error| Failure::usage(error.to_string()))?;
+        let key = VerifyingKey::committed(&profile).ok_or_else(|| {
+            Failure::usage(format!(
+                "configuration: `profile`: this build has no verifying key for {:?}",
+                self.profile
+            ))
+        })?;
+        key.check_chain(chain_id)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         Ok(key.clone())
     }
 
@@ -246,9 +270,17 @@ impl Config {
 }
 
 fn read(what: &str, path: &Path) -> Result<String, Failure> {
-    let cannot = |error: std::io::Error| Failure::usage(format!("cannot read {what} file {}: {error}", path.display()));
+    let cannot = |error: std::io::Error| {
+        Failure::usage(format!(
+            "cannot read {what} file {}: {error}",
+            path.display()
+        ))
+    };
     if std::fs::metadata(path).map_err(cannot)?.len() > MAX_FILE_BYTES {
-        return Err(Failure::usage(format!("{what} file {} is larger than {MAX_FILE_BYTES} bytes", path.display())));
+        return Err(Failure::usage(format!(
+            "{what} file {} is larger than {MAX_FILE_BYTES} bytes",
+            path.display()
+        )));
     }
     std::fs::read_to_string(path).map_err(cannot)
 }
@@ -273,13 +305,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("oracle.toml");
         std::fs::write(&file, "[timing]\nview_blocks = 0\n").unwrap();
-        assert!(Config::load(&file).unwrap_err().message.contains("timing.view_blocks"));
+        assert!(
+            Config::load(&file)
+                .unwrap_err()
+                .message
+                .contains("timing.view_blocks")
+        );
     }
 
     #[test]
     fn development_keys_are_refused_on_any_other_chain() {
         let config = Config::default();
         assert!(config.verifying_key(31_337).is_ok());
-        assert!(config.verifying_key(1).unwrap_err().message.contains("insecure-dev"));
+        assert!(
+            config
+                .verifying_key(1)
+                .unwrap_err()
+                .message
+                .contains("insecure-dev")
+        );
     }
 }

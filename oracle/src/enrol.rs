@@ -12,7 +12,10 @@ use rand::rngs::OsRng;
 use subtle::ConstantTimeEq;
 use verifier::Epoch;
 use verifier::bundle::CertificateBytes;
-use verifier::tpm::{EnrolmentFacts, EnrolmentRequest, Reject, judge_certify, judge_request, make_credential, qualifying_data};
+use verifier::tpm::{
+    EnrolmentFacts, EnrolmentRequest, Reject, judge_certify, judge_request, make_credential,
+    qualifying_data,
+};
 use verifier::typed_data;
 use zeroize::Zeroizing;
 
@@ -44,7 +47,9 @@ pub enum EnrolError {
     #[error("no such enrolment session; begin again")]
     NoSession,
     /// The credential was not opened.
-    #[error("the secret is not the one in the credential: the attestation key is not beside this endorsement key")]
+    #[error(
+        "the secret is not the one in the credential: the attestation key is not beside this endorsement key"
+    )]
     WrongSecret,
     /// Too many sessions are open.
     #[error("too many enrolments at the same time; try again in a few minutes")]
@@ -104,7 +109,12 @@ impl Enroller {
     /// An enroller that signs with `key`.
     #[must_use]
     pub fn new(store: Store, rules: Rules, key: OracleKey) -> Self {
-        Self { store, rules, key, sessions: Mutex::default() }
+        Self {
+            store,
+            rules,
+            key,
+            sessions: Mutex::default(),
+        }
     }
 
     /// Judges a machine's certificates and keys, and makes a credential only its TPM can open. CPU-bound: call it off the
@@ -113,11 +123,21 @@ impl Enroller {
     /// # Errors
     /// [`EnrolError`].
     pub fn begin(&self, request: EnrolmentRequest) -> Result<Begun, EnrolError> {
-        let parts = [&request.ek_certificate, &request.ek_public, &request.ak_public, &request.node_key_public];
-        if parts.into_iter().chain(&request.intermediates).any(|part| part.len() > MAX_PART_BYTES)
+        let parts = [
+            &request.ek_certificate,
+            &request.ek_public,
+            &request.ak_public,
+            &request.node_key_public,
+        ];
+        if parts
+            .into_iter()
+            .chain(&request.intermediates)
+            .any(|part| part.len() > MAX_PART_BYTES)
             || request.intermediates.len() > MAX_INTERMEDIATES
         {
-            return Err(EnrolError::Malformed("a certificate or key is larger than any real one".into()));
+            return Err(EnrolError::Malformed(
+                "a certificate or key is larger than any real one".into(),
+            ));
         }
         let facts = judge_request(&request, self.rules.roots(), now())?;
         let mut secret = Zeroizing::new([0; 32]);
@@ -129,13 +149,33 @@ impl Enroller {
 
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, open| open.began.elapsed() < SESSION_TIME);
-        let of_account = sessions.values().filter(|open| open.request.address == request.address).count();
+        let of_account = sessions
+            .values()
+            .filter(|open| open.request.address == request.address)
+            .count();
         if sessions.len() >= MAX_SESSIONS || of_account >= MAX_SESSIONS_OF_ACCOUNT {
             return Err(EnrolError::Busy);
         }
-        sessions.insert(session, Session { began: Instant::now(), request, facts, secret, nonce });
-        let verifier::tpm::Credential { id_object, encrypted_secret } = credential;
-        Ok(Begun { session, id_object, encrypted_secret, nonce })
+        sessions.insert(
+            session,
+            Session {
+                began: Instant::now(),
+                request,
+                facts,
+                secret,
+                nonce,
+            },
+        );
+        let verifier::tpm::Credential {
+            id_object,
+            encrypted_secret,
+        } = credential;
+        Ok(Begun {
+            session,
+            id_object,
+            encrypted_secret,
+            nonce,
+        })
     }
 
     /// Takes the opened secret and the certified node key; answers with this oracle's signature.
@@ -152,17 +192,39 @@ impl Enroller {
     ) -> Result<Enrolled, EnrolError> {
         let session: [u8; 16] = session.try_into().map_err(|_| EnrolError::NoSession)?;
         // Taken out first: a secret is guessed once.
-        let open = self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
-        let open = open.filter(|open| open.began.elapsed() < SESSION_TIME).ok_or(EnrolError::NoSession)?;
+        let open = self
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&session);
+        let open = open
+            .filter(|open| open.began.elapsed() < SESSION_TIME)
+            .ok_or(EnrolError::NoSession)?;
         if !bool::from(secret.as_slice().ct_eq(open.secret.as_slice())) {
             return Err(EnrolError::WrongSecret);
         }
-        let Session { request, facts, nonce, .. } = open;
-        let qualifying = qualifying_data(request.chain_id, &request.registry, &request.address, &nonce);
+        let Session {
+            request,
+            facts,
+            nonce,
+            ..
+        } = open;
+        let qualifying = qualifying_data(
+            request.chain_id,
+            &request.registry,
+            &request.address,
+            &nonce,
+        );
         judge_certify(&facts, &qualifying, attest, signature)?;
 
-        let (set, _) = self.store.oracle_set(epoch).await?.ok_or(EnrolError::NotInSet(epoch))?;
-        let index = set.index_of(self.key.address()).ok_or(EnrolError::NotInSet(epoch))?;
+        let (set, _) = self
+            .store
+            .oracle_set(epoch)
+            .await?
+            .ok_or(EnrolError::NotInSet(epoch))?;
+        let index = set
+            .index_of(self.key.address())
+            .ok_or(EnrolError::NotInSet(epoch))?;
         let statement = typed_data::Enrolment {
             account: request.address.into(),
             hardwareId: facts.hardware_id,
@@ -171,12 +233,17 @@ impl Enroller {
             resultHash: facts.result_hash,
             expiry: request.expiry,
         };
-        let signature = self.key.sign(&self.rules.deployment().registry_digest(&statement))?;
+        let signature = self
+            .key
+            .sign(&self.rules.deployment().registry_digest(&statement))?;
         let intermediates = needed_intermediates(&request, &self.rules);
         let row = EnrolmentRow {
             account: Address::from(request.address),
             ek_certificate: request.ek_certificate.into(),
-            intermediates: intermediates.into_iter().map(|der| CertificateBytes(der.into())).collect(),
+            intermediates: intermediates
+                .into_iter()
+                .map(|der| CertificateBytes(der.into()))
+                .collect(),
             ek_public: request.ek_public.into(),
             ak_public: request.ak_public.into(),
             node_key_public: request.node_key_public.into(),
@@ -188,7 +255,11 @@ impl Enroller {
         self.store.keep_enrolment(facts.ak_hash, &row).await?;
         metrics::counter!("probity_oracle_enrolments_total").increment(1);
         tracing::info!(account = %row.account, hardware = %facts.hardware_id, "signed an enrolment");
-        Ok(Enrolled { index: u32::try_from(index).unwrap_or(u32::MAX), set_version: set.version, signature })
+        Ok(Enrolled {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            set_version: set.version,
+            signature,
+        })
     }
 }
 
@@ -211,5 +282,7 @@ fn needed_intermediates(request: &EnrolmentRequest, rules: &Rules) -> Vec<Vec<u8
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

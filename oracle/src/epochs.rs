@@ -46,11 +46,17 @@ struct Jobs {
 
 impl Jobs {
     fn begin(&self, key: (Epoch, Job)) -> bool {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key)
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key)
     }
 
     fn end(&self, key: (Epoch, Job)) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key);
     }
 }
 
@@ -103,7 +109,11 @@ impl Driver {
     /// A driver that goes on where the database ends.
     #[must_use]
     pub fn new(parts: DriverParts) -> Self {
-        let watcher = Watcher::new(parts.store.clone(), parts.chain.clone(), *parts.rules.profile());
+        let watcher = Watcher::new(
+            parts.store.clone(),
+            parts.chain.clone(),
+            *parts.rules.profile(),
+        );
         Self {
             parts,
             watcher,
@@ -151,7 +161,9 @@ impl Driver {
         while self.watcher.step().await? {}
         let head = self.parts.chain.head().await?;
         let schedule = self.parts.rules.schedule();
-        let Some(current) = schedule.epoch_of(head) else { return Ok(()) };
+        let Some(current) = schedule.epoch_of(head) else {
+            return Ok(());
+        };
         metrics::gauge!("probity_oracle_head_block").set(head.0 as f64);
         metrics::gauge!("probity_oracle_epoch").set(current.0 as f64);
         let first = current.0.saturating_sub(schedule.report_window);
@@ -162,7 +174,12 @@ impl Driver {
         Ok(())
     }
 
-    async fn advance(&mut self, epoch: Epoch, current: Epoch, head: BlockNumber) -> Result<(), TickError> {
+    async fn advance(
+        &mut self,
+        epoch: Epoch,
+        current: Epoch,
+        head: BlockNumber,
+    ) -> Result<(), TickError> {
         let view = match EpochView::load(&self.parts.store, &self.parts.rules, epoch).await? {
             Some(view) => view,
             None => {
@@ -210,8 +227,12 @@ impl Driver {
     async fn beacon(&mut self, epoch: Epoch, head: BlockNumber) -> Result<(), TickError> {
         let schedule = self.parts.rules.schedule();
         let start = schedule.start(epoch);
-        let delay = *self.beacon_delay.entry(epoch).or_insert_with(|| OsRng.gen_range(0..=BEACON_SPREAD));
-        let open = start.0.saturating_add(delay)..start.0.saturating_add(schedule.fallback);
+        let delay = *self
+            .beacon_delay
+            .entry(epoch)
+            .or_insert_with(|| OsRng.gen_range(0..=BEACON_SPREAD));
+        // One block later than could do: endpoints simulate in the latest block, not in the next.
+        let open = start.0.saturating_add(1 + delay)..start.0.saturating_add(schedule.fallback);
         if !open.contains(&head.0) || self.parts.chain.beacon(epoch).await?.is_some() {
             return Ok(());
         }
@@ -232,20 +253,40 @@ impl Driver {
         let start = self.parts.rules.schedule().start(epoch);
         let plans = self.plans.entry(epoch).or_insert_with(|| {
             // From now on: the beacon is a few blocks old when it is final, and a restart has lost the plan before.
-            let (from, to) = (BlockNumber(head.0 + 1), BlockNumber(view.deadline.0.saturating_sub(1)));
+            let (from, to) = (
+                BlockNumber(head.0 + 1),
+                BlockNumber(view.deadline.0.saturating_sub(1)),
+            );
             let draw = |node| (node, ProbePlan::draw(&mut OsRng, per_epoch, from, to));
             view.work.iter().map(|item| draw(item.duty.node)).collect()
         });
-        let due: Vec<(NodeId, usize)> =
-            plans.iter_mut().map(|(node, plan)| (*node, plan.due(head))).filter(|(_, count)| *count > 0).collect();
+        let due: Vec<(NodeId, usize)> = plans
+            .iter_mut()
+            .map(|(node, plan)| (*node, plan.due(head)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
         for (node, count) in due {
-            let Some(item) = view.item(node) else { continue };
+            let Some(item) = view.item(node) else {
+                continue;
+            };
             let slots = held_slots(&self.parts.store, node, start).await?;
             for _ in 0..count {
-                let Some((shard, first_leaf, leaves)) = pick(&mut OsRng, &slots) else { continue };
-                let Some(transport_root) = self.parts.store.transport_root(shard).await? else { continue };
+                let Some((shard, first_leaf, leaves)) = pick(&mut OsRng, &slots) else {
+                    continue;
+                };
+                let Some(transport_root) = self.parts.store.transport_root(shard).await? else {
+                    continue;
+                };
                 let endpoint = item.endpoint.clone();
-                let target = ProbeTarget { epoch, node, endpoint, shard, transport_root, first_leaf, leaves };
+                let target = ProbeTarget {
+                    epoch,
+                    node,
+                    endpoint,
+                    shard,
+                    transport_root,
+                    first_leaf,
+                    leaves,
+                };
                 let (prober, store) = (self.parts.prober.clone(), self.parts.store.clone());
                 self.tasks.spawn(async move {
                     let mut record = prober.probe(&target).await;
@@ -262,14 +303,22 @@ impl Driver {
     }
 
     fn announce(&mut self, epoch: Epoch) {
-        if self.announced.lock().unwrap_or_else(PoisonError::into_inner).contains(&epoch) {
+        if self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&epoch)
+        {
             return;
         }
         let (agreement, announced) = (self.parts.agreement.clone(), self.announced.clone());
         self.start(epoch, Job::Announce, async move {
             match agreement.announce(epoch).await {
                 Ok(true) => {
-                    announced.lock().unwrap_or_else(PoisonError::into_inner).insert(epoch);
+                    announced
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(epoch);
                 }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%epoch, %error, "could not commit to an observation"),
@@ -296,8 +345,12 @@ impl Driver {
             }
             match agreement.lead(epoch, round).await {
                 Ok(Led::Agreed(_)) => {}
-                Ok(Led::Short(why)) => tracing::warn!(%epoch, view = round, %why, "no agreement in this view yet"),
-                Err(AgreementError::NotReady(why)) => tracing::debug!(%epoch, %why, "cannot lead yet"),
+                Ok(Led::Short(why)) => {
+                    tracing::warn!(%epoch, view = round, %why, "no agreement in this view yet")
+                }
+                Err(AgreementError::NotReady(why)) => {
+                    tracing::debug!(%epoch, %why, "cannot lead yet")
+                }
                 Err(error) => tracing::warn!(%epoch, view = round, %error, "could not lead"),
             }
         });
@@ -307,7 +360,10 @@ impl Driver {
         if head < self.parts.rules.schedule().end(epoch) {
             return Ok(());
         }
-        let Some((report, bitmap, signatures)) = self.parts.store.agreed_report(epoch).await? else { return Ok(()) };
+        let Some((report, bitmap, signatures)) = self.parts.store.agreed_report(epoch).await?
+        else {
+            return Ok(());
+        };
         let chain = self.parts.chain.clone();
         self.start(epoch, Job::Submit, async move {
             if chain.is_reported(epoch).await.unwrap_or(true) {
@@ -343,8 +399,15 @@ impl Driver {
         self.beacon_delay.retain(|epoch, _| *epoch >= recent);
         self.concluded.retain(|epoch, _| *epoch >= recent);
         self.last_started.retain(|(epoch, _), _| *epoch >= recent);
-        self.announced.lock().unwrap_or_else(PoisonError::into_inner).retain(|epoch| *epoch >= recent);
-        let kept_from = Epoch(current.0.saturating_sub(schedule.era_epochs.saturating_mul(2)));
+        self.announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|epoch| *epoch >= recent);
+        let kept_from = Epoch(
+            current
+                .0
+                .saturating_sub(schedule.era_epochs.saturating_mul(2)),
+        );
         if kept_from.0 == 0 || self.forgotten == Some(kept_from) {
             return;
         }
@@ -371,7 +434,10 @@ async fn held_slots(
             Operation::Drop => held.remove(&(entry.deal, entry.slot)),
         };
     }
-    Ok(held.into_iter().map(|((deal, slot), stripes)| (deal, slot, stripes)).collect())
+    Ok(held
+        .into_iter()
+        .map(|((deal, slot), stripes)| (deal, slot, stripes))
+        .collect())
 }
 
 #[cfg(test)]

@@ -51,7 +51,15 @@ impl Services {
         rules: Rules,
         chain: Arc<dyn OnChain>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { agreement, enroller, exporter, rules, chain }) }
+        Self {
+            inner: Arc::new(Inner {
+                agreement,
+                enroller,
+                exporter,
+                rules,
+                chain,
+            }),
+        }
     }
 }
 
@@ -65,7 +73,9 @@ impl From<IntakeError> for Status {
     fn from(error: IntakeError) -> Self {
         match &error {
             IntakeError::NotEvidence(_) => Self::invalid_argument(error.to_string()),
-            IntakeError::NotReady(_) | IntakeError::Chain(_) => Self::unavailable(error.to_string()),
+            IntakeError::NotReady(_) | IntakeError::Chain(_) => {
+                Self::unavailable(error.to_string())
+            }
             IntakeError::NoDuty(..) => Self::failed_precondition(error.to_string()),
             IntakeError::TooMany(..) => Self::resource_exhausted(error.to_string()),
             IntakeError::Store(_) | IntakeError::Signing(_) => own_fault(&error),
@@ -76,10 +86,16 @@ impl From<IntakeError> for Status {
 impl From<AgreementError> for Status {
     fn from(error: AgreementError) -> Self {
         match &error {
-            AgreementError::NotReady(_) | AgreementError::Chain(_) => Self::unavailable(error.to_string()),
+            AgreementError::NotReady(_) | AgreementError::Chain(_) => {
+                Self::unavailable(error.to_string())
+            }
             AgreementError::Refused(_) => Self::failed_precondition(error.to_string()),
-            AgreementError::Committee(_) | AgreementError::Malformed(_) => Self::invalid_argument(error.to_string()),
-            AgreementError::Store(_) | AgreementError::Signing(_) | AgreementError::Interrupted(_) => own_fault(&error),
+            AgreementError::Committee(_) | AgreementError::Malformed(_) => {
+                Self::invalid_argument(error.to_string())
+            }
+            AgreementError::Store(_)
+            | AgreementError::Signing(_)
+            | AgreementError::Interrupted(_) => own_fault(&error),
         }
     }
 }
@@ -87,7 +103,9 @@ impl From<AgreementError> for Status {
 impl From<EnrolError> for Status {
     fn from(error: EnrolError) -> Self {
         match &error {
-            EnrolError::Rejected(_) | EnrolError::Malformed(_) => Self::invalid_argument(error.to_string()),
+            EnrolError::Rejected(_) | EnrolError::Malformed(_) => {
+                Self::invalid_argument(error.to_string())
+            }
             EnrolError::NoSession => Self::not_found(error.to_string()),
             EnrolError::WrongSecret => Self::permission_denied(error.to_string()),
             EnrolError::Busy => Self::resource_exhausted(error.to_string()),
@@ -108,7 +126,10 @@ impl From<ExportError> for Status {
 }
 
 fn item(node: NodeId, evidence: &Evidence) -> v1::fetch_evidence_response::Item {
-    v1::fetch_evidence_response::Item { node: node.0, evidence: cbor::encode(evidence) }
+    v1::fetch_evidence_response::Item {
+        node: node.0,
+        evidence: cbor::encode(evidence),
+    }
 }
 
 fn malformed(error: &cbor::Malformed) -> Status {
@@ -155,10 +176,24 @@ impl Oracle for Services {
     ) -> Result<Response<v1::FinishEnrolmentResponse>, Status> {
         let request = request.into_inner();
         let secret = Zeroizing::new(request.secret);
-        let head = self.inner.chain.head().await.map_err(|error| Status::unavailable(error.to_string()))?;
-        let epoch = self.inner.rules.schedule().epoch_of(head).unwrap_or(Epoch(0));
+        let head = self
+            .inner
+            .chain
+            .head()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let epoch = self
+            .inner
+            .rules
+            .schedule()
+            .epoch_of(head)
+            .unwrap_or(Epoch(0));
         let (attest, signature) = (&request.certify_attest, &request.certify_signature);
-        let enrolled = self.inner.enroller.finish(&request.session, secret, attest, signature, epoch).await?;
+        let enrolled = self
+            .inner
+            .enroller
+            .finish(&request.session, secret, attest, signature, epoch)
+            .await?;
         Ok(Response::new(v1::FinishEnrolmentResponse {
             oracle_index: enrolled.index,
             set_version: enrolled.set_version,
@@ -172,8 +207,15 @@ impl Oracle for Services {
     ) -> Result<Response<v1::PushEvidenceResponse>, Status> {
         let request = request.into_inner();
         let (node, epoch) = (NodeId(request.node), Epoch(request.epoch));
-        let receipt = self.inner.agreement.intake().push(node, epoch, &request.evidence).await?;
-        Ok(Response::new(v1::PushEvidenceResponse { receipt: cbor::encode(&receipt) }))
+        let receipt = self
+            .inner
+            .agreement
+            .intake()
+            .push(node, epoch, &request.evidence)
+            .await?;
+        Ok(Response::new(v1::PushEvidenceResponse {
+            receipt: cbor::encode(&receipt),
+        }))
     }
 
     async fn fetch_evidence(
@@ -208,38 +250,69 @@ impl Oracle for Services {
         request: Request<v1::ExportBundleRequest>,
     ) -> Result<Response<Self::ExportBundleStream>, Status> {
         let request = request.into_inner();
-        let bundle = self.inner.exporter.export(NodeId(request.node), Epoch(request.epoch)).await?;
+        let bundle = self
+            .inner
+            .exporter
+            .export(NodeId(request.node), Epoch(request.epoch))
+            .await?;
         let bytes = bundle.to_bytes();
-        let chunks: Vec<_> =
-            bytes.chunks(proto::MAX_CHUNK_BYTES).map(|data| Ok(v1::Chunk { data: data.to_vec() })).collect();
+        let chunks: Vec<_> = bytes
+            .chunks(proto::MAX_CHUNK_BYTES)
+            .map(|data| {
+                Ok(v1::Chunk {
+                    data: data.to_vec(),
+                })
+            })
+            .collect();
         Ok(Response::new(Box::pin(futures::stream::iter(chunks))))
     }
 }
 
 #[tonic::async_trait]
 impl Committee for Services {
-    async fn commit(&self, request: Request<v1::CommitRequest>) -> Result<Response<v1::CommitResponse>, Status> {
-        let commitment =
-            cbor::decode("commitment", &request.into_inner().commitment).map_err(|error| malformed(&error))?;
+    async fn commit(
+        &self,
+        request: Request<v1::CommitRequest>,
+    ) -> Result<Response<v1::CommitResponse>, Status> {
+        let commitment = cbor::decode("commitment", &request.into_inner().commitment)
+            .map_err(|error| malformed(&error))?;
         self.inner.agreement.on_commit(&commitment).await?;
         Ok(Response::new(v1::CommitResponse {}))
     }
 
-    async fn reveal(&self, request: Request<v1::RevealRequest>) -> Result<Response<v1::RevealResponse>, Status> {
-        let list = cbor::decode("commitment list", &request.into_inner().list).map_err(|error| malformed(&error))?;
+    async fn reveal(
+        &self,
+        request: Request<v1::RevealRequest>,
+    ) -> Result<Response<v1::RevealResponse>, Status> {
+        let list = cbor::decode("commitment list", &request.into_inner().list)
+            .map_err(|error| malformed(&error))?;
         let reveal = self.inner.agreement.on_list(&list).await?;
-        Ok(Response::new(v1::RevealResponse { reveal: cbor::encode(&reveal) }))
+        Ok(Response::new(v1::RevealResponse {
+            reveal: cbor::encode(&reveal),
+        }))
     }
 
-    async fn propose(&self, request: Request<v1::ProposeRequest>) -> Result<Response<v1::ProposeResponse>, Status> {
-        let proposal = cbor::decode("proposal", &request.into_inner().proposal).map_err(|error| malformed(&error))?;
+    async fn propose(
+        &self,
+        request: Request<v1::ProposeRequest>,
+    ) -> Result<Response<v1::ProposeResponse>, Status> {
+        let proposal = cbor::decode("proposal", &request.into_inner().proposal)
+            .map_err(|error| malformed(&error))?;
         let outcome = match self.inner.agreement.on_proposal(&proposal).await? {
             Answer::Signature(signature) => Outcome::Signature(Bytes::into(signature)),
             Answer::Refusal { reason, evidence } => Outcome::Refusal(v1::Refusal {
                 reason,
-                evidence: evidence.iter().map(|(node, evidence)| item(*node, evidence)).collect(),
+                evidence: evidence
+                    .iter()
+                    .map(|(node, evidence)| item(*node, evidence))
+                    .collect(),
             }),
         };
-        Ok(Response::new(v1::ProposeResponse { outcome: Some(outcome) }))
+        Ok(Response::new(v1::ProposeResponse {
+            outcome: Some(outcome),
+        }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,9 @@ pub enum IntakeError {
     #[error(transparent)]
     NotEvidence(#[from] NotEvidence),
     /// This oracle has not come that far; try again.
-    #[error("not ready for epoch {0}: its first block is not final here yet; push again in a few blocks")]
+    #[error(
+        "not ready for epoch {0}: its first block is not final here yet; push again in a few blocks"
+    )]
     NotReady(Epoch),
     /// The node owes nothing.
     #[error("node {0} has no duty in epoch {1}")]
@@ -51,7 +53,10 @@ pub enum IntakeError {
 }
 
 fn refused(reason: EvidenceReason, detail: impl Into<String>) -> IntakeError {
-    IntakeError::NotEvidence(NotEvidence { reason, detail: detail.into() })
+    IntakeError::NotEvidence(NotEvidence {
+        reason,
+        detail: detail.into(),
+    })
 }
 
 /// Takes evidence in.
@@ -67,29 +72,48 @@ impl Intake {
     /// An intake that signs receipts with `key`.
     #[must_use]
     pub fn new(store: Store, rules: Rules, chain: Arc<dyn OnChain>, key: OracleKey) -> Self {
-        Self { store, rules, chain, key, gate: Semaphore::new(CHECKED_AT_ONCE) }
+        Self {
+            store,
+            rules,
+            chain,
+            key,
+            gate: Semaphore::new(CHECKED_AT_ONCE),
+        }
     }
 
     /// Takes what a node pushes, and answers with this oracle's receipt. The first receipt for an envelope stays.
     ///
     /// # Errors
     /// [`IntakeError`].
-    pub async fn push(&self, node: NodeId, epoch: Epoch, bytes: &[u8]) -> Result<SignedReceipt, IntakeError> {
+    pub async fn push(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+        bytes: &[u8],
+    ) -> Result<SignedReceipt, IntakeError> {
         // Asked first: the receipt says when it arrived, not when it was checked.
         let arrived = self.chain.head().await?;
         if bytes.len() > MAX_EVIDENCE_BYTES {
             return Err(refused(
                 EvidenceReason::Malformed,
-                format!("{} bytes, at most {MAX_EVIDENCE_BYTES} are taken", bytes.len()),
+                format!(
+                    "{} bytes, at most {MAX_EVIDENCE_BYTES} are taken",
+                    bytes.len()
+                ),
             ));
         }
         let schedule = self.rules.schedule();
-        let current = schedule.epoch_of(arrived).ok_or(IntakeError::NotReady(epoch))?;
+        let current = schedule
+            .epoch_of(arrived)
+            .ok_or(IntakeError::NotReady(epoch))?;
         if epoch > current {
             return Err(IntakeError::NotReady(epoch));
         }
         if epoch.next() < current {
-            return Err(refused(EvidenceReason::WrongContext, format!("epoch {epoch} is over, this is {current}")));
+            return Err(refused(
+                EvidenceReason::WrongContext,
+                format!("epoch {epoch} is over, this is {current}"),
+            ));
         }
         let view = match EpochView::load(&self.store, &self.rules, epoch).await? {
             Some(view) => view,
@@ -101,7 +125,11 @@ impl Intake {
         let evidence: Evidence = cbor::decode("evidence", bytes)
             .map_err(|error| refused(EvidenceReason::Malformed, error.to_string()))?;
         let opened = self.merge(&view, node, &evidence).await?;
-        if let Some(receipt) = self.store.receipt(epoch, node, opened, self.key.address()).await? {
+        if let Some(receipt) = self
+            .store
+            .receipt(epoch, node, opened, self.key.address())
+            .await?
+        {
             return Ok(receipt);
         }
         let digest = SignedReceipt::digest(self.rules.deployment(), node, epoch, opened, arrived);
@@ -112,10 +140,16 @@ impl Intake {
             block: arrived,
             signature: self.key.sign(&digest)?,
         };
-        self.store.keep_receipt(self.key.address(), &receipt).await?;
+        self.store
+            .keep_receipt(self.key.address(), &receipt)
+            .await?;
         metrics::counter!("probity_oracle_receipts_total").increment(1);
         // Two pushes at once may both get here: whichever was kept is the receipt.
-        Ok(self.store.receipt(epoch, node, opened, self.key.address()).await?.unwrap_or(receipt))
+        Ok(self
+            .store
+            .receipt(epoch, node, opened, self.key.address())
+            .await?
+            .unwrap_or(receipt))
     }
 
     /// Checks a piece of evidence, keeps it, its keys and those of its receipts that verify; returns the envelope's hash.
@@ -132,7 +166,11 @@ impl Intake {
         let item = view.item(node).ok_or(IntakeError::NoDuty(node, epoch))?;
         let (opened, receipts) = {
             // The semaphore is never closed; without a permit the work is not done.
-            let _permit = self.gate.acquire().await.map_err(|_| IntakeError::NotReady(epoch))?;
+            let _permit = self
+                .gate
+                .acquire()
+                .await
+                .map_err(|_| IntakeError::NotReady(epoch))?;
             let context = view.context(&self.rules);
             let opened = evidence::open(&context, &item.duty, None, evidence)?.envelope_hash;
             (opened, self.valid_receipts(view, node, opened, evidence))
@@ -140,8 +178,18 @@ impl Intake {
         let signers: BTreeSet<_> = receipts.iter().map(|(oracle, _)| *oracle).collect();
         let limit = (signers.len() <= view.set.faults()).then_some(MAX_ENVELOPES);
         let identity = &item.duty.identity;
-        self.store.keep_keys(identity.ak_hash, &evidence.ak_public, identity.node_key_hash, &evidence.node_key).await?;
-        let new = self.store.keep_evidence(epoch, node, opened, evidence, limit).await?;
+        self.store
+            .keep_keys(
+                identity.ak_hash,
+                &evidence.ak_public,
+                identity.node_key_hash,
+                &evidence.node_key,
+            )
+            .await?;
+        let new = self
+            .store
+            .keep_evidence(epoch, node, opened, evidence, limit)
+            .await?;
         if !new && !self.store.has_evidence(epoch, node, opened).await? {
             return Err(IntakeError::TooMany(node, epoch));
         }
@@ -162,7 +210,12 @@ impl Intake {
             .receipts
             .iter()
             .filter(|it| (it.node, it.epoch, it.envelope_hash) == (node, view.epoch, envelope_hash))
-            .filter_map(|it| Some((it.signer(self.rules.deployment(), &view.set).ok()?, it.clone())))
+            .filter_map(|it| {
+                Some((
+                    it.signer(self.rules.deployment(), &view.set).ok()?,
+                    it.clone(),
+                ))
+            })
             .collect()
     }
 
@@ -172,12 +225,17 @@ impl Intake {
     /// [`StoreError`].
     pub async fn merge_submissions(&self, view: &EpochView) -> Result<(), StoreError> {
         for (node, [body, node_signature, proof]) in self.store.submitted(view.epoch).await? {
-            let Some(item) = view.item(node) else { continue };
+            let Some(item) = view.item(node) else {
+                continue;
+            };
             let Some((ak_public, node_key)) = self.store.keys(&item.duty.identity).await? else {
                 tracing::warn!(%node, epoch = %view.epoch, "a node submitted on chain whose keys are not known here yet");
                 continue;
             };
-            let envelope = Envelope { body: body.into(), node_signature: node_signature.into() };
+            let envelope = Envelope {
+                body: body.into(),
+                node_signature: node_signature.into(),
+            };
             let evidence = Evidence {
                 envelope: cbor::encode(&envelope).into(),
                 proof: proof.into(),
@@ -189,7 +247,9 @@ impl Intake {
             match self.merge(view, node, &evidence).await {
                 Ok(_) => {}
                 Err(IntakeError::Store(error)) => return Err(error),
-                Err(error) => tracing::warn!(%node, epoch = %view.epoch, %error, "what a node submitted on chain is no evidence"),
+                Err(error) => {
+                    tracing::warn!(%node, epoch = %view.epoch, %error, "what a node submitted on chain is no evidence")
+                }
             }
         }
         Ok(())
@@ -199,7 +259,11 @@ impl Intake {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn held(&self, epoch: Epoch, node: Option<NodeId>) -> Result<Vec<EvidenceRow>, StoreError> {
+    pub async fn held(
+        &self,
+        epoch: Epoch,
+        node: Option<NodeId>,
+    ) -> Result<Vec<EvidenceRow>, StoreError> {
         self.store.evidence(epoch, node).await
     }
 }

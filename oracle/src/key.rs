@@ -37,7 +37,10 @@ impl OracleKey {
     /// # Errors
     /// [`SigningError`].
     pub fn sign(&self, digest: &B256) -> Result<Bytes, SigningError> {
-        let signature = self.0.sign_hash_sync(digest).map_err(|error| SigningError(error.to_string()))?;
+        let signature = self
+            .0
+            .sign_hash_sync(digest)
+            .map_err(|error| SigningError(error.to_string()))?;
         Ok(Bytes::copy_from_slice(&signature.as_bytes()))
     }
 }

@@ -34,7 +34,10 @@ impl Schedule {
     /// First block of an epoch.
     #[must_use]
     pub fn start(&self, epoch: Epoch) -> BlockNumber {
-        BlockNumber(self.genesis.saturating_add(self.epoch_blocks.saturating_mul(epoch.0)))
+        BlockNumber(
+            self.genesis
+                .saturating_add(self.epoch_blocks.saturating_mul(epoch.0)),
+        )
     }
 
     /// First block after an epoch.
@@ -52,7 +55,12 @@ impl Schedule {
     /// Epoch of a block; `None` before the first one.
     #[must_use]
     pub fn epoch_of(&self, block: BlockNumber) -> Option<Epoch> {
-        Some(Epoch(block.0.checked_sub(self.genesis)?.checked_div(self.epoch_blocks)?))
+        Some(Epoch(
+            block
+                .0
+                .checked_sub(self.genesis)?
+                .checked_div(self.epoch_blocks)?,
+        ))
     }
 }
 
@@ -243,9 +251,19 @@ pub trait OnChain: Send + Sync + 'static {
     /// Stores an epoch's beacon.
     async fn record_beacon(&self, epoch: Epoch) -> Result<(), ChainError>;
     /// Submits a report with its quorum: bitmap of signers, 65 bytes each in ascending order.
-    async fn submit_report(&self, report: &Report, bitmap: U256, signatures: Bytes) -> Result<(), ChainError>;
+    async fn submit_report(
+        &self,
+        report: &Report,
+        bitmap: U256,
+        signatures: Bytes,
+    ) -> Result<(), ChainError>;
     /// Settles verdicts of one node, ascending by epoch.
-    async fn settle(&self, node: NodeId, verdicts: &[Verdict], proofs: &[Vec<B256>]) -> Result<(), ChainError>;
+    async fn settle(
+        &self,
+        node: NodeId,
+        verdicts: &[Verdict],
+        proofs: &[Vec<B256>],
+    ) -> Result<(), ChainError>;
     /// Moves a node's cursor over epochs without a verdict.
     async fn advance(&self, node: NodeId, max_epochs: u64) -> Result<(), ChainError>;
 }

@@ -52,7 +52,11 @@ pub trait Peer: Send + Sync {
     /// Proposes a report to it.
     async fn propose(&self, proposal: &SignedProposal) -> Result<Answer, PeerError>;
     /// Evidence it holds for an epoch, with receipts; of one node if given.
-    async fn evidence(&self, epoch: Epoch, node: Option<NodeId>) -> Result<Vec<(NodeId, Evidence)>, PeerError>;
+    async fn evidence(
+        &self,
+        epoch: Epoch,
+        node: Option<NodeId>,
+    ) -> Result<Vec<(NodeId, Evidence)>, PeerError>;
 }
 
 /// The way to other oracles.

@@ -13,7 +13,9 @@ use serde::Serialize;
 use verifier::committee::{NodeStatement, Reachability};
 use verifier::inventory::ShardKey;
 use verifier::transport::LEAVES;
-use verifier::{Availability, BlockNumber, DealId, Epoch, LatencyMs, NodeId, Slot, Stripe, Throughput, cbor};
+use verifier::{
+    Availability, BlockNumber, DealId, Epoch, LatencyMs, NodeId, Slot, Stripe, Throughput, cbor,
+};
 
 use crate::onchain::Endpoint;
 
@@ -149,7 +151,9 @@ impl ProbePlan {
         let mut times = BTreeMap::new();
         if from <= to {
             for _ in 0..count {
-                *times.entry(BlockNumber(rng.gen_range(from.0..=to.0))).or_default() += 1;
+                *times
+                    .entry(BlockNumber(rng.gen_range(from.0..=to.0)))
+                    .or_default() += 1;
             }
         }
         Self { times }
@@ -158,33 +162,56 @@ impl ProbePlan {
     /// Takes the probes due at or before a block out of the plan, and returns how many they are.
     pub fn due(&mut self, head: BlockNumber) -> usize {
         let later = self.times.split_off(&BlockNumber(head.0.saturating_add(1)));
-        std::mem::replace(&mut self.times, later).into_values().sum()
+        std::mem::replace(&mut self.times, later)
+            .into_values()
+            .sum()
     }
 }
 
 /// Picks a shard among the slots a node holds: first a deal, so that small deals are probed as often as large ones, then a
 /// slot, then a stripe; and a range in it.
-pub fn pick(rng: &mut impl RngCore, slots: &[(DealId, Slot, u32)]) -> Option<(ShardKey, usize, usize)> {
+pub fn pick(
+    rng: &mut impl RngCore,
+    slots: &[(DealId, Slot, u32)],
+) -> Option<(ShardKey, usize, usize)> {
     let mut deals: Vec<DealId> = slots.iter().map(|(deal, _, _)| *deal).collect();
     deals.sort_unstable();
     deals.dedup();
     let deal = *deals.choose(rng)?;
-    let of_deal: Vec<_> = slots.iter().filter(|(it, _, stripes)| *it == deal && *stripes > 0).collect();
+    let of_deal: Vec<_> = slots
+        .iter()
+        .filter(|(it, _, stripes)| *it == deal && *stripes > 0)
+        .collect();
     let (_, slot, stripes) = of_deal.choose(rng)?;
     let leaves = rng.gen_range(1..=MAX_LEAVES);
     let first = rng.gen_range(0..=LEAVES - leaves);
-    Some((ShardKey { deal, slot: *slot, stripe: Stripe(rng.gen_range(0..*stripes)) }, first, leaves))
+    Some((
+        ShardKey {
+            deal,
+            slot: *slot,
+            stripe: Stripe(rng.gen_range(0..*stripes)),
+        },
+        first,
+        leaves,
+    ))
 }
 
 /// Whether this oracle's own network worked: somebody answered something.
 #[must_use]
 pub fn network_worked(records: &[ProbeRecord]) -> bool {
-    records.iter().any(|record| record.outcome != ProbeOutcome::NoAnswer)
+    records
+        .iter()
+        .any(|record| record.outcome != ProbeOutcome::NoAnswer)
 }
 
 /// What the probes of one node came to. Reason and envelope are left for the judgement of evidence.
 #[must_use]
-pub fn summarise(node: NodeId, records: &[&ProbeRecord], network_worked: bool, slow_after: LatencyMs) -> NodeStatement {
+pub fn summarise(
+    node: NodeId,
+    records: &[&ProbeRecord],
+    network_worked: bool,
+    slow_after: LatencyMs,
+) -> NodeStatement {
     let mut statement = NodeStatement {
         node,
         reachability: Reachability::NotChecked,
@@ -198,13 +225,19 @@ pub fn summarise(node: NodeId, records: &[&ProbeRecord], network_worked: bool, s
     if records.is_empty() {
         return statement;
     }
-    let bytes: Vec<u8> = records.iter().flat_map(|record| cbor::encode(*record)).collect();
+    let bytes: Vec<u8> = records
+        .iter()
+        .flat_map(|record| cbor::encode(*record))
+        .collect();
     statement.probes_hash = keccak256(bytes);
     if !network_worked {
         return statement;
     }
-    let mut latencies: Vec<LatencyMs> =
-        records.iter().filter(|it| it.outcome == ProbeOutcome::Served).map(|it| it.first_byte).collect();
+    let mut latencies: Vec<LatencyMs> = records
+        .iter()
+        .filter(|it| it.outcome == ProbeOutcome::Served)
+        .map(|it| it.first_byte)
+        .collect();
     latencies.sort_unstable();
     let share = latencies.len() * 10_000 / records.len();
     statement.availability = Availability(u16::try_from(share).unwrap_or(10_000));
@@ -215,11 +248,19 @@ pub fn summarise(node: NodeId, records: &[&ProbeRecord], network_worked: bool, s
         return statement;
     };
     let served: u64 = records.iter().map(|it| it.bytes).sum();
-    let elapsed: u64 = records.iter().filter(|it| it.outcome == ProbeOutcome::Served).map(|it| it.elapsed_us).sum();
+    let elapsed: u64 = records
+        .iter()
+        .filter(|it| it.outcome == ProbeOutcome::Served)
+        .map(|it| it.elapsed_us)
+        .sum();
     let per_second = u128::from(served) * 1_000_000 / u128::from(elapsed.max(1));
     statement.latency_p95 = *p95;
     statement.throughput = Throughput(u64::try_from(per_second).unwrap_or(u64::MAX));
-    statement.reachability = if *p95 > slow_after { Reachability::Slow } else { Reachability::Reachable };
+    statement.reachability = if *p95 > slow_after {
+        Reachability::Slow
+    } else {
+        Reachability::Reachable
+    };
     statement
 }
 
@@ -234,8 +275,15 @@ mod tests {
         ProbeTarget {
             epoch: Epoch(1),
             node: NodeId(3),
-            endpoint: Endpoint { url: "https://127.0.0.1:1".into(), tls_key_hash: B256::ZERO },
-            shard: ShardKey { deal: DealId(1), slot: Slot(0), stripe: Stripe(0) },
+            endpoint: Endpoint {
+                url: "https://127.0.0.1:1".into(),
+                tls_key_hash: B256::ZERO,
+            },
+            shard: ShardKey {
+                deal: DealId(1),
+                slot: Slot(0),
+                stripe: Stripe(0),
+            },
             transport_root: B256::ZERO,
             first_leaf: 0,
             leaves: 1,
@@ -257,13 +305,24 @@ mod tests {
     }
 
     fn statement(records: &[ProbeRecord], worked: bool) -> NodeStatement {
-        summarise(NodeId(3), &records.iter().collect::<Vec<_>>(), worked, LatencyMs(100))
+        summarise(
+            NodeId(3),
+            &records.iter().collect::<Vec<_>>(),
+            worked,
+            LatencyMs(100),
+        )
     }
 
     #[test]
     fn a_node_that_served_nothing_is_unreachable_only_if_the_network_worked() {
-        assert_eq!(statement(&[lost(), lost()], true).reachability, Reachability::Unreachable);
-        assert_eq!(statement(&[lost(), lost()], false).reachability, Reachability::NotChecked);
+        assert_eq!(
+            statement(&[lost(), lost()], true).reachability,
+            Reachability::Unreachable
+        );
+        assert_eq!(
+            statement(&[lost(), lost()], false).reachability,
+            Reachability::NotChecked
+        );
         assert_eq!(statement(&[], true).reachability, Reachability::NotChecked);
     }
 
@@ -278,10 +337,16 @@ mod tests {
     fn a_node_is_slow_if_its_95th_percentile_is() {
         let mut records: Vec<_> = (0..19).map(|_| served(10)).collect();
         records.push(served(500));
-        assert_eq!(statement(&records, true).reachability, Reachability::Reachable);
+        assert_eq!(
+            statement(&records, true).reachability,
+            Reachability::Reachable
+        );
         records.push(served(500));
         let slow = statement(&records, true);
-        assert_eq!((slow.reachability, slow.latency_p95), (Reachability::Slow, LatencyMs(500)));
+        assert_eq!(
+            (slow.reachability, slow.latency_p95),
+            (Reachability::Slow, LatencyMs(500))
+        );
     }
 
     #[test]
@@ -298,7 +363,9 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         let mut slots: Vec<_> = (0..20).map(|slot| (DealId(1), Slot(slot), 100)).collect();
         slots.push((DealId(2), Slot(0), 1));
-        let small = (0..1000).filter(|_| pick(&mut rng, &slots).unwrap().0.deal == DealId(2)).count();
+        let small = (0..1000)
+            .filter(|_| pick(&mut rng, &slots).unwrap().0.deal == DealId(2))
+            .count();
         assert!((400..600).contains(&small), "{small}");
         assert_eq!(pick(&mut rng, &[]), None);
     }

@@ -32,9 +32,24 @@ struct Inner {
 impl Rules {
     /// Rules of a deployment.
     #[must_use]
-    pub fn new(deployment: Deployment, schedule: Schedule, policy: Policy, roots: RootStore, key: VerifyingKey) -> Self {
+    pub fn new(
+        deployment: Deployment,
+        schedule: Schedule,
+        policy: Policy,
+        roots: RootStore,
+        key: VerifyingKey,
+    ) -> Self {
         let policy_hash = policy.hash(&roots);
-        Self { inner: Arc::new(Inner { deployment, schedule, policy, policy_hash, roots, key }) }
+        Self {
+            inner: Arc::new(Inner {
+                deployment,
+                schedule,
+                policy,
+                policy_hash,
+                roots,
+                key,
+            }),
+        }
     }
 
     /// Chain id and contracts.
@@ -96,8 +111,14 @@ impl EpochView {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn load(store: &Store, rules: &Rules, epoch: Epoch) -> Result<Option<Self>, StoreError> {
-        let Some(beacon) = store.beacon(epoch).await? else { return Ok(None) };
+    pub async fn load(
+        store: &Store,
+        rules: &Rules,
+        epoch: Epoch,
+    ) -> Result<Option<Self>, StoreError> {
+        let Some(beacon) = store.beacon(epoch).await? else {
+            return Ok(None);
+        };
         Self::load_with(store, rules, epoch, beacon).await
     }
 
@@ -105,7 +126,11 @@ impl EpochView {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn load_without_beacon(store: &Store, rules: &Rules, epoch: Epoch) -> Result<Option<Self>, StoreError> {
+    pub async fn load_without_beacon(
+        store: &Store,
+        rules: &Rules,
+        epoch: Epoch,
+    ) -> Result<Option<Self>, StoreError> {
         Self::load_with(store, rules, epoch, B256::ZERO).await
     }
 
@@ -117,12 +142,25 @@ impl EpochView {
     ) -> Result<Option<Self>, StoreError> {
         let schedule = rules.schedule();
         let start = schedule.start(epoch);
-        if store.followed().await?.is_none_or(|block| block.number < start) {
+        if store
+            .followed()
+            .await?
+            .is_none_or(|block| block.number < start)
+        {
             return Ok(None);
         }
-        let Some((set, members)) = store.oracle_set(epoch).await? else { return Ok(None) };
+        let Some((set, members)) = store.oracle_set(epoch).await? else {
+            return Ok(None);
+        };
         let work = store.work_list(start).await?;
-        Ok(Some(Self { epoch, beacon, set, members, work, deadline: schedule.deadline(epoch) }))
+        Ok(Some(Self {
+            epoch,
+            beacon,
+            set,
+            members,
+            work,
+            deadline: schedule.deadline(epoch),
+        }))
     }
 
     /// What `verifier` judges with.
@@ -142,7 +180,10 @@ impl EpochView {
     /// A node's entry in the work list.
     #[must_use]
     pub fn item(&self, node: NodeId) -> Option<&WorkItem> {
-        self.work.binary_search_by_key(&node, |item| item.duty.node).ok().map(|at| &self.work[at])
+        self.work
+            .binary_search_by_key(&node, |item| item.duty.node)
+            .ok()
+            .map(|at| &self.work[at])
     }
 
     /// The leader of a view.

@@ -54,16 +54,23 @@ impl Edges {
     pub async fn real(config: &Config) -> Result<Self, Failure> {
         let deployment = config.deployment()?;
         let key = load_chain_key(&config.chain_key)?;
-        let chain = RealChain::connect(deployment, key).await.map_err(|error| Failure::unavailable(error.to_string()))?;
+        let chain = RealChain::connect(deployment, key)
+            .await
+            .map_err(|error| Failure::unavailable(error.to_string()))?;
         let request = Duration::from_millis(config.timing.answer_wait_ms)
             .saturating_mul(3)
             .saturating_add(Duration::from_millis(config.timing.anchor_wait_ms));
         Ok(Self {
             chain: Arc::new(chain),
-            prober: Arc::new(GrpcProber::new(Duration::from_millis(config.probes.timeout_ms))),
+            prober: Arc::new(GrpcProber::new(Duration::from_millis(
+                config.probes.timeout_ms,
+            ))),
             observer: Arc::new(Honest),
             verdicts: Arc::new(Judgement),
-            links: Arc::new(GrpcLinks::new(Deadlines { connect: Duration::from_secs(2), request })),
+            links: Arc::new(GrpcLinks::new(Deadlines {
+                connect: Duration::from_secs(2),
+                request,
+            })),
         })
     }
 }
@@ -73,11 +80,23 @@ impl Edges {
 /// # Errors
 /// Usage if the configuration does not fit the deployment; unavailable or internal if a part fails for good.
 pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(), Failure> {
-    let Edges { chain, prober, observer, verdicts, links } = edges;
+    let Edges {
+        chain,
+        prober,
+        observer,
+        verdicts,
+        links,
+    } = edges;
     let key = OracleKey::new(load_chain_key(&config.chain_key)?);
     let deployment = chain.deployment();
     let verifying_key = config.verifying_key(deployment.chain_id)?;
-    let rules = Rules::new(deployment, chain.schedule(), config.policy()?, config.roots()?, verifying_key);
+    let rules = Rules::new(
+        deployment,
+        chain.schedule(),
+        config.policy()?,
+        config.roots()?,
+        verifying_key,
+    );
     if rules.policy_hash() != chain.policy_hash() {
         // P5: an oracle whose own policy or roots differ abstains.
         return Err(Failure::usage(format!(
@@ -87,10 +106,18 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
         )));
     }
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
-        Failure::usage(format!("cannot create data_dir {}: {error}", config.data_dir.display()))
+        Failure::usage(format!(
+            "cannot create data_dir {}: {error}",
+            config.data_dir.display()
+        ))
     })?;
-    let store = Store::open(&config.database()).await.map_err(|error| Failure::usage(error.to_string()))?;
-    store.bind_deployment(&deployment).await.map_err(|error| Failure::usage(error.to_string()))?;
+    let store = Store::open(&config.database())
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    store
+        .bind_deployment(&deployment)
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
 
     let readiness = Readiness::new(["chain"]);
     let agreement = Arc::new(Agreement::new(Parts {
@@ -105,10 +132,20 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
     }));
     let exporter = Exporter::new(store.clone(), rules.clone(), chain.clone());
     let enroller = Arc::new(Enroller::new(store.clone(), rules.clone(), key.clone()));
-    let services = Services::new(agreement.clone(), enroller, exporter.clone(), rules.clone(), chain.clone());
-    let http = HealthServer::bind(config.http_listen, readiness.clone(), Some(Metrics::install()?))
-        .await?
-        .merge(web::router(store.clone(), exporter));
+    let services = Services::new(
+        agreement.clone(),
+        enroller,
+        exporter.clone(),
+        rules.clone(),
+        chain.clone(),
+    );
+    let http = HealthServer::bind(
+        config.http_listen,
+        readiness.clone(),
+        Some(Metrics::install()?),
+    )
+    .await?
+    .merge(web::router(store.clone(), exporter));
     let driver = Driver::new(DriverParts {
         store: store.clone(),
         rules: rules.clone(),
@@ -126,7 +163,14 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
         "oracle runs"
     );
     let driving = tokio::spawn(driver.run(shutdown.clone()));
-    let settling = tokio::spawn(settle(config, store.clone(), chain, rules, key, shutdown.clone()));
+    let settling = tokio::spawn(settle(
+        config,
+        store.clone(),
+        chain,
+        rules,
+        key,
+        shutdown.clone(),
+    ));
     let served = tokio::try_join!(grpc, http.serve(shutdown.clone()));
     // Whatever ended the servers ends everything.
     shutdown.trigger();
@@ -148,6 +192,16 @@ async fn serve_grpc(
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         Failure::usage(format!("cannot listen on {listen} for gRPC: {error}; choose another address or stop what uses it"))
     })?;
+    grpc_server(identity, listener, services, shutdown).await
+}
+
+/// Serves on a listener until the shutdown signal.
+pub(crate) async fn grpc_server(
+    identity: TlsIdentity,
+    listener: TcpListener,
+    services: Services,
+    shutdown: Shutdown,
+) -> Result<impl Future<Output = Result<(), Failure>> + use<>, Failure> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<OracleServer<Services>>().await;
     health.set_serving::<CommitteeServer<Services>>().await;
@@ -157,7 +211,9 @@ async fn serve_grpc(
         .concurrency_limit_per_connection(64)
         .timeout(Duration::from_secs(60))
         .add_service(health_service)
-        .add_service(OracleServer::new(services.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES))
+        .add_service(
+            OracleServer::new(services.clone()).max_decoding_message_size(proto::MAX_MESSAGE_BYTES),
+        )
         .add_service(
             CommitteeServer::new(services)
                 .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
@@ -194,12 +250,21 @@ async fn settle(
         return shutdown.wait().await;
     }
     let mut keeper = None;
-    while shutdown.sleep(Duration::from_millis(config.settlement.poll_ms)).await {
+    let mut last_head = None;
+    while shutdown
+        .sleep(Duration::from_millis(config.settlement.poll_ms))
+        .await
+    {
         let round = async {
             let Ok(head) = chain.head().await else { return };
+            if last_head.replace(head) == Some(head) {
+                return;
+            }
             if keeper.is_none() {
                 let epoch = rules.schedule().epoch_of(head).unwrap_or_default();
-                let Ok(Some((set, _))) = store.oracle_set(epoch).await else { return };
+                let Ok(Some((set, _))) = store.oracle_set(epoch).await else {
+                    return;
+                };
                 let index = set.index_of(key.address()).unwrap_or(set.size());
                 let stagger = (index as u64).saturating_mul(config.settlement.stagger_blocks);
                 keeper = Some(Keeper::new(store.clone(), chain.clone(), stagger));

@@ -27,12 +27,23 @@ pub struct Keeper {
     behind_since: BTreeMap<NodeId, (Epoch, BlockNumber)>,
 }
 
-/// What can be settled of a node now.
+/// What can be done for a node now.
+#[derive(Default)]
 struct Batch {
     verdicts: Vec<Verdict>,
     proofs: Vec<Vec<B256>>,
-    /// The next verdict cannot be settled yet, or not by this oracle.
-    stuck: bool,
+    /// Epochs before, between or instead of them that need no verdict.
+    skippable: u64,
+}
+
+/// What an epoch needs of settlement.
+enum Step {
+    /// A verdict, which this oracle has.
+    Verdict(Box<Verdict>, Vec<B256>),
+    /// Nothing: it is passed over.
+    Skip,
+    /// Time, or another oracle.
+    Wait,
 }
 
 /// Settling stopped.
@@ -50,7 +61,12 @@ impl Keeper {
     /// A keeper that lets `stagger` blocks pass before it acts, so that oracles do not all pay for the same transaction.
     #[must_use]
     pub fn new(store: Store, chain: Arc<dyn OnChain>, stagger: u64) -> Self {
-        Self { store, chain, stagger, behind_since: BTreeMap::new() }
+        Self {
+            store,
+            chain,
+            stagger,
+            behind_since: BTreeMap::new(),
+        }
     }
 
     /// One round over all nodes.
@@ -87,58 +103,88 @@ impl Keeper {
         Ok(())
     }
 
-    async fn settle(&self, node: NodeId, cursor: Epoch, head: BlockNumber) -> Result<(), SettleError> {
-        let Batch { verdicts, proofs, stuck } = self.batch(node, cursor, head).await?;
-        if verdicts.is_empty() && stuck {
-            return Ok(());
+    async fn settle(
+        &self,
+        node: NodeId,
+        cursor: Epoch,
+        head: BlockNumber,
+    ) -> Result<(), SettleError> {
+        let Batch {
+            verdicts,
+            proofs,
+            skippable,
+        } = self.batch(node, cursor, head).await?;
+        if !verdicts.is_empty() {
+            tracing::info!(%node, after = %cursor, verdicts = verdicts.len(), "settling");
+            return Ok(self.chain.settle(node, &verdicts, &proofs).await?);
         }
-        if verdicts.is_empty() {
-            tracing::info!(%node, after = %cursor, "passing over epochs without a verdict");
-            return Ok(self.chain.advance(node, ADVANCE).await?);
+        if skippable > 0 {
+            tracing::info!(%node, after = %cursor, epochs = skippable, "passing over epochs without a verdict");
+            self.chain.advance(node, ADVANCE).await?;
         }
-        tracing::info!(%node, after = %cursor, verdicts = verdicts.len(), "settling");
-        Ok(self.chain.settle(node, &verdicts, &proofs).await?)
+        Ok(())
     }
 
-    /// The node's next verdicts that can be settled now, as far as this oracle has them.
+    /// The node's next epochs, as far as they can be settled now and by this oracle.
     async fn batch(
         &self,
         node: NodeId,
         cursor: Epoch,
         head: BlockNumber,
     ) -> Result<Batch, SettleError> {
-        let schedule = self.chain.schedule();
-        let current = schedule.epoch_of(head).unwrap_or(Epoch(0));
-        let mut batch = Batch { verdicts: Vec::new(), proofs: Vec::new(), stuck: false };
+        let current = self.chain.schedule().epoch_of(head).unwrap_or_default();
+        let removed = self.store.has_left(node).await?;
+        let mut batch = Batch::default();
         let mut epoch = cursor.next();
         while epoch < current && batch.verdicts.len() < BATCH {
-            if let Some((report, block)) = self.store.accepted_report(epoch).await? {
-                if head.0 < block.0.saturating_add(schedule.dispute_blocks) {
-                    batch.stuck = true;
-                    break;
-                }
-                let rows = self.store.judgements(epoch, report.verdict_root).await?;
-                if rows.is_empty() && report.leaf_count > 0 {
-                    // This oracle took no part: others have the leaves.
-                    batch.stuck = true;
-                    break;
-                }
-                if let Some(row) = rows.iter().find(|row| row.verdict.node == node) {
-                    let Some(proof) = VerdictTree::new(rows.iter().map(|row| &row.verdict)).proof(&row.verdict) else {
-                        break;
-                    };
-                    batch.verdicts.push(row.verdict.clone());
+            match if removed {
+                Step::Skip
+            } else {
+                self.step_of(node, epoch, head).await?
+            } {
+                Step::Verdict(verdict, proof) => {
+                    batch.verdicts.push(*verdict);
                     batch.proofs.push(proof);
                 }
-            } else if head <= schedule.end(Epoch(epoch.0.saturating_add(schedule.report_window)))
-                && self.store.beacon(epoch).await?.is_some()
-            {
-                // May still be reported.
-                break;
+                Step::Skip => batch.skippable += 1,
+                Step::Wait => break,
             }
             epoch = epoch.next();
         }
         Ok(batch)
+    }
+
+    async fn step_of(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+        head: BlockNumber,
+    ) -> Result<Step, SettleError> {
+        let schedule = self.chain.schedule();
+        if !self.store.has_duty(node, schedule.start(epoch)).await? {
+            return Ok(Step::Skip);
+        }
+        let Some((report, block)) = self.store.accepted_report(epoch).await? else {
+            let last = Epoch(epoch.0.saturating_add(schedule.report_window));
+            let void = self.store.beacon(epoch).await?.is_none();
+            return Ok(if void || head >= schedule.end(last) {
+                Step::Skip
+            } else {
+                Step::Wait
+            });
+        };
+        if head.0 < block.0.saturating_add(schedule.dispute_blocks) {
+            return Ok(Step::Wait);
+        }
+        let rows = self.store.judgements(epoch, report.verdict_root).await?;
+        let Some(row) = rows.iter().find(|row| row.verdict.node == node) else {
+            // This oracle took no part: others have the leaves.
+            return Ok(Step::Wait);
+        };
+        let proof = VerdictTree::new(rows.iter().map(|row| &row.verdict)).proof(&row.verdict);
+        Ok(proof.map_or(Step::Wait, |proof| {
+            Step::Verdict(Box::new(row.verdict.clone()), proof)
+        }))
     }
 }
 

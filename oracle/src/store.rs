@@ -41,7 +41,9 @@ pub enum StoreError {
         why: String,
     },
     /// Another report was signed in this view already.
-    #[error("this oracle has signed another report for epoch {epoch}, view {view}; signing two would be equivocation")]
+    #[error(
+        "this oracle has signed another report for epoch {epoch}, view {view}; signing two would be equivocation"
+    )]
     Equivocation {
         /// The epoch.
         epoch: u64,
@@ -49,7 +51,9 @@ pub enum StoreError {
         view: u32,
     },
     /// The database belongs to another deployment.
-    #[error("the database belongs to {found}, the configuration names {expected}; use another data_dir")]
+    #[error(
+        "the database belongs to {found}, the configuration names {expected}; use another data_dir"
+    )]
     OtherDeployment {
         /// Of the database.
         found: String,
@@ -60,7 +64,10 @@ pub enum StoreError {
 
 impl From<Malformed> for StoreError {
     fn from(error: Malformed) -> Self {
-        Self::Corrupt { what: error.what, why: error.why }
+        Self::Corrupt {
+            what: error.what,
+            why: error.why,
+        }
     }
 }
 
@@ -84,9 +91,15 @@ impl Store {
             // In WAL mode only FULL syncs the log at every commit; what was signed must survive a power loss.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10));
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
         sqlx::migrate!().run(&write).await?;
-        let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await?;
         Ok(Self { write, read })
     }
 
@@ -96,18 +109,24 @@ impl Store {
     /// [`StoreError::OtherDeployment`].
     pub async fn bind_deployment(&self, deployment: &Deployment) -> Result<(), StoreError> {
         let ours = verifier::cbor::encode(deployment);
-        sqlx::query("INSERT INTO meta (key, value) VALUES ('deployment', ?) ON CONFLICT DO NOTHING")
-            .bind(&ours)
-            .execute(&self.write)
+        sqlx::query(
+            "INSERT INTO meta (key, value) VALUES ('deployment', ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(&ours)
+        .execute(&self.write)
+        .await?;
+        let stored: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'deployment'")
+            .fetch_one(&self.write)
             .await?;
-        let stored: Vec<u8> =
-            sqlx::query_scalar("SELECT value FROM meta WHERE key = 'deployment'").fetch_one(&self.write).await?;
         if stored == ours {
             return Ok(());
         }
         let other: Deployment = verifier::cbor::decode("deployment", &stored)?;
         let name = |it: &Deployment| format!("chain {}, hub {}", it.chain_id, it.hub);
-        Err(StoreError::OtherDeployment { found: name(&other), expected: name(deployment) })
+        Err(StoreError::OtherDeployment {
+            found: name(&other),
+            expected: name(deployment),
+        })
     }
 
     /// Waits for open statements and closes the files.
@@ -128,13 +147,22 @@ fn uint(value: i64) -> u64 {
 }
 
 fn small(what: &'static str, value: i64) -> Result<u32, StoreError> {
-    u32::try_from(value).map_err(|_| StoreError::Corrupt { what, why: format!("{value} is out of range") })
+    u32::try_from(value).map_err(|_| StoreError::Corrupt {
+        what,
+        why: format!("{value} is out of range"),
+    })
 }
 
 fn hash(what: &'static str, bytes: &[u8]) -> Result<B256, StoreError> {
-    B256::try_from(bytes).map_err(|_| StoreError::Corrupt { what, why: format!("{} bytes, not 32", bytes.len()) })
+    B256::try_from(bytes).map_err(|_| StoreError::Corrupt {
+        what,
+        why: format!("{} bytes, not 32", bytes.len()),
+    })
 }
 
 fn address(what: &'static str, bytes: &[u8]) -> Result<Address, StoreError> {
-    Address::try_from(bytes).map_err(|_| StoreError::Corrupt { what, why: format!("{} bytes, not 20", bytes.len()) })
+    Address::try_from(bytes).map_err(|_| StoreError::Corrupt {
+        what,
+        why: format!("{} bytes, not 20", bytes.len()),
+    })
 }

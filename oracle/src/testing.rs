@@ -14,7 +14,9 @@ use circuits::keys::VerifyingKey;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use tempfile::TempDir;
-use verifier::committee::{Observations, Reveal, SignedCommitment, SignedCommitmentList, SignedProposal};
+use verifier::committee::{
+    Observations, Reveal, SignedCommitment, SignedCommitmentList, SignedProposal,
+};
 use verifier::envelope::{Claim, Envelope, EnvelopeBody, EnvelopeStatement};
 use verifier::evidence::{self, EpochContext, Evidence, SignedReceipt};
 use verifier::inventory::{InventoryReplay, Operation, ShardRoots};
@@ -39,7 +41,11 @@ use crate::watcher::Watcher;
 pub(crate) const EPOCH: Epoch = Epoch(1);
 
 pub(crate) fn policy() -> Policy {
-    Policy { pcrs: vec![0], accepted_digests: vec![], slow_after: LatencyMs(500) }
+    Policy {
+        pcrs: vec![0],
+        accepted_digests: vec![],
+        slow_after: LatencyMs(500),
+    }
 }
 
 /// Judges timeliness, reachability and inventories as the real one does, and takes every envelope the node key signed for
@@ -79,7 +85,10 @@ impl VerdictSource for SignedIsValid {
                 };
                 let finding = judgement::find(&received);
                 let opinion = judgement::opine(context, case.duty.node, observations);
-                NodeVerdict { verdict: judgement::verdict(context, &case.duty, &finding, &opinion), finding }
+                NodeVerdict {
+                    verdict: judgement::verdict(context, &case.duty, &finding, &opinion),
+                    finding,
+                }
             })
             .collect()
     }
@@ -156,7 +165,9 @@ impl TestNode {
 
     pub(crate) fn replay(&self) -> InventoryReplay {
         let mut replay = InventoryReplay::new(&Profile::DEV);
-        replay.accept(DealId(1), Slot(self.node.0 as u16), &self.roots).unwrap();
+        replay
+            .accept(DealId(1), Slot(self.node.0 as u16), &self.roots)
+            .unwrap();
         replay
     }
 
@@ -178,10 +189,15 @@ impl TestNode {
             attest: vec![0xff; 40].into(),
             ak_signature: vec![1; 64].into(),
         };
-        let signature: p256::ecdsa::Signature = self.key.sign_prehash(body.signing_digest().as_slice()).unwrap();
+        let signature: p256::ecdsa::Signature = self
+            .key
+            .sign_prehash(body.signing_digest().as_slice())
+            .unwrap();
         let signature = signature.normalize_s().unwrap_or(signature);
-        let envelope =
-            Envelope { body: body.to_bytes().into(), node_signature: signature.to_bytes().to_vec().into() };
+        let envelope = Envelope {
+            body: body.to_bytes().into(),
+            node_signature: signature.to_bytes().to_vec().into(),
+        };
         Evidence {
             envelope: cbor::encode(&envelope).into(),
             proof: proof.into(),
@@ -208,14 +224,22 @@ struct MemoryPeer(Option<Arc<Agreement>>, bool);
 impl Links for MemoryLinks {
     fn peer(&self, member: &OracleMember) -> Arc<dyn Peer> {
         let down = self.down.lock().unwrap().contains(&member.account);
-        let agreement = self.members.lock().unwrap().get(&member.account).filter(|_| !down).cloned();
+        let agreement = self
+            .members
+            .lock()
+            .unwrap()
+            .get(&member.account)
+            .filter(|_| !down)
+            .cloned();
         Arc::new(MemoryPeer(agreement, self.no_evidence))
     }
 }
 
 impl MemoryPeer {
     fn reached(&self) -> Result<&Arc<Agreement>, PeerError> {
-        self.0.as_ref().ok_or_else(|| PeerError::Unreachable("down".into()))
+        self.0
+            .as_ref()
+            .ok_or_else(|| PeerError::Unreachable("down".into()))
     }
 }
 
@@ -237,12 +261,19 @@ impl Peer for MemoryPeer {
         self.reached()?.on_proposal(proposal).await.map_err(refused)
     }
 
-    async fn evidence(&self, epoch: Epoch, node: Option<NodeId>) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
+    async fn evidence(
+        &self,
+        epoch: Epoch,
+        node: Option<NodeId>,
+    ) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
         if self.1 {
             return Err(PeerError::Unreachable("cut off".into()));
         }
         let held = self.reached()?.intake().held(epoch, node).await.unwrap();
-        Ok(held.into_iter().map(|row| (row.node, row.evidence)).collect())
+        Ok(held
+            .into_iter()
+            .map(|row| (row.node, row.evidence))
+            .collect())
     }
 }
 
@@ -260,6 +291,7 @@ pub(crate) struct Character {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) verdicts: Option<Arc<dyn VerdictSource>>,
     pub(crate) no_evidence: bool,
+    pub(crate) links: Option<Arc<dyn Links>>,
 }
 
 /// Everything.
@@ -299,32 +331,80 @@ impl World {
         Self::build(endpoints.collect(), character).await
     }
 
-    pub(crate) async fn build(endpoints: Vec<Endpoint>, character: impl Fn(usize, u32) -> Character) -> Self {
+    pub(crate) async fn build(
+        endpoints: Vec<Endpoint>,
+        character: impl Fn(usize, u32) -> Character,
+    ) -> Self {
         let roots = RootStore::default();
         let chain = Arc::new(MemoryChain::new(policy().hash(&roots)));
         let key = VerifyingKey::committed(&Profile::DEV).unwrap().clone();
-        let rules = Rules::new(chain.deployment(), MemoryChain::SCHEDULE, policy(), roots, key);
+        let rules = Rules::new(
+            chain.deployment(),
+            MemoryChain::SCHEDULE,
+            policy(),
+            roots,
+            key,
+        );
         let members = endpoints
             .into_iter()
             .enumerate()
-            .map(|(index, endpoint)| OracleMember { account: oracle_key(index).address(), endpoint })
+            .map(|(index, endpoint)| OracleMember {
+                account: oracle_key(index).address(),
+                endpoint,
+            })
             .collect();
-        chain.log(1, Event::OracleSet { version: 1, from_epoch: Epoch(0), members });
+        chain.log(
+            1,
+            Event::OracleSet {
+                version: 1,
+                from_epoch: Epoch(0),
+                members,
+            },
+        );
         let nodes: Vec<TestNode> = (1..=3).map(TestNode::new).collect();
         for node in &nodes {
-            let endpoint = Endpoint { url: "https://127.0.0.1:7300".into(), tls_key_hash: B256::ZERO };
-            chain.log(2, Event::NodeRegistered { node: node.node, identity: node.identity, endpoint });
+            let endpoint = Endpoint {
+                url: "https://127.0.0.1:7300".into(),
+                tls_key_hash: B256::ZERO,
+            };
+            chain.log(
+                2,
+                Event::NodeRegistered {
+                    node: node.node,
+                    identity: node.identity,
+                    endpoint,
+                },
+            );
             let slot = Slot(node.node.0 as u16);
-            chain.log(3, Event::SlotPublished { deal: DealId(1), slot, offset: 0, roots: node.roots.clone() });
+            chain.log(
+                3,
+                Event::SlotPublished {
+                    deal: DealId(1),
+                    slot,
+                    offset: 0,
+                    roots: node.roots.clone(),
+                },
+            );
             chain.log(4, accepted(node));
         }
         chain.log(51, Event::Beacon(EPOCH, B256::repeat_byte(0xbe)));
         chain.set_head(55);
-        let mut world = Self { chain, rules, nodes, links: MemoryLinks::default(), members: Vec::new() };
+        let mut world = Self {
+            chain,
+            rules,
+            nodes,
+            links: MemoryLinks::default(),
+            members: Vec::new(),
+        };
         for index in 0..4 {
             let place = world.place(oracle_key(index).address());
             let member = world.member(index, character(index, place)).await;
-            world.links.members.lock().unwrap().insert(member.key.address(), member.agreement.clone());
+            world
+                .links
+                .members
+                .lock()
+                .unwrap()
+                .insert(member.key.address(), member.agreement.clone());
             world.members.push(member);
         }
         world.follow().await;
@@ -332,26 +412,51 @@ impl World {
     }
 
     fn place(&self, account: Address) -> u32 {
-        let set = verifier::committee::OracleSet::new(1, (0..4).map(|it| oracle_key(it).address()).collect()).unwrap();
-        (0..4).find(|view| set.leader(B256::repeat_byte(0xbe), EPOCH, *view) == account).unwrap()
+        let set = verifier::committee::OracleSet::new(
+            1,
+            (0..4).map(|it| oracle_key(it).address()).collect(),
+        )
+        .unwrap();
+        (0..4)
+            .find(|view| set.leader(B256::repeat_byte(0xbe), EPOCH, *view) == account)
+            .unwrap()
     }
 
     async fn member(&self, index: usize, character: Character) -> Member {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("oracle.sqlite")).await.unwrap();
+        let store = Store::open(&folder.path().join("oracle.sqlite"))
+            .await
+            .unwrap();
         let agreement = self.agreement(index, store.clone(), character);
-        Member { key: oracle_key(index), store, agreement, folder }
+        Member {
+            key: oracle_key(index),
+            store,
+            agreement,
+            folder,
+        }
     }
 
-    pub(crate) fn agreement(&self, index: usize, store: Store, character: Character) -> Arc<Agreement> {
+    pub(crate) fn agreement(
+        &self,
+        index: usize,
+        store: Store,
+        character: Character,
+    ) -> Arc<Agreement> {
         Arc::new(Agreement::new(Parts {
             store,
             rules: self.rules.clone(),
             chain: self.chain.clone(),
             key: oracle_key(index),
-            links: Arc::new(MemoryLinks { no_evidence: character.no_evidence, ..self.links.clone() }),
+            links: character.links.unwrap_or_else(|| {
+                Arc::new(MemoryLinks {
+                    no_evidence: character.no_evidence,
+                    ..self.links.clone()
+                })
+            }),
             observer: character.observer.unwrap_or_else(|| Arc::new(Honest)),
-            verdicts: character.verdicts.unwrap_or_else(|| Arc::new(SignedIsValid)),
+            verdicts: character
+                .verdicts
+                .unwrap_or_else(|| Arc::new(SignedIsValid)),
             timing: timing(),
         }))
     }
@@ -370,22 +475,41 @@ impl World {
     }
 
     pub(crate) async fn view(&self) -> EpochView {
-        EpochView::load(&self.members[0].store, &self.rules, EPOCH).await.unwrap().unwrap()
+        EpochView::load(&self.members[0].store, &self.rules, EPOCH)
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// The member that leads a view of the epoch.
     pub(crate) fn leader(&self, view: u32) -> &Member {
-        self.members.iter().find(|member| self.place(member.key.address()) == view % 4).unwrap()
+        self.members
+            .iter()
+            .find(|member| self.place(member.key.address()) == view % 4)
+            .unwrap()
     }
 
     /// The members that do not.
     pub(crate) fn followers(&self, view: u32) -> Vec<&Member> {
         let leader = self.leader(view).key.address();
-        self.members.iter().filter(|member| member.key.address() != leader).collect()
+        self.members
+            .iter()
+            .filter(|member| member.key.address() != leader)
+            .collect()
     }
 
-    pub(crate) async fn push(&self, member: &Member, evidence: &Evidence, node: NodeId) -> SignedReceipt {
-        member.agreement.intake().push(node, EPOCH, &cbor::encode(evidence)).await.unwrap()
+    pub(crate) async fn push(
+        &self,
+        member: &Member,
+        evidence: &Evidence,
+        node: NodeId,
+    ) -> SignedReceipt {
+        member
+            .agreement
+            .intake()
+            .push(node, EPOCH, &cbor::encode(evidence))
+            .await
+            .unwrap()
     }
 
     /// Every node pushes to every member, in time.
@@ -407,7 +531,11 @@ impl World {
     pub(crate) async fn commit_all(&self) {
         self.to_block(78).await;
         let down = self.links.down.lock().unwrap().clone();
-        for member in self.members.iter().filter(|member| !down.contains(&member.key.address())) {
+        for member in self
+            .members
+            .iter()
+            .filter(|member| !down.contains(&member.key.address()))
+        {
             member.agreement.announce(EPOCH).await.unwrap();
         }
     }

@@ -55,14 +55,19 @@ impl VerdictSource for Judgement {
     ) -> Vec<NodeVerdict> {
         let mut received: Vec<Received> = cases
             .iter()
-            .map(|case| Received { pieces: Vec::new(), inventory_mismatch: case.inventory_mismatch })
+            .map(|case| Received {
+                pieces: Vec::new(),
+                inventory_mismatch: case.inventory_mismatch,
+            })
             .collect();
         // All storage proofs of the epoch go into one batch.
         let mut owners = Vec::new();
         let mut signed = Vec::new();
         for (at, case) in cases.iter().enumerate() {
             for piece in &case.evidence {
-                if let Ok(opened) = evidence::open(context, &case.duty, case.previous.as_ref(), piece) {
+                if let Ok(opened) =
+                    evidence::open(context, &case.duty, case.previous.as_ref(), piece)
+                {
                     owners.push((at, is_timely(context, case, opened.envelope_hash, piece)));
                     signed.push(opened);
                 }
@@ -77,12 +82,26 @@ impl VerdictSource for Judgement {
             .map(|(case, received)| {
                 let finding = judgement::find(received);
                 let opinion = judgement::opine(context, case.duty.node, observations);
-                NodeVerdict { verdict: judgement::verdict(context, &case.duty, &finding, &opinion), finding }
+                NodeVerdict {
+                    verdict: judgement::verdict(context, &case.duty, &finding, &opinion),
+                    finding,
+                }
             })
             .collect()
     }
 }
 
-fn is_timely(context: &EpochContext<'_>, case: &NodeCase, envelope_hash: B256, piece: &Evidence) -> bool {
-    evidence::is_timely(context, case.duty.node, envelope_hash, &piece.receipts, case.submission.as_ref())
+fn is_timely(
+    context: &EpochContext<'_>,
+    case: &NodeCase,
+    envelope_hash: B256,
+    piece: &Evidence,
+) -> bool {
+    evidence::is_timely(
+        context,
+        case.duty.node,
+        envelope_hash,
+        &piece.receipts,
+        case.submission.as_ref(),
+    )
 }

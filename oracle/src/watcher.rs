@@ -24,7 +24,9 @@ pub enum WatchError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A block that was final is another one now: what was built on it may be wrong.
-    #[error("block {number} was final as {expected} and is {found} now; the chain broke its promise, a person has to look")]
+    #[error(
+        "block {number} was final as {expected} and is {found} now; the chain broke its promise, a person has to look"
+    )]
     FinalityBroken {
         /// The block.
         number: BlockNumber,
@@ -48,7 +50,12 @@ impl Watcher {
     /// A watcher that goes on where the database ends.
     #[must_use]
     pub fn new(store: Store, chain: Arc<dyn OnChain>, profile: Profile) -> Self {
-        Self { store, chain, profile, replays: BTreeMap::new() }
+        Self {
+            store,
+            chain,
+            profile,
+            replays: BTreeMap::new(),
+        }
     }
 
     /// Follows what has become final, at most [`STEP_BLOCKS`]; true if there is more.
@@ -64,11 +71,18 @@ impl Watcher {
                 return Ok(false);
             }
         }
-        let from = followed.map_or(self.chain.first_block(), |block| BlockNumber(block.number.0 + 1));
+        let from = followed.map_or(self.chain.first_block(), |block| {
+            BlockNumber(block.number.0 + 1)
+        });
         if finalized.number < from {
             return Ok(false);
         }
-        let to = BlockNumber(finalized.number.0.min(from.0.saturating_add(STEP_BLOCKS - 1)));
+        let to = BlockNumber(
+            finalized
+                .number
+                .0
+                .min(from.0.saturating_add(STEP_BLOCKS - 1)),
+        );
         let hash = if to == finalized.number {
             finalized.hash
         } else {
@@ -95,7 +109,11 @@ impl Watcher {
                 expected: followed.hash,
                 found,
             }),
-            None => Err(ChainError::Unavailable(format!("the endpoint has no block {} yet", followed.number)).into()),
+            None => Err(ChainError::Unavailable(format!(
+                "the endpoint has no block {} yet",
+                followed.number
+            ))
+            .into()),
         }
     }
 
@@ -105,7 +123,9 @@ impl Watcher {
         let mut replayed = Vec::new();
         for logged in events {
             match &logged.event {
-                Event::SlotPublished { deal, slot, roots, .. } => {
+                Event::SlotPublished {
+                    deal, slot, roots, ..
+                } => {
                     published.entry((*deal, *slot)).or_default().extend(roots);
                 }
                 Event::Inventory(change) => replayed.push(self.replay(change, &published).await?),
@@ -129,7 +149,9 @@ impl Watcher {
         if let Some(more) = published.get(&(change.deal, change.slot)) {
             roots.extend(more);
         }
-        let Some(entry) = self.replays.get_mut(&change.node) else { return Ok(None) };
+        let Some(entry) = self.replays.get_mut(&change.node) else {
+            return Ok(None);
+        };
         let Some(replay) = entry else { return Ok(None) };
         if let Err(error) = replay_one(replay, change.operation, change.deal, change.slot, &roots) {
             tracing::warn!(node = %change.node, %error, "an inventory log cannot be replayed");

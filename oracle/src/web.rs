@@ -50,10 +50,15 @@ impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let (status, message) = match self {
             Self::Export(ExportError::Missing(what)) => (StatusCode::NOT_FOUND, what),
-            Self::Export(ExportError::Chain(error)) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            Self::Export(ExportError::Chain(error)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
             Self::Export(ExportError::Store(error)) | Self::Own(error) => {
                 tracing::error!(%error, "a page failed");
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal failure; see the oracle's log".to_owned())
+                (
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal failure; see the oracle's log".to_owned(),
+                )
             }
         };
         (status, Json(serde_json::json!({ "error": message }))).into_response()
@@ -80,10 +85,20 @@ async fn verdicts(
     Ok(Json(pages.store.verdict_pages(Epoch(epoch)).await?))
 }
 
-async fn bundle(State(pages): State<Pages>, Path((node, epoch)): Path<(u64, u64)>) -> Result<Response, Failed> {
-    let bundle = pages.exporter.export(NodeId(node), Epoch(epoch)).await.map_err(Failed::Export)?;
+async fn bundle(
+    State(pages): State<Pages>,
+    Path((node, epoch)): Path<(u64, u64)>,
+) -> Result<Response, Failed> {
+    let bundle = pages
+        .exporter
+        .export(NodeId(node), Epoch(epoch))
+        .await
+        .map_err(Failed::Export)?;
     let name = format!("attachment; filename=\"node-{node}-epoch-{epoch}.probity\"");
-    let headers = [(header::CONTENT_TYPE, "application/cbor".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    let headers = [
+        (header::CONTENT_TYPE, "application/cbor".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
     Ok((headers, bundle.to_bytes()).into_response())
 }
 
@@ -133,7 +148,10 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String 
 }
 
 fn score(value: Option<i64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |bps| format!("{}.{:02} %", bps / 100, bps % 100))
+    value.map_or_else(
+        || "–".to_owned(),
+        |bps| format!("{}.{:02} %", bps / 100, bps % 100),
+    )
 }
 
 async fn index(State(pages): State<Pages>) -> Result<Html<String>, Failed> {
@@ -141,48 +159,91 @@ async fn index(State(pages): State<Pages>) -> Result<Html<String>, Failed> {
     let epochs = pages.store.epoch_pages(EPOCHS).await?;
     let mut body = String::from("<h2>Nodes</h2>");
     body.push_str(&table(
-        &["Node", "Account", "Shards", "Settled to epoch", "Storage", "Availability", "State"],
+        &[
+            "Node",
+            "Account",
+            "Shards",
+            "Settled to epoch",
+            "Storage",
+            "Availability",
+            "State",
+        ],
         nodes.iter().map(|node| {
             vec![
                 node.node.to_string(),
                 format!("<code>{}</code>", node.account),
                 node.shards.to_string(),
-                node.settled_epoch.map_or_else(|| "–".to_owned(), |epoch| epoch.to_string()),
+                node.settled_epoch
+                    .map_or_else(|| "–".to_owned(), |epoch| epoch.to_string()),
                 score(node.storage_score),
                 score(node.availability_score),
-                if node.left { "<span class=\"bad\">left</span>".to_owned() } else { "active".to_owned() },
+                if node.left {
+                    "<span class=\"bad\">left</span>".to_owned()
+                } else {
+                    "active".to_owned()
+                },
             ]
         }),
     ));
     body.push_str("<h2>Epochs</h2>");
     body.push_str(&table(
-        &["Epoch", "Report", "Passed", "Failed", "Not judged", "View", "Accepted at block"],
+        &[
+            "Epoch",
+            "Report",
+            "Passed",
+            "Failed",
+            "Not judged",
+            "View",
+            "Accepted at block",
+        ],
         epochs.iter().map(|epoch| {
             let figure = |of: fn(&verifier::report::Report) -> u32| {
-                epoch.report.as_ref().map_or_else(String::new, |report| of(report).to_string())
+                epoch
+                    .report
+                    .as_ref()
+                    .map_or_else(String::new, |report| of(report).to_string())
             };
             vec![
                 format!("<a href=\"/epoch/{0}\">{0}</a>", epoch.epoch),
-                if epoch.report.is_some() { "accepted" } else { "none yet" }.to_owned(),
+                if epoch.report.is_some() {
+                    "accepted"
+                } else {
+                    "none yet"
+                }
+                .to_owned(),
                 figure(|report| report.passed),
                 figure(|report| report.failed),
                 figure(|report| report.unjudged),
                 figure(|report| report.view),
-                epoch.reported_block.map_or_else(String::new, |block| block.to_string()),
+                epoch
+                    .reported_block
+                    .map_or_else(String::new, |block| block.to_string()),
             ]
         }),
     ));
     Ok(page("Probity oracle", &body))
 }
 
-async fn epoch_page(State(pages): State<Pages>, Path(epoch): Path<u64>) -> Result<Html<String>, Failed> {
+async fn epoch_page(
+    State(pages): State<Pages>,
+    Path(epoch): Path<u64>,
+) -> Result<Html<String>, Failed> {
     let verdicts = pages.store.verdict_pages(Epoch(epoch)).await?;
     let mut body = String::from("<p><a href=\"/\">All epochs</a></p>");
     if verdicts.is_empty() {
         body.push_str("<p>No accepted report of this epoch was judged here.</p>");
     }
     body.push_str(&table(
-        &["Node", "Reason", "Why", "Availability", "p95", "Throughput", "Outcome", "Evidence"],
+        &[
+            "Node",
+            "Reason",
+            "Why",
+            "Availability",
+            "p95",
+            "Throughput",
+            "Outcome",
+            "Evidence",
+        ],
         verdicts.iter().map(|verdict| verdict_row(verdict, epoch)),
     ));
     Ok(page(&format!("Epoch {epoch}"), &body))
@@ -197,16 +258,29 @@ fn verdict_row(verdict: &VerdictPage, epoch: u64) -> Vec<String> {
         (Some(false), _, Some(slashed)) => format!("not paid; slashed {}", escape(slashed)),
         (Some(false), ..) => "not paid".to_owned(),
     };
-    let figures = |text: String| if verdict.judged { text } else { "not judged".to_owned() };
+    let figures = |text: String| {
+        if verdict.judged {
+            text
+        } else {
+            "not judged".to_owned()
+        }
+    };
     vec![
         verdict.node.to_string(),
-        if verdict.reason.pays() { reason } else { format!("<span class=\"bad\">{reason}</span>") },
+        if verdict.reason.pays() {
+            reason
+        } else {
+            format!("<span class=\"bad\">{reason}</span>")
+        },
         escape(verdict.detail.as_deref().unwrap_or("")),
         figures(score(Some(i64::from(verdict.availability.0)))),
         figures(format!("{} ms", verdict.latency_p95)),
         figures(format!("{} B/s", verdict.throughput)),
         outcome,
-        format!("<a href=\"/api/v1/bundle/{}/{epoch}\">bundle</a>", verdict.node),
+        format!(
+            "<a href=\"/api/v1/bundle/{}/{epoch}\">bundle</a>",
+            verdict.node
+        ),
     ]
 }
 

@@ -4,7 +4,9 @@ use alloy::primitives::{B256, Bytes};
 use futures::future::join_all;
 use rand::RngCore;
 use rand::rngs::OsRng;
-use verifier::committee::{Observation, Observations, Reveal, SignedCommitment, SignedObservation, commitment};
+use verifier::committee::{
+    Observation, Observations, Reveal, SignedCommitment, SignedObservation, commitment,
+};
 use verifier::{Epoch, cbor};
 
 use super::{Agreement, AgreementError};
@@ -16,17 +18,25 @@ impl Agreement {
     ///
     /// # Errors
     /// [`AgreementError::NotReady`] before the deadline is final.
-    pub async fn observe(&self, epoch: Epoch) -> Result<(Reveal, SignedCommitment), AgreementError> {
+    pub async fn observe(
+        &self,
+        epoch: Epoch,
+    ) -> Result<(Reveal, SignedCommitment), AgreementError> {
+        let _one_at_a_time = self.observing.lock().await;
         if let Some(own) = self.store.own_observation(epoch).await? {
             return Ok(own);
         }
         let view = self.epoch(epoch).await?;
         let followed = self.followed().await?;
         if followed.number < view.deadline {
-            return Err(AgreementError::NotReady(format!("the deadline of epoch {epoch} is not final here")));
+            return Err(AgreementError::NotReady(format!(
+                "the deadline of epoch {epoch} is not final here"
+            )));
         }
         self.gather(&view).await?;
-        let judged = self.judge(&view, followed.number, Observations::new()).await?;
+        let judged = self
+            .judge(&view, followed.number, Observations::new())
+            .await?;
         let probes = self.store.probes(epoch).await?;
         let draft = Observation {
             deployment: *self.rules.deployment(),
@@ -38,18 +48,33 @@ impl Agreement {
         let worked = network_worked(&probes);
         let statements = judged.iter().map(|judged| {
             let node = judged.verdict.node;
-            let records: Vec<&ProbeRecord> = probes.iter().filter(|record| record.node == node).collect();
+            let records: Vec<&ProbeRecord> =
+                probes.iter().filter(|record| record.node == node).collect();
             let mut statement = summarise(node, &records, worked, self.rules.policy().slow_after);
             statement.reason = judged.finding.reason.code();
-            statement.envelope_hash = judged.finding.chosen.as_ref().map_or(B256::ZERO, |it| it.envelope_hash);
+            statement.envelope_hash = judged
+                .finding
+                .chosen
+                .as_ref()
+                .map_or(B256::ZERO, |it| it.envelope_hash);
             statement
         });
-        let draft = Observation { statements: statements.collect(), ..draft };
+        let draft = Observation {
+            statements: statements.collect(),
+            ..draft
+        };
         let observation = self.observer.observe(draft);
         let (reveal, commitment) = self.commit_to(&view, &observation)?;
-        let own = self.store.keep_own_observation(epoch, &reveal, &commitment).await?;
-        self.store.keep_commitment(self.key.address(), &own.1).await?;
-        self.store.keep_reveal(epoch, self.key.address(), &own.0).await?;
+        let own = self
+            .store
+            .keep_own_observation(epoch, &reveal, &commitment)
+            .await?;
+        self.store
+            .keep_commitment(self.key.address(), &own.1)
+            .await?;
+        self.store
+            .keep_reveal(epoch, self.key.address(), &own.0)
+            .await?;
         Ok(own)
     }
 
@@ -67,10 +92,24 @@ impl Agreement {
         let signed_commitment = SignedCommitment {
             epoch: view.epoch,
             commitment,
-            signature: self.key.sign(&SignedCommitment::digest(deployment, view.epoch, view.set.version, commitment))?,
+            signature: self.key.sign(&SignedCommitment::digest(
+                deployment,
+                view.epoch,
+                view.set.version,
+                commitment,
+            ))?,
         };
-        let signed = SignedObservation { observation: bytes, signature: self.key.sign(&digest)? };
-        Ok((Reveal { salt, observation: signed }, signed_commitment))
+        let signed = SignedObservation {
+            observation: bytes,
+            signature: self.key.sign(&digest)?,
+        };
+        Ok((
+            Reveal {
+                salt,
+                observation: signed,
+            },
+            signed_commitment,
+        ))
     }
 
     /// Sends this oracle's commitment to all others; returns whether every one of them has taken it.
@@ -108,18 +147,24 @@ impl Agreement {
                 Ok(())
             } else {
                 tracing::warn!(oracle = %member, epoch = %signed.epoch, "two commitments for one epoch");
-                Err(AgreementError::Refused(format!("{member} has committed to another observation before")))
+                Err(AgreementError::Refused(format!(
+                    "{member} has committed to another observation before"
+                )))
             };
         }
         // Whoever could see others' observations must not choose its own by them.
         if self.store.has_revealed(signed.epoch).await? {
-            return Err(AgreementError::Refused("observations of this epoch are already revealed".into()));
+            return Err(AgreementError::Refused(
+                "observations of this epoch are already revealed".into(),
+            ));
         }
         let kept = self.store.keep_commitment(member, signed).await?;
         if kept.commitment == signed.commitment {
             Ok(())
         } else {
-            Err(AgreementError::Refused(format!("{member} has committed to another observation before")))
+            Err(AgreementError::Refused(format!(
+                "{member} has committed to another observation before"
+            )))
         }
     }
 }

@@ -27,17 +27,20 @@ impl Agreement {
         let view = self.epoch(epoch).await?;
         let commitments = signed.open(self.rules.deployment(), epoch, &view.set, view.beacon)?;
         self.check_round(epoch, round).await?;
-        let (reveal, own) = self
-            .store
-            .own_observation(epoch)
-            .await?
-            .ok_or_else(|| AgreementError::NotReady("this oracle has not observed yet".into()))?;
+        let (reveal, own) =
+            self.store.own_observation(epoch).await?.ok_or_else(|| {
+                AgreementError::NotReady("this oracle has not observed yet".into())
+            })?;
         if commitments.get(&self.key.address()) != Some(&own.commitment) {
-            return Err(AgreementError::Refused("this oracle's commitment is not in the list".into()));
+            return Err(AgreementError::Refused(
+                "this oracle's commitment is not in the list".into(),
+            ));
         }
         if !self.store.keep_answered_list(signed).await? {
             tracing::warn!(%epoch, view = round, "the leader shows two lists in one view");
-            return Err(AgreementError::Refused("another list of this view was answered before".into()));
+            return Err(AgreementError::Refused(
+                "another list of this view was answered before".into(),
+            ));
         }
         Ok(reveal)
     }
@@ -46,7 +49,9 @@ impl Agreement {
     async fn check_round(&self, epoch: Epoch, round: u32) -> Result<(), AgreementError> {
         let now = self.view_now(epoch).await?;
         if round > now.saturating_add(1) {
-            return Err(AgreementError::Refused(format!("view {round} has not begun: epoch {epoch} is in view {now}")));
+            return Err(AgreementError::Refused(format!(
+                "view {round} has not begun: epoch {epoch} is in view {now}"
+            )));
         }
         Ok(())
     }
@@ -73,8 +78,14 @@ impl Agreement {
             Err(reason) => return Ok(refuse(reason)),
         };
         for reveal in &signed.proposal.reveals {
-            if let Ok(observation) = reveal.observation.open(self.rules.deployment(), epoch, &view.set) {
-                self.store.keep_reveal(epoch, observation.oracle, reveal).await?;
+            if let Ok(observation) =
+                reveal
+                    .observation
+                    .open(self.rules.deployment(), epoch, &view.set)
+            {
+                self.store
+                    .keep_reveal(epoch, observation.oracle, reveal)
+                    .await?;
             }
         }
         let proposal = self.store.keep_proposal(signed).await?;
@@ -82,7 +93,9 @@ impl Agreement {
             Ok(judged) => judged,
             Err(refusal) => return Ok(refusal),
         };
-        self.store.keep_judgements(epoch, report.verdict_root, &judged, Some(proposal)).await?;
+        self.store
+            .keep_judgements(epoch, report.verdict_root, &judged, Some(proposal))
+            .await?;
         let signature = self.sign_report(report).await?;
         metrics::counter!("probity_oracle_reports_signed_total").increment(1);
         tracing::info!(%epoch, view = round, "signed a report");
@@ -91,7 +104,9 @@ impl Agreement {
 
     /// What was signed before binds: one report a view, and never an earlier view again.
     async fn bound_by_signatures(&self, report: &Report) -> Result<Option<Answer>, AgreementError> {
-        if let Some((signed, signature)) = self.store.signed_report(report.epoch, report.view).await? {
+        if let Some((signed, signature)) =
+            self.store.signed_report(report.epoch, report.view).await?
+        {
             return Ok(Some(if signed == *report {
                 Answer::Signature(signature)
             } else {
@@ -112,10 +127,17 @@ impl Agreement {
         observations: &Observations,
     ) -> Result<Option<Answer>, AgreementError> {
         let list = &signed.proposal.list;
-        let answered = self.store.answered_list(list.list.epoch, list.list.view).await?;
-        let Some(answered) = answered else { return Ok(None) };
+        let answered = self
+            .store
+            .answered_list(list.list.epoch, list.list.view)
+            .await?;
+        let Some(answered) = answered else {
+            return Ok(None);
+        };
         if answered.list != list.list {
-            return Ok(Some(refuse("the proposal's list is not the one this oracle revealed against in this view")));
+            return Ok(Some(refuse(
+                "the proposal's list is not the one this oracle revealed against in this view",
+            )));
         }
         let missing = !observations.contains_key(&self.key.address());
         Ok(missing.then(|| refuse("this oracle's reveal was delivered and is left out")))
@@ -127,9 +149,15 @@ impl Agreement {
         view: &EpochView,
         report: &Report,
     ) -> Result<Result<BlockRef, String>, AgreementError> {
-        let anchor = BlockRef { number: report.anchor_block, hash: report.anchor_hash };
+        let anchor = BlockRef {
+            number: report.anchor_block,
+            hash: report.anchor_hash,
+        };
         if anchor.number < view.deadline {
-            return Ok(Err(format!("anchor {} is before the deadline {}", anchor.number, view.deadline)));
+            return Ok(Err(format!(
+                "anchor {} is before the deadline {}",
+                anchor.number, view.deadline
+            )));
         }
         let started = Instant::now();
         while self.followed().await?.number < anchor.number {
@@ -140,7 +168,10 @@ impl Agreement {
         }
         let own = self.chain.block_hash(anchor.number).await?;
         if own != Some(anchor.hash) {
-            return Ok(Err(format!("block {} has another hash here", anchor.number)));
+            return Ok(Err(format!(
+                "block {} has another hash here",
+                anchor.number
+            )));
         }
         Ok(Ok(anchor))
     }
@@ -153,7 +184,9 @@ impl Agreement {
         proposed: &Report,
         observations: Observations,
     ) -> Result<Result<Vec<NodeVerdict>, Answer>, AgreementError> {
-        let judged = self.judge(view, anchor.number, observations.clone()).await?;
+        let judged = self
+            .judge(view, anchor.number, observations.clone())
+            .await?;
         if self.report(view, proposed.view, anchor, &judged) == *proposed {
             return Ok(Ok(judged));
         }
@@ -161,12 +194,18 @@ impl Agreement {
         let leaders = match self.peer(view, leader) {
             Some(peer) => {
                 let asked = peer.evidence(view.epoch, None);
-                tokio::time::timeout(self.timing.answer_wait, asked).await.ok().and_then(Result::ok).unwrap_or_default()
+                tokio::time::timeout(self.timing.answer_wait, asked)
+                    .await
+                    .ok()
+                    .and_then(Result::ok)
+                    .unwrap_or_default()
             }
             None => Vec::new(),
         };
         self.merge_items(view, leaders.clone()).await;
-        let judged = self.judge(view, anchor.number, observations.clone()).await?;
+        let judged = self
+            .judge(view, anchor.number, observations.clone())
+            .await?;
         if self.report(view, proposed.view, anchor, &judged) == *proposed {
             return Ok(Ok(judged));
         }
@@ -189,13 +228,21 @@ impl Agreement {
         epoch: Epoch,
         leaders: &[(NodeId, Evidence)],
     ) -> Result<Vec<(NodeId, Evidence)>, AgreementError> {
-        let known: BTreeSet<(NodeId, &[u8])> = leaders.iter().map(|(node, it)| (*node, &it.envelope[..])).collect();
-        let receipts: BTreeSet<&SignedReceipt> = leaders.iter().flat_map(|(_, it)| &it.receipts).collect();
+        let known: BTreeSet<(NodeId, &[u8])> = leaders
+            .iter()
+            .map(|(node, it)| (*node, &it.envelope[..]))
+            .collect();
+        let receipts: BTreeSet<&SignedReceipt> =
+            leaders.iter().flat_map(|(_, it)| &it.receipts).collect();
         let mut lacking = Vec::new();
         let mut bytes = 0;
         for row in self.intake.held(epoch, None).await? {
             let has_piece = known.contains(&(row.node, &row.evidence.envelope[..]));
-            let has_receipts = row.evidence.receipts.iter().all(|receipt| receipts.contains(receipt));
+            let has_receipts = row
+                .evidence
+                .receipts
+                .iter()
+                .all(|receipt| receipts.contains(receipt));
             if has_piece && has_receipts {
                 continue;
             }
@@ -212,7 +259,10 @@ impl Agreement {
 fn refuse(reason: impl Into<String>) -> Answer {
     let reason = reason.into();
     tracing::warn!(%reason, "refused a proposal");
-    Answer::Refusal { reason, evidence: Vec::new() }
+    Answer::Refusal {
+        reason,
+        evidence: Vec::new(),
+    }
 }
 
 /// What two reports of one view differ in, for people.

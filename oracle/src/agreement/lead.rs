@@ -45,31 +45,52 @@ impl Agreement {
     pub async fn lead(&self, epoch: Epoch, round: u32) -> Result<Led, AgreementError> {
         let view = self.epoch(epoch).await?;
         if view.leader(round) != self.key.address() {
-            return Err(AgreementError::Refused(format!("another oracle leads view {round} of epoch {epoch}")));
+            return Err(AgreementError::Refused(format!(
+                "another oracle leads view {round} of epoch {epoch}"
+            )));
         }
         self.observe(epoch).await?;
         let Some(led) = self.list(&view, round).await? else {
             return Ok(Led::Short("fewer than a quorum of commitments".into()));
         };
-        let commitments = led.list.open(self.rules.deployment(), epoch, &view.set, view.beacon)?;
+        let commitments = led
+            .list
+            .open(self.rules.deployment(), epoch, &view.set, view.beacon)?;
         let (reveals, observations) = self.ask_reveals(&view, &led.list, &commitments).await?;
         if observations.len() < view.set.quorum() {
-            return Ok(Led::Short(format!("{} reveals where {} are needed", observations.len(), view.set.quorum())));
+            return Ok(Led::Short(format!(
+                "{} reveals where {} are needed",
+                observations.len(),
+                view.set.quorum()
+            )));
         }
 
         let mut last: Option<Report> = None;
         // Twice: once with what this oracle holds, once more with what a refusal brought.
         loop {
-            let judged = self.judge(&view, led.anchor.number, observations.clone()).await?;
+            let judged = self
+                .judge(&view, led.anchor.number, observations.clone())
+                .await?;
             let report = self.report(&view, round, led.anchor, &judged);
             if last.as_ref() == Some(&report) {
-                return Ok(Led::Short("refused, and what the refusals brought changes nothing".into()));
+                return Ok(Led::Short(
+                    "refused, and what the refusals brought changes nothing".into(),
+                ));
             }
-            let proposal = Proposal { list: led.list.clone(), reveals: reveals.clone(), report: report.clone() };
+            let proposal = Proposal {
+                list: led.list.clone(),
+                reveals: reveals.clone(),
+                report: report.clone(),
+            };
             let digest = SignedProposal::digest(self.rules.deployment(), &proposal);
-            let proposal = SignedProposal { proposal, signature: self.key.sign(&digest)? };
+            let proposal = SignedProposal {
+                proposal,
+                signature: self.key.sign(&digest)?,
+            };
             let name = self.store.keep_proposal(&proposal).await?;
-            self.store.keep_judgements(epoch, report.verdict_root, &judged, Some(name)).await?;
+            self.store
+                .keep_judgements(epoch, report.verdict_root, &judged, Some(name))
+                .await?;
 
             let mut ballot = self.ballot(&view, &proposal).await;
             if ballot.signatures.len() + 1 >= view.set.quorum() {
@@ -88,7 +109,10 @@ impl Agreement {
             }
             if last.is_some() || !ballot.evidence_arrived {
                 let said = ballot.refusals.join("; ");
-                return Ok(Led::Short(format!("{} signatures of others: {said}", ballot.signatures.len())));
+                return Ok(Led::Short(format!(
+                    "{} signatures of others: {said}",
+                    ballot.signatures.len()
+                )));
             }
             last = Some(report);
         }
@@ -111,9 +135,15 @@ impl Agreement {
         let list = CommitmentList {
             epoch: view.epoch,
             view: round,
-            entries: commitments.into_iter().map(|(_, commitment)| commitment).collect(),
+            entries: commitments
+                .into_iter()
+                .map(|(_, commitment)| commitment)
+                .collect(),
         };
-        let signature = self.key.sign(&SignedCommitmentList::digest(self.rules.deployment(), &list))?;
+        let signature = self.key.sign(&SignedCommitmentList::digest(
+            self.rules.deployment(),
+            &list,
+        ))?;
         let list = SignedCommitmentList { list, signature };
         let anchor = self.followed().await?;
         let led = self.store.keep_led_view(&LedView { list, anchor }).await?;
@@ -156,7 +186,10 @@ impl Agreement {
             .into_iter()
             .filter(|(account, _)| commitments.contains_key(account))
             .map(|(account, peer)| async move {
-                (account, tokio::time::timeout(self.timing.answer_wait, peer.reveal(list)).await)
+                (
+                    account,
+                    tokio::time::timeout(self.timing.answer_wait, peer.reveal(list)).await,
+                )
             })
             .collect();
         while let Some((account, answer)) = answers.next().await {
@@ -166,8 +199,12 @@ impl Agreement {
                         self.store.keep_reveal(view.epoch, account, &reveal).await?;
                     }
                 }
-                Ok(Err(error)) => tracing::warn!(oracle = %account, %error, epoch = %view.epoch, "no reveal"),
-                Err(_) => tracing::warn!(oracle = %account, epoch = %view.epoch, "no reveal in time"),
+                Ok(Err(error)) => {
+                    tracing::warn!(oracle = %account, %error, epoch = %view.epoch, "no reveal")
+                }
+                Err(_) => {
+                    tracing::warn!(oracle = %account, epoch = %view.epoch, "no reveal in time")
+                }
             }
         }
         Ok((revealed.into_values().collect(), observations))
@@ -186,14 +223,19 @@ impl Agreement {
         let mut until = Instant::now() + patience;
         while !answers.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
-            let Ok(Some((account, answer))) = tokio::time::timeout(left, answers.next()).await else { break };
+            let Ok(Some((account, answer))) = tokio::time::timeout(left, answers.next()).await
+            else {
+                break;
+            };
             match answer {
                 Ok(Answer::Signature(signature)) => {
                     match view.set.member_signature("report", &digest, &signature) {
                         Ok(signer) if signer == account => {
                             ballot.signatures.insert(account, signature);
                         }
-                        _ => ballot.refusals.push(format!("{account} answered with a signature that is not its own")),
+                        _ => ballot.refusals.push(format!(
+                            "{account} answered with a signature that is not its own"
+                        )),
                     }
                 }
                 Ok(Answer::Refusal { reason, evidence }) => {
@@ -224,7 +266,9 @@ impl Agreement {
                 packed.extend_from_slice(signature);
             }
         }
-        self.store.keep_agreed_report(report, bitmap, &packed).await?;
+        self.store
+            .keep_agreed_report(report, bitmap, &packed)
+            .await?;
         tracing::info!(
             epoch = %report.epoch,
             view = report.view,

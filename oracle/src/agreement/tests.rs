@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use verifier::committee::{
-    CommitmentList, Observation, Observations, Proposal, Reveal, SignedCommitmentList, SignedProposal,
+    CommitmentList, Observation, Observations, Proposal, Reveal, SignedCommitmentList,
+    SignedProposal,
 };
 use verifier::evidence::EpochContext;
 use verifier::report::{Report, VerdictTree};
@@ -37,10 +38,21 @@ async fn check_quorum(world: &World, leader: &Member, report: &Report) -> usize 
     let signatures: Vec<_> = signatures.chunks(65).map(|it| it.to_vec().into()).collect();
     let digest = world.rules.deployment().hub_digest(&report.typed_data());
     let view = world.view().await;
-    let signers = view.set.check_quorum("report", &digest, &signatures).unwrap();
-    let indices: Vec<usize> = signers.iter().map(|signer| view.set.index_of(*signer).unwrap()).collect();
+    let signers = view
+        .set
+        .check_quorum("report", &digest, &signatures)
+        .unwrap();
+    let indices: Vec<usize> = signers
+        .iter()
+        .map(|signer| view.set.index_of(*signer).unwrap())
+        .collect();
     assert!(indices.is_sorted(), "ascending by index");
-    assert_eq!((0..4).filter(|index| bitmap.bit(*index)).collect::<Vec<_>>(), indices);
+    assert_eq!(
+        (0..4)
+            .filter(|index| bitmap.bit(*index))
+            .collect::<Vec<_>>(),
+        indices
+    );
     signers.len()
 }
 
@@ -54,9 +66,23 @@ async fn four_honest_oracles_agree_on_one_report() {
     assert!(report.anchor_block >= BlockNumber(74));
     assert_eq!(check_quorum(&world, world.leader(0), &report).await, 4);
     for member in &world.members {
-        let rows = member.store.judgements(EPOCH, report.verdict_root).await.unwrap();
-        assert_eq!(VerdictTree::new(rows.iter().map(|row| &row.verdict)).root(), report.verdict_root);
-        assert!(member.store.judged_proposal(EPOCH, report.verdict_root).await.unwrap().is_some());
+        let rows = member
+            .store
+            .judgements(EPOCH, report.verdict_root)
+            .await
+            .unwrap();
+        assert_eq!(
+            VerdictTree::new(rows.iter().map(|row| &row.verdict)).root(),
+            report.verdict_root
+        );
+        assert!(
+            member
+                .store
+                .judged_proposal(EPOCH, report.verdict_root)
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
 }
 
@@ -117,18 +143,30 @@ async fn a_liars_figures_leave_the_median_within_the_honest_values() {
         .await;
         for (index, member) in world.members.iter().enumerate() {
             for node in &world.nodes {
-                member.store.keep_probe(&probe(EPOCH, node.node, 10 + index as u32)).await.unwrap();
+                member
+                    .store
+                    .keep_probe(&probe(EPOCH, node.node, 10 + index as u32))
+                    .await
+                    .unwrap();
             }
         }
         world.push_all().await;
         world.commit_all().await;
         let report = agreed(world.leader(0), 0).await;
-        let rows = world.members[0].store.judgements(EPOCH, report.verdict_root).await.unwrap();
+        let rows = world.members[0]
+            .store
+            .judgements(EPOCH, report.verdict_root)
+            .await
+            .unwrap();
         for row in rows {
             assert!(row.verdict.judged);
             assert_eq!(row.verdict.reason, Reason::Pass);
             assert_eq!(row.verdict.availability, Availability(10_000));
-            assert!((10..=13).contains(&row.verdict.latency_p95.0), "{:?}", row.verdict.latency_p95);
+            assert!(
+                (10..=13).contains(&row.verdict.latency_p95.0),
+                "{:?}",
+                row.verdict.latency_p95
+            );
             assert!(row.verdict.throughput.0 < u64::MAX / 2);
         }
     }
@@ -161,11 +199,23 @@ async fn a_lying_leaders_false_verdict_is_refused_and_the_successors_report_acce
     world.commit_all().await;
     let why = short(world.leader(0), 0).await;
     assert!(why.contains("0 signatures"), "{why}");
-    assert!(world.leader(0).store.agreed_report(EPOCH).await.unwrap().is_none());
+    assert!(
+        world
+            .leader(0)
+            .store
+            .agreed_report(EPOCH)
+            .await
+            .unwrap()
+            .is_none()
+    );
     world.to_block(96).await;
     let report = agreed(world.leader(1), 1).await;
     assert_eq!((report.passed, report.failed), (3, 0));
-    assert_eq!(check_quorum(&world, world.leader(1), &report).await, 3, "all but the liar");
+    assert_eq!(
+        check_quorum(&world, world.leader(1), &report).await,
+        3,
+        "all but the liar"
+    );
 }
 
 /// What a leader shows, made by hand so that it can break rules.
@@ -181,7 +231,10 @@ impl Hand<'_> {
         let list = CommitmentList {
             epoch: EPOCH,
             view: self.view,
-            entries: commitments.into_iter().map(|(_, commitment)| commitment).collect(),
+            entries: commitments
+                .into_iter()
+                .map(|(_, commitment)| commitment)
+                .collect(),
         };
         self.sign_list(list)
     }
@@ -201,26 +254,55 @@ impl Hand<'_> {
     }
 
     /// The honest report over these reveals with this anchor.
-    async fn propose(&self, list: SignedCommitmentList, reveals: Vec<Reveal>, anchor: u64) -> SignedProposal {
+    async fn propose(
+        &self,
+        list: SignedCommitmentList,
+        reveals: Vec<Reveal>,
+        anchor: u64,
+    ) -> SignedProposal {
         let leader = self.world.leader(self.view);
         let view = self.world.view().await;
         let deployment = self.world.rules.deployment();
         let observations = reveals
             .iter()
-            .map(|reveal| reveal.observation.open(deployment, EPOCH, &view.set).unwrap())
+            .map(|reveal| {
+                reveal
+                    .observation
+                    .open(deployment, EPOCH, &view.set)
+                    .unwrap()
+            })
             .map(|observation| (observation.oracle, observation))
             .collect();
         let number = BlockNumber(anchor);
-        let hash = self.world.chain.block_hash(number).await.unwrap().unwrap_or_default();
-        let judged = leader.agreement.judge(&view, number, observations).await.unwrap();
-        let report = leader.agreement.report(&view, self.view, BlockRef { number, hash }, &judged);
-        self.sign(Proposal { list, reveals, report })
+        let hash = self
+            .world
+            .chain
+            .block_hash(number)
+            .await
+            .unwrap()
+            .unwrap_or_default();
+        let judged = leader
+            .agreement
+            .judge(&view, number, observations)
+            .await
+            .unwrap();
+        let report = leader
+            .agreement
+            .report(&view, self.view, BlockRef { number, hash }, &judged);
+        self.sign(Proposal {
+            list,
+            reveals,
+            report,
+        })
     }
 
     fn sign(&self, proposal: Proposal) -> SignedProposal {
         let digest = SignedProposal::digest(self.world.rules.deployment(), &proposal);
         let signature = self.world.leader(self.view).key.sign(&digest).unwrap();
-        SignedProposal { proposal, signature }
+        SignedProposal {
+            proposal,
+            signature,
+        }
     }
 }
 
@@ -236,7 +318,10 @@ async fn a_leader_that_leaves_out_a_delivered_listed_reveal_is_refused() {
     let world = World::new().await;
     world.push_all().await;
     world.commit_all().await;
-    let hand = Hand { world: &world, view: 0 };
+    let hand = Hand {
+        world: &world,
+        view: 0,
+    };
     let list = hand.list().await;
     let reveals = hand.reveals(&list).await;
     let victim = world.followers(0)[0];
@@ -244,7 +329,10 @@ async fn a_leader_that_leaves_out_a_delivered_listed_reveal_is_refused() {
     let without: Vec<Reveal> = reveals
         .iter()
         .filter(|reveal| {
-            let opened = reveal.observation.open(world.rules.deployment(), EPOCH, &view.set).unwrap();
+            let opened = reveal
+                .observation
+                .open(world.rules.deployment(), EPOCH, &view.set)
+                .unwrap();
             opened.oracle != victim.key.address()
         })
         .cloned()
@@ -254,15 +342,27 @@ async fn a_leader_that_leaves_out_a_delivered_listed_reveal_is_refused() {
     assert!(reason.contains("left out"), "{reason}");
     let other = world.followers(0)[1];
     let answer = other.agreement.on_proposal(&proposal).await.unwrap();
-    assert!(matches!(answer, Answer::Signature(_)), "whose reveal is in has nothing to say against it");
+    assert!(
+        matches!(answer, Answer::Signature(_)),
+        "whose reveal is in has nothing to say against it"
+    );
 
     // The same trick with another list than the one that was answered.
     let entries = list.list.entries.iter().filter(|entry| {
         entry.signer(world.rules.deployment(), &view.set).unwrap() != victim.key.address()
     });
-    let shorter = hand.sign_list(CommitmentList { entries: entries.cloned().collect(), ..list.list.clone() });
-    assert!(matches!(other.agreement.on_list(&shorter).await, Err(AgreementError::Refused(_))));
-    let proposal = hand.sign(Proposal { list: shorter, ..proposal.proposal });
+    let shorter = hand.sign_list(CommitmentList {
+        entries: entries.cloned().collect(),
+        ..list.list.clone()
+    });
+    assert!(matches!(
+        other.agreement.on_list(&shorter).await,
+        Err(AgreementError::Refused(_))
+    ));
+    let proposal = hand.sign(Proposal {
+        list: shorter,
+        ..proposal.proposal
+    });
     let reason = refusal(victim.agreement.on_proposal(&proposal).await.unwrap());
     assert!(reason.contains("list"), "{reason}");
 }
@@ -272,26 +372,46 @@ async fn an_oracle_never_signs_two_reports_in_one_view_not_even_after_a_restart(
     let world = World::new().await;
     world.push_all().await;
     world.commit_all().await;
-    let hand = Hand { world: &world, view: 0 };
+    let hand = Hand {
+        world: &world,
+        view: 0,
+    };
     let list = hand.list().await;
     let reveals = hand.reveals(&list).await;
     let first = hand.propose(list.clone(), reveals.clone(), 75).await;
     let second = hand.propose(list, reveals, 76).await;
     assert_ne!(first.proposal.report, second.proposal.report);
 
-    let index = world.members.iter().position(|it| it.key.address() == world.followers(0)[0].key.address()).unwrap();
+    let index = world
+        .members
+        .iter()
+        .position(|it| it.key.address() == world.followers(0)[0].key.address())
+        .unwrap();
     let member = &world.members[index];
-    let Answer::Signature(signature) = member.agreement.on_proposal(&first).await.unwrap() else { panic!("refused") };
+    let Answer::Signature(signature) = member.agreement.on_proposal(&first).await.unwrap() else {
+        panic!("refused")
+    };
     let reason = refusal(member.agreement.on_proposal(&second).await.unwrap());
     assert!(reason.contains("another report"), "{reason}");
 
-    let reopened = Store::open(&member.folder.path().join("oracle.sqlite")).await.unwrap();
+    let reopened = Store::open(&member.folder.path().join("oracle.sqlite"))
+        .await
+        .unwrap();
     let restarted = world.agreement(index, reopened.clone(), Character::default());
     let reason = refusal(restarted.on_proposal(&second).await.unwrap());
     assert!(reason.contains("another report"), "{reason}");
-    assert_eq!(restarted.on_proposal(&first).await.unwrap(), Answer::Signature(signature), "the same bytes again");
-    let forced = reopened.keep_signed_report(&second.proposal.report, &[0; 65]).await;
-    assert!(matches!(forced, Err(StoreError::Equivocation { epoch: 1, view: 0 })));
+    assert_eq!(
+        restarted.on_proposal(&first).await.unwrap(),
+        Answer::Signature(signature),
+        "the same bytes again"
+    );
+    let forced = reopened
+        .keep_signed_report(&second.proposal.report, &[0; 65])
+        .await;
+    assert!(matches!(
+        forced,
+        Err(StoreError::Equivocation { epoch: 1, view: 0 })
+    ));
 }
 
 #[tokio::test]
@@ -301,8 +421,14 @@ async fn an_oracle_observes_once_and_commits_to_that_after_a_restart() {
     world.commit_all().await;
     let member = &world.members[0];
     let before = member.agreement.observe(EPOCH).await.unwrap();
-    member.store.keep_probe(&probe(EPOCH, world.nodes[0].node, 400)).await.unwrap();
-    let reopened = Store::open(&member.folder.path().join("oracle.sqlite")).await.unwrap();
+    member
+        .store
+        .keep_probe(&probe(EPOCH, world.nodes[0].node, 400))
+        .await
+        .unwrap();
+    let reopened = Store::open(&member.folder.path().join("oracle.sqlite"))
+        .await
+        .unwrap();
     let restarted = world.agreement(0, reopened, Character::default());
     assert_eq!(restarted.observe(EPOCH).await.unwrap(), before);
 }
@@ -312,7 +438,10 @@ async fn after_signing_in_a_later_view_an_earlier_one_is_refused() {
     let world = World::new().await;
     world.push_all().await;
     world.commit_all().await;
-    let hand = Hand { world: &world, view: 0 };
+    let hand = Hand {
+        world: &world,
+        view: 0,
+    };
     let list = hand.list().await;
     let reveals = hand.reveals(&list).await;
     let early = hand.propose(list, reveals, 76).await;
@@ -325,7 +454,11 @@ async fn after_signing_in_a_later_view_an_earlier_one_is_refused() {
 
 #[tokio::test]
 async fn evidence_a_leader_lacks_comes_with_the_refusal_and_it_proposes_once_more() {
-    let world = World::with(|_, place| Character { no_evidence: place == 0, ..Character::default() }).await;
+    let world = World::with(|_, place| Character {
+        no_evidence: place == 0,
+        ..Character::default()
+    })
+    .await;
     world.to_block(60).await;
     for node in &world.nodes {
         let evidence = node.evidence(&world, EPOCH, 7);
@@ -339,7 +472,13 @@ async fn evidence_a_leader_lacks_comes_with_the_refusal_and_it_proposes_once_mor
     let report = agreed(leader, 0).await;
     assert_eq!((report.passed, report.failed), (3, 0));
     assert_eq!(leader.store.evidence(EPOCH, None).await.unwrap().len(), 3);
-    let proposals: Vec<_> = leader.store.judged_proposal(EPOCH, report.verdict_root).await.unwrap().into_iter().collect();
+    let proposals: Vec<_> = leader
+        .store
+        .judged_proposal(EPOCH, report.verdict_root)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect();
     assert_eq!(proposals[0].proposal.report, report);
 }
 
@@ -362,16 +501,29 @@ async fn an_envelope_with_f_receipts_or_with_late_ones_is_missing() {
     let world = World::new().await;
     world.to_block(60).await;
     let one = world.nodes[0].evidence(&world, EPOCH, 1);
-    world.push(&world.members[0], &one, world.nodes[0].node).await;
+    world
+        .push(&world.members[0], &one, world.nodes[0].node)
+        .await;
     let two = world.nodes[1].evidence(&world, EPOCH, 1);
-    world.push(&world.members[0], &two, world.nodes[1].node).await;
+    world
+        .push(&world.members[0], &two, world.nodes[1].node)
+        .await;
     world.to_block(75).await;
-    world.push(&world.members[1], &two, world.nodes[1].node).await;
-    world.push(&world.members[2], &two, world.nodes[1].node).await;
+    world
+        .push(&world.members[1], &two, world.nodes[1].node)
+        .await;
+    world
+        .push(&world.members[2], &two, world.nodes[1].node)
+        .await;
     world.commit_all().await;
     let report = agreed(world.leader(0), 0).await;
     assert_eq!((report.passed, report.failed), (0, 3));
-    let rows = world.leader(0).store.judgements(EPOCH, report.verdict_root).await.unwrap();
+    let rows = world
+        .leader(0)
+        .store
+        .judgements(EPOCH, report.verdict_root)
+        .await
+        .unwrap();
     assert!(rows.iter().all(|row| row.verdict.reason == Reason::Missing));
 }
 
@@ -381,7 +533,8 @@ async fn what_was_submitted_on_chain_counts_without_any_receipt() {
     world.to_block(60).await;
     let node = &world.nodes[0];
     let evidence = node.evidence(&world, EPOCH, 3);
-    let envelope: verifier::envelope::Envelope = verifier::cbor::decode("envelope", &evidence.envelope).unwrap();
+    let envelope: verifier::envelope::Envelope =
+        verifier::cbor::decode("envelope", &evidence.envelope).unwrap();
     world.chain.log(
         70,
         Event::ProofSubmitted {
@@ -398,7 +551,12 @@ async fn what_was_submitted_on_chain_counts_without_any_receipt() {
         let identity = &node.identity;
         member
             .store
-            .keep_keys(identity.ak_hash, &evidence.ak_public, identity.node_key_hash, &evidence.node_key)
+            .keep_keys(
+                identity.ak_hash,
+                &evidence.ak_public,
+                identity.node_key_hash,
+                &evidence.node_key,
+            )
             .await
             .unwrap();
     }
@@ -418,7 +576,10 @@ async fn no_commitment_is_taken_once_observations_are_shown() {
     world.links.down.lock().unwrap().clear();
     let (_, commitment) = late.agreement.observe(EPOCH).await.unwrap();
     let answer = world.followers(0)[0].agreement.on_commit(&commitment).await;
-    assert!(matches!(answer, Err(AgreementError::Refused(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(AgreementError::Refused(_))),
+        "{answer:?}"
+    );
     assert!(!late.agreement.announce(EPOCH).await.unwrap());
 }
 
@@ -432,11 +593,21 @@ async fn a_second_commitment_of_the_same_oracle_is_refused() {
     let deployment = world.rules.deployment();
     let mut other = own.clone();
     other.commitment.0[0] ^= 1;
-    let digest =
-        verifier::committee::SignedCommitment::digest(deployment, EPOCH, view.set.version, other.commitment);
+    let digest = verifier::committee::SignedCommitment::digest(
+        deployment,
+        EPOCH,
+        view.set.version,
+        other.commitment,
+    );
     other.signature = oracle_key(1).sign(&digest).unwrap();
-    assert!(world.members[0].agreement.on_commit(&own).await.is_ok(), "the same again is no news");
-    assert!(matches!(world.members[0].agreement.on_commit(&other).await, Err(AgreementError::Refused(_))));
+    assert!(
+        world.members[0].agreement.on_commit(&own).await.is_ok(),
+        "the same again is no news"
+    );
+    assert!(matches!(
+        world.members[0].agreement.on_commit(&other).await,
+        Err(AgreementError::Refused(_))
+    ));
 }
 
 #[tokio::test]
@@ -444,9 +615,17 @@ async fn a_list_for_a_view_that_has_not_begun_is_not_answered() {
     let world = World::new().await;
     world.push_all().await;
     world.commit_all().await;
-    let list = Hand { world: &world, view: 2 }.list().await;
+    let list = Hand {
+        world: &world,
+        view: 2,
+    }
+    .list()
+    .await;
     let answer = world.followers(2)[0].agreement.on_list(&list).await;
-    assert!(matches!(answer, Err(AgreementError::Refused(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(AgreementError::Refused(_))),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -454,7 +633,10 @@ async fn an_anchor_that_is_not_final_or_not_ours_is_refused() {
     let world = World::new().await;
     world.push_all().await;
     world.commit_all().await;
-    let hand = Hand { world: &world, view: 0 };
+    let hand = Hand {
+        world: &world,
+        view: 0,
+    };
     let list = hand.list().await;
     let reveals = hand.reveals(&list).await;
     let member = world.followers(0)[0];
@@ -465,7 +647,13 @@ async fn an_anchor_that_is_not_final_or_not_ours_is_refused() {
     }
     let mut forged = hand.propose(list, reveals, 75).await.proposal;
     forged.report.anchor_hash.0[0] ^= 1;
-    let reason = refusal(member.agreement.on_proposal(&hand.sign(forged)).await.unwrap());
+    let reason = refusal(
+        member
+            .agreement
+            .on_proposal(&hand.sign(forged))
+            .await
+            .unwrap(),
+    );
     assert!(reason.contains("another hash"), "{reason}");
 }
 
@@ -476,7 +664,11 @@ async fn an_oracle_that_took_no_part_concludes_from_its_peers_evidence() {
     world.to_block(60).await;
     for node in &world.nodes {
         let evidence = node.evidence(&world, EPOCH, 7);
-        for member in world.members.iter().filter(|it| it.key.address() != absent.key.address()) {
+        for member in world
+            .members
+            .iter()
+            .filter(|it| it.key.address() != absent.key.address())
+        {
             world.push(member, &evidence, node.node).await;
         }
     }
@@ -486,6 +678,13 @@ async fn an_oracle_that_took_no_part_concludes_from_its_peers_evidence() {
     world.chain.log(92, Event::Report(report.clone()));
     world.to_block(100).await;
     absent.agreement.conclude(BlockNumber(98)).await.unwrap();
-    assert!(absent.store.unconcluded(BlockNumber(98)).await.unwrap().is_empty());
+    assert!(
+        absent
+            .store
+            .unconcluded(BlockNumber(98))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(absent.store.evidence(EPOCH, None).await.unwrap().len(), 3);
 }

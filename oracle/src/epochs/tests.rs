@@ -30,8 +30,11 @@ async fn drivers_carry_an_epoch_from_its_beacon_to_its_accepted_report() {
     let epoch = Epoch(2);
     world.to_block(90).await;
     let shutdown = Shutdown::manual();
-    let running: Vec<_> =
-        world.members.iter().map(|member| tokio::spawn(driver(&world, member).run(shutdown.clone()))).collect();
+    let running: Vec<_> = world
+        .members
+        .iter()
+        .map(|member| tokio::spawn(driver(&world, member).run(shutdown.clone())))
+        .collect();
 
     let mut pushed = false;
     let mut reported = false;
@@ -44,7 +47,12 @@ async fn drivers_carry_an_epoch_from_its_beacon_to_its_accepted_report() {
             for node in &world.nodes {
                 let evidence = verifier::cbor::encode(&node.evidence(&world, epoch, 7));
                 for member in &world.members {
-                    member.agreement.intake().push(node.node, epoch, &evidence).await.unwrap();
+                    member
+                        .agreement
+                        .intake()
+                        .push(node.node, epoch, &evidence)
+                        .await
+                        .unwrap();
                 }
             }
             pushed = true;
@@ -54,7 +62,11 @@ async fn drivers_carry_an_epoch_from_its_beacon_to_its_accepted_report() {
             break;
         }
     }
-    assert!(reported, "no report of epoch {epoch} by block {}", world.chain.state().head);
+    assert!(
+        reported,
+        "no report of epoch {epoch} by block {}",
+        world.chain.state().head
+    );
     tokio::time::sleep(Duration::from_millis(300)).await;
     shutdown.trigger();
     for task in running {
@@ -64,8 +76,19 @@ async fn drivers_carry_an_epoch_from_its_beacon_to_its_accepted_report() {
     let pages = store.verdict_pages(epoch).await.unwrap();
     assert_eq!(pages.len(), 3);
     for page in &pages {
-        assert_eq!((page.reason, page.judged, page.latency_p95.0), (Reason::Pass, true, 20), "{page:?}");
+        assert_eq!(
+            (page.reason, page.judged, page.latency_p95.0),
+            (Reason::Pass, true, 20),
+            "{page:?}"
+        );
     }
-    assert_eq!(store.probes(epoch).await.unwrap().len(), 12, "four probes a node");
-    assert!(store.node_pages().await.unwrap().len() == 3 && !store.epoch_pages(10).await.unwrap().is_empty());
+    assert_eq!(
+        store.probes(epoch).await.unwrap().len(),
+        12,
+        "four probes a node"
+    );
+    assert!(
+        store.node_pages().await.unwrap().len() == 3
+            && !store.epoch_pages(10).await.unwrap().is_empty()
+    );
 }

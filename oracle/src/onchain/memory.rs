@@ -34,7 +34,10 @@ pub(crate) struct MemoryChain {
 
 impl MemoryChain {
     pub(crate) fn new(policy_hash: B256) -> Self {
-        Self { state: Mutex::default(), policy_hash }
+        Self {
+            state: Mutex::default(),
+            policy_hash,
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -48,7 +51,11 @@ impl MemoryChain {
     /// Adds an event at a block, as if it had been mined there.
     pub(crate) fn log(&self, block: u64, event: Event) {
         let transaction = keccak256(format!("{block} {event:?}"));
-        self.state().events.push(Logged { block: BlockNumber(block), transaction, event });
+        self.state().events.push(Logged {
+            block: BlockNumber(block),
+            transaction,
+            event,
+        });
     }
 
     fn hash(state: &State, block: u64) -> B256 {
@@ -78,7 +85,11 @@ impl MemoryChain {
 #[async_trait]
 impl OnChain for MemoryChain {
     fn deployment(&self) -> Deployment {
-        Deployment { chain_id: 31_337, hub: Address::repeat_byte(0x11), registry: Address::repeat_byte(0x22) }
+        Deployment {
+            chain_id: 31_337,
+            hub: Address::repeat_byte(0x11),
+            registry: Address::repeat_byte(0x22),
+        }
     }
 
     fn schedule(&self) -> Schedule {
@@ -100,7 +111,10 @@ impl OnChain for MemoryChain {
     async fn finalized(&self) -> Result<BlockRef, ChainError> {
         let state = self.reached()?;
         let number = state.head.saturating_sub(LAG);
-        Ok(BlockRef { number: BlockNumber(number), hash: Self::hash(&state, number) })
+        Ok(BlockRef {
+            number: BlockNumber(number),
+            hash: Self::hash(&state, number),
+        })
     }
 
     async fn block_hash(&self, block: BlockNumber) -> Result<Option<B256>, ChainError> {
@@ -110,26 +124,40 @@ impl OnChain for MemoryChain {
 
     async fn events(&self, from: BlockNumber, to: BlockNumber) -> Result<Vec<Logged>, ChainError> {
         let state = self.reached()?;
-        let mut events: Vec<_> = state.events.iter().filter(|it| (from..=to).contains(&it.block)).cloned().collect();
+        let mut events: Vec<_> = state
+            .events
+            .iter()
+            .filter(|it| (from..=to).contains(&it.block))
+            .cloned()
+            .collect();
         events.sort_by_key(|it| it.block);
         Ok(events)
     }
 
     async fn beacon(&self, epoch: Epoch) -> Result<Option<B256>, ChainError> {
-        Ok(self.reached()?.events.iter().find_map(|it| match &it.event {
-            Event::Beacon(of, beacon) if *of == epoch => Some(*beacon),
-            _ => None,
-        }))
+        Ok(self
+            .reached()?
+            .events
+            .iter()
+            .find_map(|it| match &it.event {
+                Event::Beacon(of, beacon) if *of == epoch => Some(*beacon),
+                _ => None,
+            }))
     }
 
     async fn is_reported(&self, epoch: Epoch) -> Result<bool, ChainError> {
-        let reported = |it: &Logged| matches!(&it.event, Event::Report(report) if report.epoch == epoch);
+        let reported =
+            |it: &Logged| matches!(&it.event, Event::Report(report) if report.epoch == epoch);
         Ok(self.reached()?.events.iter().any(reported))
     }
 
     async fn settlement(&self, node: NodeId) -> Result<(Epoch, bool), ChainError> {
         let state = self.reached()?;
-        let done = state.settled.iter().filter(|(of, _)| *of == node).flat_map(|(_, epochs)| epochs);
+        let done = state
+            .settled
+            .iter()
+            .filter(|(of, _)| *of == node)
+            .flat_map(|(_, epochs)| epochs);
         let cursor = done.max().copied().unwrap_or_default();
         let behind = state.events.iter().any(|it| match &it.event {
             Event::Report(report) => {
@@ -151,14 +179,25 @@ impl OnChain for MemoryChain {
     async fn record_beacon(&self, epoch: Epoch) -> Result<(), ChainError> {
         if self.beacon(epoch).await?.is_none() {
             let head = self.state().head;
-            self.log(head + 1, Event::Beacon(epoch, keccak256(epoch.0.to_be_bytes())));
+            self.log(
+                head + 1,
+                Event::Beacon(epoch, keccak256(epoch.0.to_be_bytes())),
+            );
         }
         Ok(())
     }
 
-    async fn submit_report(&self, report: &Report, bitmap: U256, signatures: Bytes) -> Result<(), ChainError> {
+    async fn submit_report(
+        &self,
+        report: &Report,
+        bitmap: U256,
+        signatures: Bytes,
+    ) -> Result<(), ChainError> {
         if self.is_reported(report.epoch).await? {
-            return Err(ChainError::Reverted(format!("AlreadyReported({})", report.epoch)));
+            return Err(ChainError::Reverted(format!(
+                "AlreadyReported({})",
+                report.epoch
+            )));
         }
         if signatures.len() != bitmap.count_ones() * 65 {
             return Err(ChainError::Reverted("BadQuorum".into()));
@@ -168,12 +207,20 @@ impl OnChain for MemoryChain {
         Ok(())
     }
 
-    async fn settle(&self, node: NodeId, verdicts: &[Verdict], proofs: &[Vec<B256>]) -> Result<(), ChainError> {
+    async fn settle(
+        &self,
+        node: NodeId,
+        verdicts: &[Verdict],
+        proofs: &[Vec<B256>],
+    ) -> Result<(), ChainError> {
         let (cursor, _) = self.settlement(node).await?;
         let mut state = self.reached()?;
         let epochs: Vec<Epoch> = verdicts.iter().map(|verdict| verdict.epoch).collect();
         if epochs.first().is_none_or(|first| *first <= cursor) || !epochs.is_sorted() {
-            return Err(ChainError::Reverted(format!("SettlementOutOfOrder(expected: {})", cursor.next())));
+            return Err(ChainError::Reverted(format!(
+                "SettlementOutOfOrder(expected: {})",
+                cursor.next()
+            )));
         }
         for (verdict, proof) in verdicts.iter().zip(proofs) {
             let root = state.events.iter().find_map(|it| match &it.event {

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use chain::bindings::deals::Deals::DealsEvents;
 use chain::bindings::hub::Hub::{self, HubEvents};
 use chain::bindings::registry::Registry::{self, RegistryEvents};
-use chain::types::{QuorumSignatures, Report as AbiReport, Schedule as AbiSchedule, Verdict as AbiVerdict};
+use chain::types::{
+    QuorumSignatures, Report as AbiReport, Schedule as AbiSchedule, Verdict as AbiVerdict,
+};
 use chain::{Client, EventBody, Sender};
 use verifier::committee::Deployment;
 use verifier::inventory::{Operation, ShardRoots};
@@ -15,7 +17,8 @@ use verifier::typed_data::SIGNATURE_BYTES;
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Reason, Slot};
 
 use super::{
-    BlockRef, ChainError, Endpoint, Event, InventoryChange, Logged, OnChain, OracleMember, Schedule, Settled,
+    BlockRef, ChainError, Endpoint, Event, InventoryChange, Logged, OnChain, OracleMember,
+    Schedule, Settled,
 };
 
 /// A deployment on a chain.
@@ -66,7 +69,11 @@ impl RealChain {
             era_epochs,
         };
         let sender = Sender::new(client.rpc().clone(), key);
-        Ok(Self { client, sender, schedule })
+        Ok(Self {
+            client,
+            sender,
+            schedule,
+        })
     }
 
     /// The oracle set's version in force in the current epoch, from the latest block.
@@ -76,13 +83,21 @@ impl RealChain {
     pub async fn current_set(&self) -> Result<(u32, Vec<OracleMember>), ChainError> {
         let view = self.client.latest();
         let version = view.oracle_set_version(view.current_epoch().await?).await?;
-        Ok((version, view.oracle_set(version).await?.into_iter().map(member).collect()))
+        Ok((
+            version,
+            view.oracle_set(version)
+                .await?
+                .into_iter()
+                .map(member)
+                .collect(),
+        ))
     }
 
     async fn input_of<C: SolCall>(&self, transaction: B256) -> Result<C, ChainError> {
         use alloy::consensus::Transaction;
         use alloy::providers::Provider;
-        let unavailable = |why: String| ChainError::Unavailable(format!("transaction {transaction}: {why}"));
+        let unavailable =
+            |why: String| ChainError::Unavailable(format!("transaction {transaction}: {why}"));
         let found = self
             .client
             .rpc()
@@ -91,19 +106,26 @@ impl RealChain {
             .await
             .map_err(|error| unavailable(error.to_string()))?
             .ok_or_else(|| unavailable("the endpoint does not have it".into()))?;
-        C::abi_decode(found.input()).map_err(|error| unavailable(format!("called another function: {error}")))
+        C::abi_decode(found.input())
+            .map_err(|error| unavailable(format!("called another function: {error}")))
     }
 }
 
 fn member(info: chain::types::OracleInfo) -> OracleMember {
     OracleMember {
         account: info.account,
-        endpoint: Endpoint { url: info.url, tls_key_hash: info.tlsKeyHash },
+        endpoint: Endpoint {
+            url: info.url,
+            tls_key_hash: info.tlsKeyHash,
+        },
     }
 }
 
 fn split(signatures: &Bytes) -> Vec<Bytes> {
-    signatures.chunks_exact(SIGNATURE_BYTES).map(Bytes::copy_from_slice).collect()
+    signatures
+        .chunks_exact(SIGNATURE_BYTES)
+        .map(Bytes::copy_from_slice)
+        .collect()
 }
 
 fn abi_report(report: &Report) -> AbiReport {
@@ -177,11 +199,17 @@ fn registry_event(event: RegistryEvents) -> Option<Event> {
                 ak_hash: it.akHash,
                 node_key_hash: it.nodeKeyHash,
             },
-            endpoint: Endpoint { url: it.url, tls_key_hash: it.tlsKeyHash },
+            endpoint: Endpoint {
+                url: it.url,
+                tls_key_hash: it.tlsKeyHash,
+            },
         },
         RegistryEvents::EndpointChanged(it) => Event::EndpointChanged {
             node: NodeId(it.node),
-            endpoint: Endpoint { url: it.url, tls_key_hash: it.tlsKeyHash },
+            endpoint: Endpoint {
+                url: it.url,
+                tls_key_hash: it.tlsKeyHash,
+            },
         },
         RegistryEvents::NodeRemoved(it) => Event::NodeLeft(NodeId(it.node)),
         RegistryEvents::Withdrawn(it) => Event::NodeLeft(NodeId(it.node)),
@@ -193,7 +221,10 @@ fn registry_event(event: RegistryEvents) -> Option<Event> {
                 .into_iter()
                 .map(|info| OracleMember {
                     account: info.account,
-                    endpoint: Endpoint { url: info.url, tls_key_hash: info.tlsKeyHash },
+                    endpoint: Endpoint {
+                        url: info.url,
+                        tls_key_hash: info.tlsKeyHash,
+                    },
                 })
                 .collect(),
         },
@@ -250,7 +281,12 @@ fn hub_event(event: HubEvents) -> Option<Event> {
             envelope_hash: it.envelopeHash,
             body: it.body,
             node_signature: it.nodeSignature,
-            proof: it.proof.iter().flat_map(|word| word.to_be_bytes::<32>()).collect::<Vec<u8>>().into(),
+            proof: it
+                .proof
+                .iter()
+                .flat_map(|word| word.to_be_bytes::<32>())
+                .collect::<Vec<u8>>()
+                .into(),
         },
         HubEvents::ReportAccepted(it) => Event::Report(report_of(&it.report)),
         HubEvents::VerdictSettled(it) => Event::Settled(
@@ -285,7 +321,11 @@ fn hub_event(event: HubEvents) -> Option<Event> {
 impl OnChain for RealChain {
     fn deployment(&self) -> Deployment {
         let deployment = self.client.deployment();
-        Deployment { chain_id: deployment.chain_id, hub: deployment.hub, registry: deployment.registry }
+        Deployment {
+            chain_id: deployment.chain_id,
+            hub: deployment.hub,
+            registry: deployment.registry,
+        }
     }
 
     fn schedule(&self) -> Schedule {
@@ -306,7 +346,10 @@ impl OnChain for RealChain {
 
     async fn finalized(&self) -> Result<BlockRef, ChainError> {
         let block = self.client.rpc().finalized().await?;
-        Ok(BlockRef { number: BlockNumber(block.number), hash: block.hash })
+        Ok(BlockRef {
+            number: BlockNumber(block.number),
+            hash: block.hash,
+        })
     }
 
     async fn block_hash(&self, block: BlockNumber) -> Result<Option<B256>, ChainError> {
@@ -341,43 +384,85 @@ impl OnChain for RealChain {
 
     async fn settlement(&self, node: NodeId) -> Result<(Epoch, bool), ChainError> {
         let view = self.client.latest();
-        Ok((Epoch(view.cursor(node.0).await?), view.is_behind(node.0).await?))
+        Ok((
+            Epoch(view.cursor(node.0).await?),
+            view.is_behind(node.0).await?,
+        ))
     }
 
     async fn enrolment_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError> {
-        Ok(split(&self.input_of::<Registry::registerCall>(transaction).await?.quorum.signatures))
+        Ok(split(
+            &self
+                .input_of::<Registry::registerCall>(transaction)
+                .await?
+                .quorum
+                .signatures,
+        ))
     }
 
     async fn report_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError> {
-        Ok(split(&self.input_of::<Hub::submitReportCall>(transaction).await?.quorum.signatures))
+        Ok(split(
+            &self
+                .input_of::<Hub::submitReportCall>(transaction)
+                .await?
+                .quorum
+                .signatures,
+        ))
     }
 
     async fn record_beacon(&self, epoch: Epoch) -> Result<(), ChainError> {
         let hub = self.client.deployment().hub;
-        self.sender.send(hub, &Hub::recordBeaconCall { epoch: epoch.0 }).await?;
+        self.sender
+            .send(hub, &Hub::recordBeaconCall { epoch: epoch.0 })
+            .await?;
         Ok(())
     }
 
-    async fn submit_report(&self, report: &Report, bitmap: U256, signatures: Bytes) -> Result<(), ChainError> {
+    async fn submit_report(
+        &self,
+        report: &Report,
+        bitmap: U256,
+        signatures: Bytes,
+    ) -> Result<(), ChainError> {
         let quorum = QuorumSignatures { bitmap, signatures };
         let hub = self.client.deployment().hub;
-        self.sender.send(hub, &Hub::submitReportCall { report: abi_report(report), quorum }).await?;
+        self.sender
+            .send(
+                hub,
+                &Hub::submitReportCall {
+                    report: abi_report(report),
+                    quorum,
+                },
+            )
+            .await?;
         Ok(())
     }
 
-    async fn settle(&self, node: NodeId, verdicts: &[Verdict], proofs: &[Vec<B256>]) -> Result<(), ChainError> {
+    async fn settle(
+        &self,
+        node: NodeId,
+        verdicts: &[Verdict],
+        proofs: &[Vec<B256>],
+    ) -> Result<(), ChainError> {
         let call = Hub::settleCall {
             node: node.0,
             verdicts: verdicts.iter().map(abi_verdict).collect(),
             proofs: proofs.to_vec(),
         };
-        self.sender.send(self.client.deployment().hub, &call).await?;
+        self.sender
+            .send(self.client.deployment().hub, &call)
+            .await?;
         Ok(())
     }
 
     async fn advance(&self, node: NodeId, max_epochs: u64) -> Result<(), ChainError> {
-        let call = Hub::advanceCall { node: node.0, maxEpochs: max_epochs };
-        self.sender.send(self.client.deployment().hub, &call).await?;
+        let call = Hub::advanceCall {
+            node: node.0,
+            maxEpochs: max_epochs,
+        };
+        self.sender
+            .send(self.client.deployment().hub, &call)
+            .await?;
         Ok(())
     }
 }

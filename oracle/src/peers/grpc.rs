@@ -31,7 +31,10 @@ impl GrpcLinks {
     /// Links with these deadlines.
     #[must_use]
     pub fn new(deadlines: Deadlines) -> Self {
-        Self { deadlines, channels: Mutex::default() }
+        Self {
+            deadlines,
+            channels: Mutex::default(),
+        }
     }
 }
 
@@ -63,7 +66,8 @@ impl GrpcPeer {
     }
 
     fn oracle(&self) -> Result<OracleClient<Channel>, PeerError> {
-        Ok(OracleClient::new(self.channel.clone()?).max_decoding_message_size(proto::MAX_MESSAGE_BYTES))
+        Ok(OracleClient::new(self.channel.clone()?)
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES))
     }
 }
 
@@ -77,7 +81,9 @@ fn failed(status: Status) -> PeerError {
     }
 }
 
-fn items(items: Vec<v1::fetch_evidence_response::Item>) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
+fn items(
+    items: Vec<v1::fetch_evidence_response::Item>,
+) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
     items
         .into_iter()
         .map(|item| {
@@ -91,19 +97,40 @@ fn items(items: Vec<v1::fetch_evidence_response::Item>) -> Result<Vec<(NodeId, E
 #[async_trait]
 impl Peer for GrpcPeer {
     async fn commit(&self, commitment: &SignedCommitment) -> Result<(), PeerError> {
-        let request = v1::CommitRequest { commitment: cbor::encode(commitment) };
-        self.committee()?.commit(request).await.map(|_| ()).map_err(failed)
+        let request = v1::CommitRequest {
+            commitment: cbor::encode(commitment),
+        };
+        self.committee()?
+            .commit(request)
+            .await
+            .map(|_| ())
+            .map_err(failed)
     }
 
     async fn reveal(&self, list: &SignedCommitmentList) -> Result<Reveal, PeerError> {
-        let request = v1::RevealRequest { list: cbor::encode(list) };
-        let answer = self.committee()?.reveal(request).await.map_err(failed)?.into_inner();
-        cbor::decode("reveal", &answer.reveal).map_err(|error| PeerError::Malformed(error.to_string()))
+        let request = v1::RevealRequest {
+            list: cbor::encode(list),
+        };
+        let answer = self
+            .committee()?
+            .reveal(request)
+            .await
+            .map_err(failed)?
+            .into_inner();
+        cbor::decode("reveal", &answer.reveal)
+            .map_err(|error| PeerError::Malformed(error.to_string()))
     }
 
     async fn propose(&self, proposal: &SignedProposal) -> Result<Answer, PeerError> {
-        let request = v1::ProposeRequest { proposal: cbor::encode(proposal) };
-        let answer = self.committee()?.propose(request).await.map_err(failed)?.into_inner();
+        let request = v1::ProposeRequest {
+            proposal: cbor::encode(proposal),
+        };
+        let answer = self
+            .committee()?
+            .propose(request)
+            .await
+            .map_err(failed)?
+            .into_inner();
         match answer.outcome {
             Some(Outcome::Signature(signature)) => Ok(Answer::Signature(signature.into())),
             Some(Outcome::Refusal(refusal)) => Ok(Answer::Refusal {
@@ -114,8 +141,22 @@ impl Peer for GrpcPeer {
         }
     }
 
-    async fn evidence(&self, epoch: Epoch, node: Option<NodeId>) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
-        let request = v1::FetchEvidenceRequest { epoch: epoch.0, node: node.map_or(0, |node| node.0) };
-        items(self.oracle()?.fetch_evidence(request).await.map_err(failed)?.into_inner().items)
+    async fn evidence(
+        &self,
+        epoch: Epoch,
+        node: Option<NodeId>,
+    ) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
+        let request = v1::FetchEvidenceRequest {
+            epoch: epoch.0,
+            node: node.map_or(0, |node| node.0),
+        };
+        items(
+            self.oracle()?
+                .fetch_evidence(request)
+                .await
+                .map_err(failed)?
+                .into_inner()
+                .items,
+        )
     }
 }

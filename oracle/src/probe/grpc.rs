@@ -32,7 +32,13 @@ impl GrpcProber {
     /// A prober that waits this long for an answer.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        Self { deadlines: Deadlines { connect: timeout, request: timeout }, channels: Mutex::default() }
+        Self {
+            deadlines: Deadlines {
+                connect: timeout,
+                request: timeout,
+            },
+            channels: Mutex::default(),
+        }
     }
 
     fn channel(&self, endpoint: &Endpoint) -> Result<Channel, ConnectError> {
@@ -56,22 +62,39 @@ struct Answer {
 
 async fn fetch(channel: Channel, request: v1::GetRangeRequest) -> Result<Answer, Status> {
     let started = Instant::now();
-    let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
-    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let mut client =
+        tonic::client::Grpc::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
+    client
+        .ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
     let codec: ProstCodec<v1::GetRangeRequest, v1::GetRangeResponse> = ProstCodec::default();
     let mut stream = client
-        .server_streaming(Request::new(request), PathAndQuery::from_static(GET_RANGE), codec)
+        .server_streaming(
+            Request::new(request),
+            PathAndQuery::from_static(GET_RANGE),
+            codec,
+        )
         .await?
         .into_inner();
     let first_byte = started.elapsed();
-    let range = stream.message().await?.ok_or_else(|| Status::internal("an empty answer"))?;
-    Ok(Answer { range, first_byte, elapsed: started.elapsed() })
+    let range = stream
+        .message()
+        .await?
+        .ok_or_else(|| Status::internal("an empty answer"))?;
+    Ok(Answer {
+        range,
+        first_byte,
+        elapsed: started.elapsed(),
+    })
 }
 
 /// Whether the node itself said no, or nothing of it was heard.
 fn outcome_of(status: &Status) -> ProbeOutcome {
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => ProbeOutcome::NoAnswer,
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
+            ProbeOutcome::NoAnswer
+        }
         _ => ProbeOutcome::Refused,
     }
 }
@@ -81,7 +104,9 @@ impl Prober for GrpcProber {
     async fn probe(&self, target: &ProbeTarget) -> ProbeRecord {
         let channel = match self.channel(&target.endpoint) {
             Ok(channel) => channel,
-            Err(error) => return ProbeRecord::failed(target, ProbeOutcome::NoAnswer, error.to_string()),
+            Err(error) => {
+                return ProbeRecord::failed(target, ProbeOutcome::NoAnswer, error.to_string());
+            }
         };
         let blank = ProbeRecord::failed(target, ProbeOutcome::Served, "");
         let request = v1::GetRangeRequest {
@@ -98,20 +123,42 @@ impl Prober for GrpcProber {
             Ok(Ok(answer)) => answer,
             Ok(Err(status)) => {
                 let detail: String = status.message().chars().take(200).collect();
-                return ProbeRecord::failed(target, outcome_of(&status), format!("{:?}: {detail}", status.code()));
+                return ProbeRecord::failed(
+                    target,
+                    outcome_of(&status),
+                    format!("{:?}: {detail}", status.code()),
+                );
             }
-            Err(_) => return ProbeRecord::failed(target, ProbeOutcome::NoAnswer, "no answer in time"),
+            Err(_) => {
+                return ProbeRecord::failed(target, ProbeOutcome::NoAnswer, "no answer in time");
+            }
         };
-        let lemmas: Result<Vec<B256>, _> =
-            answer.range.lemmas.iter().map(|lemma| B256::try_from(lemma.as_slice())).collect();
+        let lemmas: Result<Vec<B256>, _> = answer
+            .range
+            .lemmas
+            .iter()
+            .map(|lemma| B256::try_from(lemma.as_slice()))
+            .collect();
         let Ok(lemmas) = lemmas else {
-            return ProbeRecord::failed(target, ProbeOutcome::WrongBytes, "a proof node has not 32 bytes");
+            return ProbeRecord::failed(
+                target,
+                ProbeOutcome::WrongBytes,
+                "a proof node has not 32 bytes",
+            );
         };
         let data = &answer.range.data;
-        match verify_range(&target.transport_root, target.first_leaf, target.leaves, data, &lemmas) {
+        match verify_range(
+            &target.transport_root,
+            target.first_leaf,
+            target.leaves,
+            data,
+            &lemmas,
+        ) {
             Err(error) => ProbeRecord::failed(target, ProbeOutcome::WrongBytes, error.to_string()),
             Ok(()) => ProbeRecord {
-                first_byte: LatencyMs(u32::try_from(answer.first_byte.as_millis()).unwrap_or(u32::MAX)),
+                first_byte: LatencyMs(
+                    u32::try_from(answer.first_byte.as_millis()).unwrap_or(u32::MAX),
+                ),
                 elapsed_us: u64::try_from(answer.elapsed.as_micros()).unwrap_or(u64::MAX),
                 bytes: data.len() as u64,
                 ..blank

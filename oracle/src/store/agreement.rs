@@ -37,21 +37,30 @@ impl Store {
             .await?;
         self.own_observation(epoch)
             .await?
-            .ok_or(StoreError::Corrupt { what: "own observation", why: "vanished".into() })
+            .ok_or(StoreError::Corrupt {
+                what: "own observation",
+                why: "vanished".into(),
+            })
     }
 
     /// This oracle's observation of an epoch.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn own_observation(&self, epoch: Epoch) -> Result<Option<(Reveal, SignedCommitment)>, StoreError> {
+    pub async fn own_observation(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Option<(Reveal, SignedCommitment)>, StoreError> {
         let row: Option<(Vec<u8>, Vec<u8>)> =
             sqlx::query_as("SELECT reveal, commitment FROM own_observations WHERE epoch = ?")
                 .bind(int(epoch.0))
                 .fetch_optional(&self.write)
                 .await?;
         row.map(|(reveal, commitment)| {
-            Ok((cbor::decode("reveal", &reveal)?, cbor::decode("commitment", &commitment)?))
+            Ok((
+                cbor::decode("reveal", &reveal)?,
+                cbor::decode("commitment", &commitment)?,
+            ))
         })
         .transpose()
     }
@@ -71,11 +80,12 @@ impl Store {
             .bind(cbor::encode(commitment))
             .execute(&self.write)
             .await?;
-        let stored: Vec<u8> = sqlx::query_scalar("SELECT commitment FROM commitments WHERE epoch = ? AND oracle = ?")
-            .bind(int(commitment.epoch.0))
-            .bind(oracle.as_slice())
-            .fetch_one(&self.write)
-            .await?;
+        let stored: Vec<u8> =
+            sqlx::query_scalar("SELECT commitment FROM commitments WHERE epoch = ? AND oracle = ?")
+                .bind(int(commitment.epoch.0))
+                .bind(oracle.as_slice())
+                .fetch_one(&self.write)
+                .await?;
         Ok(cbor::decode("commitment", &stored)?)
     }
 
@@ -83,14 +93,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn commitments(&self, epoch: Epoch) -> Result<Vec<(Address, SignedCommitment)>, StoreError> {
-        let rows: Vec<(Vec<u8>, Vec<u8>)> =
-            sqlx::query_as("SELECT oracle, commitment FROM commitments WHERE epoch = ? ORDER BY oracle")
-                .bind(int(epoch.0))
-                .fetch_all(&self.write)
-                .await?;
+    pub async fn commitments(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Vec<(Address, SignedCommitment)>, StoreError> {
+        let rows: Vec<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
+            "SELECT oracle, commitment FROM commitments WHERE epoch = ? ORDER BY oracle",
+        )
+        .bind(int(epoch.0))
+        .fetch_all(&self.write)
+        .await?;
         rows.iter()
-            .map(|(oracle, commitment)| Ok((address("oracle", oracle)?, cbor::decode("commitment", commitment)?)))
+            .map(|(oracle, commitment)| {
+                Ok((
+                    address("oracle", oracle)?,
+                    cbor::decode("commitment", commitment)?,
+                ))
+            })
             .collect()
     }
 
@@ -98,7 +117,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn keep_answered_list(&self, list: &SignedCommitmentList) -> Result<bool, StoreError> {
+    pub async fn keep_answered_list(
+        &self,
+        list: &SignedCommitmentList,
+    ) -> Result<bool, StoreError> {
         let (epoch, view) = (list.list.epoch, list.list.view);
         let bytes = cbor::encode(list);
         sqlx::query("INSERT INTO answered_lists VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
@@ -107,7 +129,10 @@ impl Store {
             .bind(&bytes)
             .execute(&self.write)
             .await?;
-        Ok(self.answered_list(epoch, view).await?.is_some_and(|stored| stored.list == list.list))
+        Ok(self
+            .answered_list(epoch, view)
+            .await?
+            .is_some_and(|stored| stored.list == list.list))
     }
 
     /// The list this oracle revealed against in a view.
@@ -119,12 +144,14 @@ impl Store {
         epoch: Epoch,
         view: u32,
     ) -> Result<Option<SignedCommitmentList>, StoreError> {
-        let row: Option<Vec<u8>> = sqlx::query_scalar("SELECT list FROM answered_lists WHERE epoch = ? AND view = ?")
-            .bind(int(epoch.0))
-            .bind(i64::from(view))
-            .fetch_optional(&self.write)
-            .await?;
-        row.map(|bytes| Ok(cbor::decode("commitment list", &bytes)?)).transpose()
+        let row: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT list FROM answered_lists WHERE epoch = ? AND view = ?")
+                .bind(int(epoch.0))
+                .bind(i64::from(view))
+                .fetch_optional(&self.write)
+                .await?;
+        row.map(|bytes| Ok(cbor::decode("commitment list", &bytes)?))
+            .transpose()
     }
 
     /// Whether this oracle revealed in an epoch: from then on it takes no new commitments.
@@ -132,10 +159,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn has_revealed(&self, epoch: Epoch) -> Result<bool, StoreError> {
-        let row: Option<i64> = sqlx::query_scalar("SELECT 1 FROM answered_lists WHERE epoch = ? LIMIT 1")
-            .bind(int(epoch.0))
-            .fetch_optional(&self.write)
-            .await?;
+        let row: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM answered_lists WHERE epoch = ? LIMIT 1")
+                .bind(int(epoch.0))
+                .fetch_optional(&self.write)
+                .await?;
         Ok(row.is_some())
     }
 
@@ -153,7 +181,12 @@ impl Store {
             .bind(led.anchor.hash.as_slice())
             .execute(&self.write)
             .await?;
-        self.led_view(epoch, view).await?.ok_or(StoreError::Corrupt { what: "led view", why: "vanished".into() })
+        self.led_view(epoch, view)
+            .await?
+            .ok_or(StoreError::Corrupt {
+                what: "led view",
+                why: "vanished".into(),
+            })
     }
 
     /// What this oracle leads a view with.
@@ -161,16 +194,20 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn led_view(&self, epoch: Epoch, view: u32) -> Result<Option<LedView>, StoreError> {
-        let row: Option<(Vec<u8>, i64, Vec<u8>)> =
-            sqlx::query_as("SELECT list, anchor_block, anchor_hash FROM led_views WHERE epoch = ? AND view = ?")
-                .bind(int(epoch.0))
-                .bind(i64::from(view))
-                .fetch_optional(&self.write)
-                .await?;
+        let row: Option<(Vec<u8>, i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT list, anchor_block, anchor_hash FROM led_views WHERE epoch = ? AND view = ?",
+        )
+        .bind(int(epoch.0))
+        .bind(i64::from(view))
+        .fetch_optional(&self.write)
+        .await?;
         row.map(|(list, number, anchor)| {
             Ok(LedView {
                 list: cbor::decode("commitment list", &list)?,
-                anchor: BlockRef { number: BlockNumber(uint(number)), hash: hash("anchor", &anchor)? },
+                anchor: BlockRef {
+                    number: BlockNumber(uint(number)),
+                    hash: hash("anchor", &anchor)?,
+                },
             })
         })
         .transpose()
@@ -180,7 +217,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn keep_reveal(&self, epoch: Epoch, oracle: Address, reveal: &Reveal) -> Result<(), StoreError> {
+    pub async fn keep_reveal(
+        &self,
+        epoch: Epoch,
+        oracle: Address,
+        reveal: &Reveal,
+    ) -> Result<(), StoreError> {
         sqlx::query("INSERT INTO reveals VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(int(epoch.0))
             .bind(oracle.as_slice())
@@ -201,7 +243,9 @@ impl Store {
                 .fetch_all(&self.write)
                 .await?;
         rows.iter()
-            .map(|(oracle, reveal)| Ok((address("oracle", oracle)?, cbor::decode("reveal", reveal)?)))
+            .map(|(oracle, reveal)| {
+                Ok((address("oracle", oracle)?, cbor::decode("reveal", reveal)?))
+            })
             .collect()
     }
 
@@ -241,7 +285,8 @@ impl Store {
         .bind(verdict_root.as_slice())
         .fetch_optional(&self.read)
         .await?;
-        row.map(|bytes| Ok(cbor::decode("proposal", &bytes)?)).transpose()
+        row.map(|bytes| Ok(cbor::decode("proposal", &bytes)?))
+            .transpose()
     }
 
     /// Keeps a report this oracle is about to sign, with its signature. Returns the signature that counts: the first one
@@ -249,7 +294,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Equivocation`] if another report was signed in this view.
-    pub async fn keep_signed_report(&self, report: &Report, signature: &[u8]) -> Result<Bytes, StoreError> {
+    pub async fn keep_signed_report(
+        &self,
+        report: &Report,
+        signature: &[u8],
+    ) -> Result<Bytes, StoreError> {
         let bytes = cbor::encode(report);
         sqlx::query("INSERT INTO signed_reports VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(int(report.epoch.0))
@@ -260,7 +309,10 @@ impl Store {
             .await?;
         match self.signed_report(report.epoch, report.view).await? {
             Some((stored, signature)) if stored == *report => Ok(signature),
-            _ => Err(StoreError::Equivocation { epoch: report.epoch.0, view: report.view }),
+            _ => Err(StoreError::Equivocation {
+                epoch: report.epoch.0,
+                view: report.view,
+            }),
         }
     }
 
@@ -268,14 +320,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn signed_report(&self, epoch: Epoch, view: u32) -> Result<Option<(Report, Bytes)>, StoreError> {
-        let row: Option<(Vec<u8>, Vec<u8>)> =
-            sqlx::query_as("SELECT report, signature FROM signed_reports WHERE epoch = ? AND view = ?")
-                .bind(int(epoch.0))
-                .bind(i64::from(view))
-                .fetch_optional(&self.write)
-                .await?;
-        row.map(|(report, signature)| Ok((cbor::decode("report", &report)?, signature.into()))).transpose()
+    pub async fn signed_report(
+        &self,
+        epoch: Epoch,
+        view: u32,
+    ) -> Result<Option<(Report, Bytes)>, StoreError> {
+        let row: Option<(Vec<u8>, Vec<u8>)> = sqlx::query_as(
+            "SELECT report, signature FROM signed_reports WHERE epoch = ? AND view = ?",
+        )
+        .bind(int(epoch.0))
+        .bind(i64::from(view))
+        .fetch_optional(&self.write)
+        .await?;
+        row.map(|(report, signature)| Ok((cbor::decode("report", &report)?, signature.into())))
+            .transpose()
     }
 
     /// The highest view of an epoch in which this oracle signed a report.
@@ -283,10 +341,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn highest_signed_view(&self, epoch: Epoch) -> Result<Option<u32>, StoreError> {
-        let view: Option<i64> = sqlx::query_scalar("SELECT MAX(view) FROM signed_reports WHERE epoch = ?")
-            .bind(int(epoch.0))
-            .fetch_one(&self.write)
-            .await?;
+        let view: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(view) FROM signed_reports WHERE epoch = ?")
+                .bind(int(epoch.0))
+                .fetch_one(&self.write)
+                .await?;
         view.map(|view| small("view", view)).transpose()
     }
 
@@ -315,7 +374,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn agreed_report(&self, epoch: Epoch) -> Result<Option<(Report, U256, Bytes)>, StoreError> {
+    pub async fn agreed_report(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Option<(Report, U256, Bytes)>, StoreError> {
         let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(
             "SELECT report, bitmap, signatures FROM agreed_reports WHERE epoch = ? ORDER BY view DESC LIMIT 1",
         )
@@ -323,7 +385,11 @@ impl Store {
         .fetch_optional(&self.write)
         .await?;
         row.map(|(report, bitmap, signatures)| {
-            Ok((cbor::decode("report", &report)?, U256::from_be_bytes(hash("bitmap", &bitmap)?.0), signatures.into()))
+            Ok((
+                cbor::decode("report", &report)?,
+                U256::from_be_bytes(hash("bitmap", &bitmap)?.0),
+                signatures.into(),
+            ))
         })
         .transpose()
     }

@@ -60,7 +60,10 @@ fn node_row(
             ak_hash: hash("attestation key hash", &ak)?,
             node_key_hash: hash("node key hash", &node_key)?,
         },
-        endpoint: Endpoint { url, tls_key_hash: hash("TLS key hash", &tls)? },
+        endpoint: Endpoint {
+            url,
+            tls_key_hash: hash("TLS key hash", &tls)?,
+        },
     })
 }
 
@@ -71,13 +74,18 @@ impl Store {
     /// [`StoreError`].
     pub async fn followed(&self) -> Result<Option<BlockRef>, StoreError> {
         let stored: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT value FROM meta WHERE key = 'followed'").fetch_optional(&self.read).await?;
+            sqlx::query_scalar("SELECT value FROM meta WHERE key = 'followed'")
+                .fetch_optional(&self.read)
+                .await?;
         let Some(bytes) = stored else { return Ok(None) };
-        let (number, block_hash) =
-            bytes.split_at_checked(8).ok_or(StoreError::Corrupt { what: "followed block", why: "too short".into() })?;
-        let number: [u8; 8] = number
-            .try_into()
-            .map_err(|_| StoreError::Corrupt { what: "followed block", why: "number".into() })?;
+        let (number, block_hash) = bytes.split_at_checked(8).ok_or(StoreError::Corrupt {
+            what: "followed block",
+            why: "too short".into(),
+        })?;
+        let number: [u8; 8] = number.try_into().map_err(|_| StoreError::Corrupt {
+            what: "followed block",
+            why: "number".into(),
+        })?;
         Ok(Some(BlockRef {
             number: BlockNumber(u64::from_be_bytes(number)),
             hash: hash("followed block", block_hash)?,
@@ -147,7 +155,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn inventory_log(&self, node: NodeId) -> Result<Vec<LogEntry>, StoreError> {
-        self.inventory_log_before(node, BlockNumber(i64::MAX.cast_unsigned())).await
+        self.inventory_log_before(node, BlockNumber(i64::MAX.cast_unsigned()))
+            .await
     }
 
     /// A node's inventory log up to a block, not included.
@@ -169,7 +178,11 @@ impl Store {
         rows.into_iter()
             .map(|(operation, deal, slot, stripes)| {
                 Ok(LogEntry {
-                    operation: if operation == 1 { Operation::Accept } else { Operation::Drop },
+                    operation: if operation == 1 {
+                        Operation::Accept
+                    } else {
+                        Operation::Drop
+                    },
                     deal: DealId(uint(deal)),
                     slot: slot_of(slot)?,
                     stripes: small("stripes", stripes)?,
@@ -182,7 +195,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn slot_roots(&self, deal: DealId, slot: Slot) -> Result<Vec<ShardRoots>, StoreError> {
+    pub async fn slot_roots(
+        &self,
+        deal: DealId,
+        slot: Slot,
+    ) -> Result<Vec<ShardRoots>, StoreError> {
         let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(
             "SELECT storage_root, transport_root, content_id FROM shard_roots WHERE deal = ? AND slot = ? ORDER BY stripe",
         )
@@ -206,13 +223,14 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn transport_root(&self, shard: ShardKey) -> Result<Option<B256>, StoreError> {
-        let row: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT transport_root FROM shard_roots WHERE deal = ? AND slot = ? AND stripe = ?")
-                .bind(int(shard.deal.0))
-                .bind(i64::from(shard.slot.0))
-                .bind(i64::from(shard.stripe.0))
-                .fetch_optional(&self.read)
-                .await?;
+        let row: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT transport_root FROM shard_roots WHERE deal = ? AND slot = ? AND stripe = ?",
+        )
+        .bind(int(shard.deal.0))
+        .bind(i64::from(shard.slot.0))
+        .bind(i64::from(shard.stripe.0))
+        .fetch_optional(&self.read)
+        .await?;
         row.map(|bytes| hash("transport root", &bytes)).transpose()
     }
 
@@ -222,7 +240,18 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn work_list(&self, start: BlockNumber) -> Result<Vec<WorkItem>, StoreError> {
-        type Columns = (i64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, String, Vec<u8>, Vec<u8>, i64, Option<Vec<u8>>);
+        type Columns = (
+            i64,
+            Vec<u8>,
+            Vec<u8>,
+            Vec<u8>,
+            Vec<u8>,
+            String,
+            Vec<u8>,
+            Vec<u8>,
+            i64,
+            Option<Vec<u8>>,
+        );
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT n.node, n.account, n.hardware_id, n.ak_hash, n.node_key_hash, n.url, n.tls_key_hash,
                     l.root, l.count, l.replayed_root
@@ -235,30 +264,72 @@ impl Store {
         .fetch_all(&self.read)
         .await?;
         rows.into_iter()
-            .map(|(node, account, hardware, ak, key, url, tls, root, count, replayed)| {
-                let row = node_row((node, account, hardware, ak, key, url, tls))?;
-                let root = hash("inventory root", &root)?;
-                let replayed = replayed.map(|bytes| hash("replayed root", &bytes)).transpose()?;
-                Ok(WorkItem {
-                    duty: Duty { node: row.node, identity: row.identity, root, count: uint(count) },
-                    endpoint: row.endpoint,
-                    inventory_mismatch: replayed != Some(root),
-                })
-            })
+            .map(
+                |(node, account, hardware, ak, key, url, tls, root, count, replayed)| {
+                    let row = node_row((node, account, hardware, ak, key, url, tls))?;
+                    let root = hash("inventory root", &root)?;
+                    let replayed = replayed
+                        .map(|bytes| hash("replayed root", &bytes))
+                        .transpose()?;
+                    Ok(WorkItem {
+                        duty: Duty {
+                            node: row.node,
+                            identity: row.identity,
+                            root,
+                            count: uint(count),
+                        },
+                        endpoint: row.endpoint,
+                        inventory_mismatch: replayed != Some(root),
+                    })
+                },
+            )
             .collect()
+    }
+
+    /// Whether a node had shards to prove in the epoch that begins at `start`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_duty(&self, node: NodeId, start: BlockNumber) -> Result<bool, StoreError> {
+        let count: Option<i64> = sqlx::query_scalar(
+            "SELECT count FROM inventory_log WHERE node = ? AND block < ? ORDER BY position DESC LIMIT 1",
+        )
+        .bind(int(node.0))
+        .bind(int(start.0))
+        .fetch_optional(&self.read)
+        .await?;
+        Ok(count.is_some_and(|count| count > 0))
+    }
+
+    /// Whether a node was removed or withdrew.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn has_left(&self, node: NodeId) -> Result<bool, StoreError> {
+        let left: Option<Option<i64>> =
+            sqlx::query_scalar("SELECT left_block FROM nodes WHERE node = ?")
+                .bind(int(node.0))
+                .fetch_optional(&self.read)
+                .await?;
+        Ok(left.flatten().is_some())
     }
 
     /// The oracle set in force in an epoch, with its members' endpoints.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn oracle_set(&self, epoch: Epoch) -> Result<Option<(OracleSet, Vec<OracleMember>)>, StoreError> {
+    pub async fn oracle_set(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Option<(OracleSet, Vec<OracleMember>)>, StoreError> {
         let version: Option<i64> =
             sqlx::query_scalar("SELECT MAX(version) FROM oracle_sets WHERE from_epoch <= ?")
                 .bind(int(epoch.0))
                 .fetch_one(&self.read)
                 .await?;
-        let Some(version) = version else { return Ok(None) };
+        let Some(version) = version else {
+            return Ok(None);
+        };
         let rows: Vec<(Vec<u8>, String, Vec<u8>)> = sqlx::query_as(
             "SELECT account, url, tls_key_hash FROM oracle_sets WHERE version = ? ORDER BY position",
         )
@@ -270,12 +341,21 @@ impl Store {
             .map(|(account, url, tls)| {
                 Ok(OracleMember {
                     account: address("oracle account", &account)?,
-                    endpoint: Endpoint { url, tls_key_hash: hash("TLS key hash", &tls)? },
+                    endpoint: Endpoint {
+                        url,
+                        tls_key_hash: hash("TLS key hash", &tls)?,
+                    },
                 })
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        let set = OracleSet::new(small("set version", version)?, members.iter().map(|it| it.account).collect())
-            .map_err(|error| StoreError::Corrupt { what: "oracle set", why: error.to_string() })?;
+        let set = OracleSet::new(
+            small("set version", version)?,
+            members.iter().map(|it| it.account).collect(),
+        )
+        .map_err(|error| StoreError::Corrupt {
+            what: "oracle set",
+            why: error.to_string(),
+        })?;
         Ok(Some((set, members)))
     }
 
@@ -295,15 +375,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn submission(&self, epoch: Epoch, node: NodeId) -> Result<Option<Submission>, StoreError> {
-        let row: Option<(Vec<u8>, i64)> =
-            sqlx::query_as("SELECT envelope_hash, block FROM submissions WHERE epoch = ? AND node = ?")
-                .bind(int(epoch.0))
-                .bind(int(node.0))
-                .fetch_optional(&self.read)
-                .await?;
+    pub async fn submission(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+    ) -> Result<Option<Submission>, StoreError> {
+        let row: Option<(Vec<u8>, i64)> = sqlx::query_as(
+            "SELECT envelope_hash, block FROM submissions WHERE epoch = ? AND node = ?",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .fetch_optional(&self.read)
+        .await?;
         row.map(|(envelope, block)| {
-            Ok(Submission { envelope_hash: hash("envelope hash", &envelope)?, block: BlockNumber(uint(block)) })
+            Ok(Submission {
+                envelope_hash: hash("envelope hash", &envelope)?,
+                block: BlockNumber(uint(block)),
+            })
         })
         .transpose()
     }
@@ -319,19 +407,27 @@ impl Store {
                 .bind(int(epoch.0))
                 .fetch_all(&self.read)
                 .await?;
-        Ok(rows.into_iter().map(|(node, body, signature, proof)| (NodeId(uint(node)), [body, signature, proof])).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(node, body, signature, proof)| (NodeId(uint(node)), [body, signature, proof]))
+            .collect())
     }
 
     /// The accepted report of an epoch with its block.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn accepted_report(&self, epoch: Epoch) -> Result<Option<(Report, BlockNumber)>, StoreError> {
-        let row: Option<(Vec<u8>, i64)> = sqlx::query_as("SELECT report, block FROM reports WHERE epoch = ?")
-            .bind(int(epoch.0))
-            .fetch_optional(&self.read)
-            .await?;
-        row.map(|(report, block)| Ok((cbor::decode("report", &report)?, BlockNumber(uint(block))))).transpose()
+    pub async fn accepted_report(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Option<(Report, BlockNumber)>, StoreError> {
+        let row: Option<(Vec<u8>, i64)> =
+            sqlx::query_as("SELECT report, block FROM reports WHERE epoch = ?")
+                .bind(int(epoch.0))
+                .fetch_optional(&self.read)
+                .await?;
+        row.map(|(report, block)| Ok((cbor::decode("report", &report)?, BlockNumber(uint(block)))))
+            .transpose()
     }
 
     /// Transaction by which a node registered.
@@ -339,10 +435,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn registered_in(&self, node: NodeId) -> Result<Option<B256>, StoreError> {
-        let row: Option<Vec<u8>> = sqlx::query_scalar("SELECT registered_in FROM nodes WHERE node = ?")
-            .bind(int(node.0))
-            .fetch_optional(&self.read)
-            .await?;
+        let row: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT registered_in FROM nodes WHERE node = ?")
+                .bind(int(node.0))
+                .fetch_optional(&self.read)
+                .await?;
         row.map(|bytes| hash("transaction", &bytes)).transpose()
     }
 
@@ -351,10 +448,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn reported_in(&self, epoch: Epoch) -> Result<Option<B256>, StoreError> {
-        let row: Option<Vec<u8>> = sqlx::query_scalar("SELECT reported_in FROM reports WHERE epoch = ?")
-            .bind(int(epoch.0))
-            .fetch_optional(&self.read)
-            .await?;
+        let row: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT reported_in FROM reports WHERE epoch = ?")
+                .bind(int(epoch.0))
+                .fetch_optional(&self.read)
+                .await?;
         row.map(|bytes| hash("transaction", &bytes)).transpose()
     }
 
@@ -363,17 +461,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn unconcluded(&self, up_to: BlockNumber) -> Result<Vec<Report>, StoreError> {
-        let rows: Vec<Vec<u8>> =
-            sqlx::query_scalar("SELECT report FROM reports WHERE concluded = 0 AND block <= ? ORDER BY epoch")
-                .bind(int(up_to.0))
-                .fetch_all(&self.read)
-                .await?;
-        rows.iter().map(|bytes| Ok(cbor::decode("report", bytes)?)).collect()
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT report FROM reports WHERE concluded = 0 AND block <= ? ORDER BY epoch",
+        )
+        .bind(int(up_to.0))
+        .fetch_all(&self.read)
+        .await?;
+        rows.iter()
+            .map(|bytes| Ok(cbor::decode("report", bytes)?))
+            .collect()
     }
 }
 
 fn slot_of(value: i64) -> Result<Slot, StoreError> {
-    u16::try_from(value).map(Slot).map_err(|_| StoreError::Corrupt { what: "slot", why: format!("{value}") })
+    u16::try_from(value)
+        .map(Slot)
+        .map_err(|_| StoreError::Corrupt {
+            what: "slot",
+            why: format!("{value}"),
+        })
 }
 
 async fn apply_one(
@@ -381,9 +487,17 @@ async fn apply_one(
     logged: &Logged,
     replayed: Option<B256>,
 ) -> Result<(), StoreError> {
-    let Logged { block, transaction, event } = logged;
+    let Logged {
+        block,
+        transaction,
+        event,
+    } = logged;
     match event {
-        Event::NodeRegistered { node, identity, endpoint } => {
+        Event::NodeRegistered {
+            node,
+            identity,
+            endpoint,
+        } => {
             sqlx::query(
                 "INSERT INTO nodes (node, account, hardware_id, ak_hash, node_key_hash, registered_block, registered_in, url, tls_key_hash)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -415,7 +529,11 @@ async fn apply_one(
                 .execute(&mut **tx)
                 .await?;
         }
-        Event::OracleSet { version, from_epoch, members } => {
+        Event::OracleSet {
+            version,
+            from_epoch,
+            members,
+        } => {
             for (position, member) in members.iter().enumerate() {
                 sqlx::query(
                     "INSERT INTO oracle_sets (version, position, from_epoch, account, url, tls_key_hash)
@@ -431,17 +549,24 @@ async fn apply_one(
                 .await?;
             }
         }
-        Event::SlotPublished { deal, slot, offset, roots } => {
+        Event::SlotPublished {
+            deal,
+            slot,
+            offset,
+            roots,
+        } => {
             for (stripe, roots) in (u64::from(*offset)..).zip(roots) {
-                sqlx::query("INSERT INTO shard_roots VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-                    .bind(int(deal.0))
-                    .bind(i64::from(slot.0))
-                    .bind(int(stripe))
-                    .bind(roots.storage_root.as_slice())
-                    .bind(roots.transport_root.as_slice())
-                    .bind(roots.content_id.as_slice())
-                    .execute(&mut **tx)
-                    .await?;
+                sqlx::query(
+                    "INSERT INTO shard_roots VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                )
+                .bind(int(deal.0))
+                .bind(i64::from(slot.0))
+                .bind(int(stripe))
+                .bind(roots.storage_root.as_slice())
+                .bind(roots.transport_root.as_slice())
+                .bind(roots.content_id.as_slice())
+                .execute(&mut **tx)
+                .await?;
             }
         }
         Event::Inventory(change) => append_log(tx, *block, change, replayed).await?,
@@ -452,17 +577,26 @@ async fn apply_one(
                 .execute(&mut **tx)
                 .await?;
         }
-        Event::ProofSubmitted { node, epoch, envelope_hash, body, node_signature, proof } => {
-            sqlx::query("INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-                .bind(int(epoch.0))
-                .bind(int(node.0))
-                .bind(envelope_hash.as_slice())
-                .bind(&body[..])
-                .bind(&node_signature[..])
-                .bind(&proof[..])
-                .bind(int(block.0))
-                .execute(&mut **tx)
-                .await?;
+        Event::ProofSubmitted {
+            node,
+            epoch,
+            envelope_hash,
+            body,
+            node_signature,
+            proof,
+        } => {
+            sqlx::query(
+                "INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(int(epoch.0))
+            .bind(int(node.0))
+            .bind(envelope_hash.as_slice())
+            .bind(&body[..])
+            .bind(&node_signature[..])
+            .bind(&proof[..])
+            .bind(int(block.0))
+            .execute(&mut **tx)
+            .await?;
         }
         Event::Report(report) => {
             sqlx::query("INSERT INTO reports (epoch, report, verdict_root, block, reported_in) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")

@@ -51,8 +51,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn keep_enrolment(&self, ak_hash: B256, row: &EnrolmentRow) -> Result<(), StoreError> {
-        self.keep_keys(ak_hash, &row.ak_public, row.node_key_hash, &row.node_key).await?;
+    pub async fn keep_enrolment(
+        &self,
+        ak_hash: B256,
+        row: &EnrolmentRow,
+    ) -> Result<(), StoreError> {
+        self.keep_keys(ak_hash, &row.ak_public, row.node_key_hash, &row.node_key)
+            .await?;
         sqlx::query("INSERT OR REPLACE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
             .bind(ak_hash.as_slice())
             .bind(row.account.as_slice())
@@ -80,10 +85,13 @@ impl Store {
         .bind(identity.ak_hash.as_slice())
         .fetch_optional(&self.read)
         .await?;
-        let Some((account, certificate, intermediates, ek, node_public, expiry, signature)) = row else {
+        let Some((account, certificate, intermediates, ek, node_public, expiry, signature)) = row
+        else {
             return Ok(None);
         };
-        let Some((ak_public, node_key)) = self.keys(identity).await? else { return Ok(None) };
+        let Some((ak_public, node_key)) = self.keys(identity).await? else {
+            return Ok(None);
+        };
         Ok(Some(EnrolmentRow {
             account: address("account", &account)?,
             ek_certificate: certificate.into(),
@@ -128,7 +136,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn keys(&self, identity: &Identity) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub async fn keys(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT ak_public, node_key FROM attestation_keys, node_keys WHERE ak_hash = ? AND node_key_hash = ?",
         )
@@ -150,7 +161,10 @@ impl Store {
         evidence: &Evidence,
         limit: Option<i64>,
     ) -> Result<bool, StoreError> {
-        let bare = Evidence { receipts: Vec::new(), ..evidence.clone() };
+        let bare = Evidence {
+            receipts: Vec::new(),
+            ..evidence.clone()
+        };
         let done = sqlx::query(
             "INSERT INTO evidence SELECT ?1, ?2, ?3, ?4
              WHERE (SELECT COUNT(*) FROM evidence WHERE epoch = ?1 AND node = ?2) < ?5 ON CONFLICT DO NOTHING",
@@ -169,14 +183,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn has_evidence(&self, epoch: Epoch, node: NodeId, envelope_hash: B256) -> Result<bool, StoreError> {
-        let row: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM evidence WHERE epoch = ? AND node = ? AND envelope_hash = ?")
-                .bind(int(epoch.0))
-                .bind(int(node.0))
-                .bind(envelope_hash.as_slice())
-                .fetch_optional(&self.write)
-                .await?;
+    pub async fn has_evidence(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        envelope_hash: B256,
+    ) -> Result<bool, StoreError> {
+        let row: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM evidence WHERE epoch = ? AND node = ? AND envelope_hash = ?",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .bind(envelope_hash.as_slice())
+        .fetch_optional(&self.write)
+        .await?;
         Ok(row.is_some())
     }
 
@@ -184,7 +204,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn keep_receipt(&self, oracle: Address, receipt: &SignedReceipt) -> Result<(), StoreError> {
+    pub async fn keep_receipt(
+        &self,
+        oracle: Address,
+        receipt: &SignedReceipt,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
              SET block = excluded.block, signature = excluded.signature WHERE excluded.block < block",
@@ -233,7 +257,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn evidence(&self, epoch: Epoch, node: Option<NodeId>) -> Result<Vec<EvidenceRow>, StoreError> {
+    pub async fn evidence(
+        &self,
+        epoch: Epoch,
+        node: Option<NodeId>,
+    ) -> Result<Vec<EvidenceRow>, StoreError> {
         let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
             "SELECT node, envelope_hash, evidence FROM evidence
              WHERE epoch = ?1 AND (?2 IS NULL OR node = ?2) ORDER BY node, envelope_hash",
@@ -261,7 +289,9 @@ impl Store {
         .await?;
         for (node, envelope, block, signature) in receipts {
             let key = (NodeId(uint(node)), hash("envelope hash", &envelope)?);
-            if let Ok(at) = pieces.binary_search_by_key(&key, |piece| (piece.node, piece.envelope_hash)) {
+            if let Ok(at) =
+                pieces.binary_search_by_key(&key, |piece| (piece.node, piece.envelope_hash))
+            {
                 pieces[at].evidence.receipts.push(SignedReceipt {
                     node: key.0,
                     epoch,
@@ -303,7 +333,9 @@ impl Store {
                 .bind(int(epoch.0))
                 .fetch_all(&self.read)
                 .await?;
-        rows.iter().map(|bytes| Ok(cbor::decode("probe record", bytes)?)).collect()
+        rows.iter()
+            .map(|bytes| Ok(cbor::decode("probe record", bytes)?))
+            .collect()
     }
 
     /// Forgets evidence, receipts and probes of epochs before `epoch`, the archive's first.
@@ -322,7 +354,10 @@ impl Store {
             "DELETE FROM answered_lists WHERE epoch < ?",
             "DELETE FROM judgements WHERE epoch < ?",
         ] {
-            sqlx::query(statement).bind(int(epoch.0)).execute(&mut *tx).await?;
+            sqlx::query(statement)
+                .bind(int(epoch.0))
+                .execute(&mut *tx)
+                .await?;
         }
         tx.commit().await?;
         Ok(())

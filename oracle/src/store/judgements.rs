@@ -79,7 +79,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn judgements(&self, epoch: Epoch, verdict_root: B256) -> Result<Vec<JudgementRow>, StoreError> {
+    pub async fn judgements(
+        &self,
+        epoch: Epoch,
+        verdict_root: B256,
+    ) -> Result<Vec<JudgementRow>, StoreError> {
         type Columns = (Vec<u8>, Option<String>, Option<Vec<u8>>);
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT verdict, detail, envelope_hash FROM judgements WHERE epoch = ? AND verdict_root = ? ORDER BY node",
@@ -93,7 +97,9 @@ impl Store {
                 Ok(JudgementRow {
                     verdict: cbor::decode("verdict", &verdict)?,
                     detail,
-                    envelope_hash: envelope.map(|bytes| hash("envelope hash", &bytes)).transpose()?,
+                    envelope_hash: envelope
+                        .map(|bytes| hash("envelope hash", &bytes))
+                        .transpose()?,
                 })
             })
             .collect()
@@ -115,7 +121,10 @@ impl Store {
         .bind(verdict_root.as_slice())
         .execute(&mut *tx)
         .await?;
-        sqlx::query("UPDATE reports SET concluded = 1 WHERE epoch = ?").bind(int(epoch.0)).execute(&mut *tx).await?;
+        sqlx::query("UPDATE reports SET concluded = 1 WHERE epoch = ?")
+            .bind(int(epoch.0))
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -147,8 +156,11 @@ impl Store {
                 restart_count: small("restart count", restarts)?,
                 safe,
             };
-            let known =
-                KnownClock { clock, epoch: Epoch(uint(epoch)), envelope_hash: hash("envelope hash", &envelope)? };
+            let known = KnownClock {
+                clock,
+                epoch: Epoch(uint(epoch)),
+                envelope_hash: hash("envelope hash", &envelope)?,
+            };
             clocks.insert(NodeId(uint(node)), known);
         }
         Ok(clocks)

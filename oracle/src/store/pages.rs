@@ -78,7 +78,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn node_pages(&self) -> Result<Vec<NodePage>, StoreError> {
-        type Columns = (i64, Vec<u8>, String, i64, bool, Option<i64>, Option<i64>, Option<i64>);
+        type Columns = (
+            i64,
+            Vec<u8>,
+            String,
+            i64,
+            bool,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+        );
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT n.node, n.account, n.url,
                     COALESCE((SELECT l.count FROM inventory_log l WHERE l.node = n.node ORDER BY l.position DESC LIMIT 1), 0),
@@ -93,18 +102,20 @@ impl Store {
         .fetch_all(&self.read)
         .await?;
         rows.into_iter()
-            .map(|(node, account, url, shards, left, settled, storage_score, availability_score)| {
-                Ok(NodePage {
-                    node: NodeId(uint(node)),
-                    account: super::address("account", &account)?,
-                    url,
-                    shards: uint(shards),
-                    left,
-                    settled_epoch: settled.map(|epoch| Epoch(uint(epoch))),
-                    storage_score,
-                    availability_score,
-                })
-            })
+            .map(
+                |(node, account, url, shards, left, settled, storage_score, availability_score)| {
+                    Ok(NodePage {
+                        node: NodeId(uint(node)),
+                        account: super::address("account", &account)?,
+                        url,
+                        shards: uint(shards),
+                        left,
+                        settled_epoch: settled.map(|epoch| Epoch(uint(epoch))),
+                        storage_score,
+                        availability_score,
+                    })
+                },
+            )
             .collect()
     }
 
@@ -126,7 +137,9 @@ impl Store {
                 Ok(EpochPage {
                     epoch: Epoch(uint(epoch)),
                     beacon: hash("beacon", &beacon)?,
-                    report: report.map(|bytes| cbor::decode("report", &bytes)).transpose()?,
+                    report: report
+                        .map(|bytes| cbor::decode("report", &bytes))
+                        .transpose()?,
                     reported_block: block.map(uint),
                 })
             })
@@ -138,18 +151,23 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn verdict_pages(&self, epoch: Epoch) -> Result<Vec<VerdictPage>, StoreError> {
-        let Some((report, _)) = self.accepted_report(epoch).await? else { return Ok(Vec::new()) };
-        let settled: Vec<(i64, bool, bool, String)> =
-            sqlx::query_as("SELECT node, paid, grace, slashed FROM settlements WHERE epoch = ? ORDER BY node")
-                .bind(int(epoch.0))
-                .fetch_all(&self.read)
-                .await?;
+        let Some((report, _)) = self.accepted_report(epoch).await? else {
+            return Ok(Vec::new());
+        };
+        let settled: Vec<(i64, bool, bool, String)> = sqlx::query_as(
+            "SELECT node, paid, grace, slashed FROM settlements WHERE epoch = ? ORDER BY node",
+        )
+        .bind(int(epoch.0))
+        .fetch_all(&self.read)
+        .await?;
         let rows = self.judgements(epoch, report.verdict_root).await?;
         Ok(rows
             .into_iter()
             .map(|row| {
                 let verdict = row.verdict;
-                let outcome = settled.iter().find(|(node, ..)| uint(*node) == verdict.node.0);
+                let outcome = settled
+                    .iter()
+                    .find(|(node, ..)| uint(*node) == verdict.node.0);
                 VerdictPage {
                     epoch,
                     node: verdict.node,

@@ -21,16 +21,31 @@ async fn the_work_list_is_what_had_happened_before_the_epoch() {
     let world = World::new().await;
     let view = world.view().await;
     assert_eq!(view.work.len(), 3);
-    assert!(view.work.iter().all(|item| !item.inventory_mismatch && item.duty.count == 2));
+    assert!(
+        view.work
+            .iter()
+            .all(|item| !item.inventory_mismatch && item.duty.count == 2)
+    );
     // What happens in the epoch counts from the next one.
     world.chain.log(60, Event::NodeLeft(NodeId(2)));
     world.chain.log(61, dropped(&world, 2));
     world.to_block(80).await;
     assert_eq!(world.view().await.work.len(), 3);
-    world.chain.log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
+    world
+        .chain
+        .log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
     world.to_block(95).await;
-    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next()).await.unwrap().unwrap();
-    assert_eq!(next.work.iter().map(|item| item.duty.node.0).collect::<Vec<_>>(), [1]);
+    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        next.work
+            .iter()
+            .map(|item| item.duty.node.0)
+            .collect::<Vec<_>>(),
+        [1]
+    );
 }
 
 fn dropped(world: &World, at: usize) -> Event {
@@ -54,24 +69,50 @@ fn dropped(world: &World, at: usize) -> Event {
 async fn a_node_that_dropped_everything_has_no_duty() {
     let world = World::new().await;
     world.chain.log(70, dropped(&world, 2));
-    world.chain.log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
+    world
+        .chain
+        .log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
     world.to_block(95).await;
-    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next()).await.unwrap().unwrap();
-    assert_eq!(next.work.iter().map(|item| item.duty.node.0).collect::<Vec<_>>(), [1, 2]);
+    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        next.work
+            .iter()
+            .map(|item| item.duty.node.0)
+            .collect::<Vec<_>>(),
+        [1, 2]
+    );
 }
 
 #[tokio::test]
 async fn an_inventory_that_does_not_replay_is_a_mismatch_also_after_a_restart() {
     let world = World::new().await;
-    let Event::Inventory(honest) = dropped(&world, 0) else { panic!() };
+    let Event::Inventory(honest) = dropped(&world, 0) else {
+        panic!()
+    };
     // Node 1 claims to hold what it held before.
-    let lie = InventoryChange { root: world.nodes[0].replay().root(), count: 2, ..honest };
+    let lie = InventoryChange {
+        root: world.nodes[0].replay().root(),
+        count: 2,
+        ..honest
+    };
     world.chain.log(60, Event::Inventory(lie));
-    world.chain.log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
+    world
+        .chain
+        .log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
     // A new watcher each time: the replay starts from the database.
     world.to_block(95).await;
-    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next()).await.unwrap().unwrap();
-    let flags: Vec<_> = next.work.iter().map(|item| (item.duty.node.0, item.inventory_mismatch)).collect();
+    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next())
+        .await
+        .unwrap()
+        .unwrap();
+    let flags: Vec<_> = next
+        .work
+        .iter()
+        .map(|item| (item.duty.node.0, item.inventory_mismatch))
+        .collect();
     assert_eq!(flags, [(1, true), (2, false), (3, false)]);
 }
 
@@ -79,13 +120,20 @@ async fn an_inventory_that_does_not_replay_is_a_mismatch_also_after_a_restart() 
 async fn a_deal_the_node_never_accepted_is_not_in_its_inventory() {
     let world = World::new().await;
     // The contract lets only the node itself accept; a drop of what was never accepted cannot be replayed.
-    let Event::Inventory(mut change) = dropped(&world, 0) else { panic!() };
+    let Event::Inventory(mut change) = dropped(&world, 0) else {
+        panic!()
+    };
     change.deal = verifier::DealId(9);
     change.count = 4;
     world.chain.log(60, Event::Inventory(change));
-    world.chain.log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
+    world
+        .chain
+        .log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
     world.to_block(95).await;
-    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next()).await.unwrap().unwrap();
+    let next = EpochView::load(&world.members[0].store, &world.rules, EPOCH.next())
+        .await
+        .unwrap()
+        .unwrap();
     assert!(next.work[0].inventory_mismatch);
 }
 
@@ -95,12 +143,17 @@ async fn following_in_two_halves_gives_the_same_as_in_one() {
     world.chain.log(70, dropped(&world, 1));
     world.chain.log(80, accepted(&world.nodes[1]));
     let folder = tempfile::tempdir().unwrap();
-    let late = Store::open(&folder.path().join("late.sqlite")).await.unwrap();
+    let late = Store::open(&folder.path().join("late.sqlite"))
+        .await
+        .unwrap();
     world.to_block(75).await;
     world.to_block(100).await;
     assert!(!watcher(&world, &late).step().await.unwrap());
     let start = BlockNumber(90);
-    assert_eq!(late.work_list(start).await.unwrap(), world.members[0].store.work_list(start).await.unwrap());
+    assert_eq!(
+        late.work_list(start).await.unwrap(),
+        world.members[0].store.work_list(start).await.unwrap()
+    );
     assert_eq!(late.work_list(start).await.unwrap().len(), 3);
 }
 
@@ -110,8 +163,20 @@ async fn a_final_block_that_changes_stops_everything() {
     world.chain.state().forked_at = Some(40);
     world.chain.set_head(80);
     let mut watcher = watcher(&world, &world.members[0].store);
-    assert!(matches!(watcher.step().await, Err(WatchError::FinalityBroken { .. })));
-    assert_eq!(world.members[0].store.followed().await.unwrap().unwrap().number, BlockNumber(53));
+    assert!(matches!(
+        watcher.step().await,
+        Err(WatchError::FinalityBroken { .. })
+    ));
+    assert_eq!(
+        world.members[0]
+            .store
+            .followed()
+            .await
+            .unwrap()
+            .unwrap()
+            .number,
+        BlockNumber(53)
+    );
 }
 
 #[tokio::test]
@@ -120,10 +185,22 @@ async fn a_chain_out_of_reach_loses_nothing() {
     world.chain.state().unreachable = true;
     world.chain.set_head(80);
     let mut watcher = watcher(&world, &world.members[0].store);
-    assert!(matches!(watcher.step().await, Err(WatchError::Chain(ChainError::Unavailable(_)))));
+    assert!(matches!(
+        watcher.step().await,
+        Err(WatchError::Chain(ChainError::Unavailable(_)))
+    ));
     world.chain.state().unreachable = false;
     assert!(!watcher.step().await.unwrap());
-    assert_eq!(world.members[0].store.followed().await.unwrap().unwrap().number, BlockNumber(78));
+    assert_eq!(
+        world.members[0]
+            .store
+            .followed()
+            .await
+            .unwrap()
+            .unwrap()
+            .number,
+        BlockNumber(78)
+    );
 }
 
 #[tokio::test]
@@ -133,6 +210,12 @@ async fn a_database_of_another_deployment_is_refused() {
     let ours = world.chain.deployment();
     store.bind_deployment(&ours).await.unwrap();
     store.bind_deployment(&ours).await.unwrap();
-    let other = Deployment { chain_id: 1, ..ours };
-    assert!(matches!(store.bind_deployment(&other).await, Err(StoreError::OtherDeployment { .. })));
+    let other = Deployment {
+        chain_id: 1,
+        ..ours
+    };
+    assert!(matches!(
+        store.bind_deployment(&other).await,
+        Err(StoreError::OtherDeployment { .. })
+    ));
 }

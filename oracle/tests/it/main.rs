@@ -32,7 +32,10 @@ fn refused(folder: &Path, arguments: &[&str], code: i32, says: &str) {
     let output = oracle(folder, arguments);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");
-    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    let errors: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
     assert_eq!(errors.len(), 1, "{said}");
     assert!(errors[0].contains(says), "{said}");
     assert!(output.stdout.is_empty());
@@ -41,7 +44,11 @@ fn refused(folder: &Path, arguments: &[&str], code: i32, says: &str) {
 fn initialised() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let output = oracle(folder.path(), &["init", "--output", "json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     folder
 }
 
@@ -54,18 +61,42 @@ fn with_deployment() -> TempDir {
 #[test]
 fn init_prints_what_the_registry_needs_and_keeps_keys_private() {
     let folder = tempfile::tempdir().unwrap();
-    let output = oracle(folder.path(), &[
-        "init", "--output", "json", "--config", "deep/oracle.toml", "--listen", "127.0.0.1:7101", "--ek-roots", "a.pem",
-    ]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = oracle(
+        folder.path(),
+        &[
+            "init",
+            "--output",
+            "json",
+            "--config",
+            "deep/oracle.toml",
+            "--listen",
+            "127.0.0.1:7101",
+            "--ek-roots",
+            "a.pem",
+        ],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(said["public_url"], "https://127.0.0.1:7101");
     assert_eq!(said["account"].as_str().unwrap().len(), 42);
     assert_eq!(said["tls_key_hash"].as_str().unwrap().len(), 66);
-    let mode = |name: &str| fs::metadata(folder.path().join("deep").join(name)).unwrap().permissions().mode() & 0o777;
+    let mode = |name: &str| {
+        fs::metadata(folder.path().join("deep").join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!((mode("chain.key"), mode("tls/tls.key")), (0o600, 0o600));
     let config = fs::read_to_string(folder.path().join("deep/oracle.toml")).unwrap();
-    assert!(config.contains("view_blocks") && config.contains("a.pem"), "{config}");
+    assert!(
+        config.contains("view_blocks") && config.contains("a.pem"),
+        "{config}"
+    );
 }
 
 #[test]
@@ -80,13 +111,22 @@ fn init_overwrites_nothing() {
 fn a_missing_configuration_is_a_usage_failure() {
     let folder = tempfile::tempdir().unwrap();
     refused(folder.path(), &["run"], 2, "oracle.toml");
-    refused(folder.path(), &["status", "--config", "other.toml"], 2, "other.toml");
+    refused(
+        folder.path(),
+        &["status", "--config", "other.toml"],
+        2,
+        "other.toml",
+    );
 }
 
 #[test]
 fn an_unknown_key_in_the_configuration_is_named() {
     let folder = initialised();
-    fs::write(folder.path().join("oracle.toml"), "[timing]\nview_block = 3\n").unwrap();
+    fs::write(
+        folder.path().join("oracle.toml"),
+        "[timing]\nview_block = 3\n",
+    )
+    .unwrap();
     refused(folder.path(), &["run"], 2, "view_block");
 }
 
