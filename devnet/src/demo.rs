@@ -200,24 +200,23 @@ impl Story {
     }
 
     /// Writes every fault file: from here on block numbers alone decide what happens when.
-    fn arm(&self) -> Result<()> {
-        let node = |number: u64| &self.network.nodes[number as usize - 1];
+    fn arm(&mut self) -> Result<()> {
         let first = self.first;
         let faults = NodeFaults {
             cut_off: Some(Epochs::only(first + 2)),
             ..NodeFaults::default()
         };
-        faults::write(&node(CUT_OFF).fault_file(), &faults)?;
+        faults::write(&self.node(CUT_OFF)?.fault_file(), &faults)?;
         let faults = NodeFaults {
             zeroes: Some(Epochs::since(first + 3)),
             ..NodeFaults::default()
         };
-        faults::write(&node(LOSER).fault_file(), &faults)?;
+        faults::write(&self.node(LOSER)?.fault_file(), &faults)?;
         let faults = NodeFaults {
             replay: Some(Epochs::only(first + 4)),
             ..NodeFaults::default()
         };
-        faults::write(&node(REPLAYER).fault_file(), &faults)?;
+        faults::write(&self.node(REPLAYER)?.fault_file(), &faults)?;
         let lie = Lie {
             node: SLANDERED,
             epochs: Epochs::only(first + 4),
@@ -249,17 +248,17 @@ impl Story {
         self.network
             .narrator
             .say(format_args!("node {DARK} loses its power"));
-        self.node(DARK).cut_power()?;
+        self.node(DARK)?.cut_power()?;
         self.wait(2, 0).await?;
         self.network.narrator.say(format_args!(
             "epoch {}: node {DARK} is dark, node {CUT_OFF}'s pushes reach one oracle only",
             self.first + 2
         ));
         self.wait(2, LATE).await?;
-        self.node(REPLAYER).cut_power()?;
+        self.node(REPLAYER)?.cut_power()?;
         self.read_back().await?;
-        self.node(REPLAYER).power_on()?;
-        self.node(DARK).power_on()?;
+        self.node(REPLAYER)?.power_on()?;
+        self.node(DARK)?.power_on()?;
         self.wait(2, END).await
     }
 
@@ -388,8 +387,8 @@ impl Story {
         Ok(true)
     }
 
-    fn node(&mut self, number: u64) -> &mut crate::network::NodeSeat {
-        &mut self.network.nodes[number as usize - 1]
+    fn node(&mut self, number: u64) -> Result<&mut crate::network::NodeSeat> {
+        self.network.node(number)
     }
 }
 

@@ -139,7 +139,7 @@ impl Network {
         let oracles = (0..ORACLES)
             .map(|index| OracleSeat::prepare(&dir, index, options))
             .collect::<Result<Vec<_>>>()?;
-        let nodes = (1..=NODES)
+        let nodes = (1..=NODES as u64)
             .map(|number| NodeSeat::prepare(&dir, number, options))
             .collect::<Result<Vec<_>>>()?;
         let policy = trust::policy();
@@ -220,12 +220,23 @@ impl Network {
                 .node_id(self.nodes[index].account)
                 .await?;
             let number = self.nodes[index].number;
-            ensure!(id == number as u64, "node {number} was registered as {id}");
+            ensure!(id == number, "node {number} was registered as {id}");
             self.narrator.say(format_args!(
                 "node {id} enrolled its TPM and posted its bond"
             ));
         }
         self.write_description()
+    }
+
+    /// A node by its number.
+    ///
+    /// # Errors
+    /// If there is no such node.
+    pub fn node(&mut self, number: u64) -> Result<&mut NodeSeat> {
+        self.nodes
+            .iter_mut()
+            .find(|node| node.number == number)
+            .with_context(|| format!("there is no node {number}"))
     }
 
     /// The deployment.
@@ -402,6 +413,7 @@ fn fresh_dir(dir: &Path) -> Result<(PathBuf, File)> {
         "{} is not empty and was not made by devnet; choose another with --dir",
         dir.display()
     );
+    description::end_leftovers(&dir);
     fs::remove_dir_all(&dir)?;
     fs::create_dir_all(dir.join("logs"))?;
     fs::write(dir.join(MARK), "devnet wipes this folder\n")?;
@@ -417,7 +429,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 async fn manufacture(dir: &Path) -> Result<swtpm::Ca> {
     let ca = swtpm::Ca::new(&dir.join("tpm-ca"))?;
     let mut makers = tokio::task::JoinSet::new();
-    for number in 1..=NODES {
+    for number in 1..=NODES as u64 {
         let (ca, state) = (ca.clone(), node::tpm_dir(dir, number));
         let name = format!("node-{number}");
         // The first one makes the CA's own keys; two at a time would make two.
@@ -431,4 +443,29 @@ async fn manufacture(dir: &Path) -> Result<swtpm::Ca> {
         made??;
     }
     Ok(ca)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_folder_is_wiped_only_if_a_network_made_it_and_used_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let foreign = folder.path().join("foreign");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("thesis.tex"), "years of work").unwrap();
+        assert!(fresh_dir(&foreign).is_err());
+        assert!(foreign.join("thesis.tex").exists());
+
+        let own = folder.path().join("own");
+        let (dir, lock) = fresh_dir(&own).unwrap();
+        fs::write(dir.join("left"), "over").unwrap();
+        let error = fresh_dir(&own).unwrap_err().to_string();
+        assert!(error.contains("another network"), "{error}");
+        drop(lock);
+        fresh_dir(&own).unwrap();
+        assert!(!dir.join("left").exists());
+    }
 }

@@ -150,7 +150,7 @@ pub struct Ran {
     pub code: i32,
     /// Standard output.
     pub stdout: String,
-    /// Last line of standard error: where programs say why.
+    /// Why it failed: its `error: …` line, else the last line on standard error.
     pub message: String,
 }
 
@@ -171,11 +171,7 @@ pub async fn run(mut command: Command, log: &Path) -> Result<Ran> {
         Ok(Ran {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            message: stderr
-                .lines()
-                .rfind(|line| !line.trim().is_empty())
-                .unwrap_or_default()
-                .to_owned(),
+            message: why(&stderr).to_owned(),
         })
     })
     .await?
@@ -192,6 +188,29 @@ pub async fn run_ok(command: Command, log: &Path) -> Result<String> {
         bail!("{shown} ended with {}: {}", ran.code, ran.message);
     }
     Ok(ran.stdout)
+}
+
+/// The line that says why: programs of this workspace print one `error: …`, and logs may follow it.
+fn why(stderr: &str) -> &str {
+    let said = |line: &&str| line.starts_with("error: ") || line.starts_with("rejected: ");
+    let last = |line: &&str| !line.trim().is_empty();
+    stderr
+        .lines()
+        .rfind(said)
+        .or_else(|| stderr.lines().rfind(last))
+        .unwrap_or_default()
+}
+
+/// Kills a process of an earlier run if one of its arguments says that it is the one meant.
+pub(crate) fn kill_if(pid: u32, is_meant: impl Fn(&str) -> bool) {
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let meant = arguments
+        .split(|byte| *byte == 0)
+        .filter_map(|argument| std::str::from_utf8(argument).ok())
+        .any(is_meant);
+    if meant && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
 }
 
 fn append(log: &Path) -> Result<File> {
@@ -248,6 +267,26 @@ mod tests {
             error.contains("mill") && error.contains("out of cheese"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_error_line_says_why_even_if_logs_follow_it() {
+        assert_eq!(
+            why("INFO a\nerror: no cheese\nINFO closed\n"),
+            "error: no cheese"
+        );
+        assert_eq!(why("INFO a\nlast words\n\n"), "last words");
+        assert_eq!(why(""), "");
+    }
+
+    #[test]
+    fn a_leftover_is_killed_only_if_it_is_the_one_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = sleeper(folder.path());
+        kill_if(process.id(), |argument| argument == "601");
+        assert!(process.child.try_wait().unwrap().is_none());
+        kill_if(process.id(), |argument| argument == "600");
+        assert!(!process.child.wait().unwrap().success());
     }
 
     #[test]

@@ -11,10 +11,10 @@ use chain::{
 use verifier::Reason;
 
 use super::{
-    CUT_OFF, DARK, DEAL_EPOCHS, LOSER, RATE, REPLAYER, SLANDERED, SLOTS, SPARE, Step, Story,
+    CUT_OFF, DARK, DEAL_EPOCHS, DOWN, LOSER, RATE, REPLAYER, SLANDERED, SLOTS, SPARE, Step, Story,
     rules::{Account, Outcome},
 };
-use crate::network::{BOND, NODES, OWNER_TOKENS};
+use crate::network::{BOND, NODES, ORACLES, OWNER_TOKENS};
 
 /// Where slashed tokens end that nobody gets.
 const BURN: Address = address!("000000000000000000000000000000000000dEaD");
@@ -39,7 +39,8 @@ struct Seen {
     /// (slot, node) to what was paid and refunded, and the last epoch that was claimed.
     claims: HashMap<(u16, u64), (U256, U256, u64)>,
     submitted: Vec<(u64, u64)>,
-    settled_to: BTreeMap<u64, u64>,
+    /// Epoch to the bitmap of those who signed its report.
+    reports: BTreeMap<u64, U256>,
 }
 
 impl Story {
@@ -177,14 +178,57 @@ impl Story {
             cost: None,
             ..step
         });
+        // On a busy machine others may have thought it safer to submit, too.
+        let key = (CUT_OFF, first + 2);
+        let shown = format!("node {CUT_OFF} in epoch {}", key.1);
+        let there = seen.submitted.contains(&key);
         self.steps.compare(
             "the envelope of the node that is cut off is on chain",
-            format!("node {CUT_OFF} in epoch {}", first + 2),
-            seen.submitted
-                .iter()
-                .map(|(node, epoch)| format!("node {node} in epoch {epoch}"))
-                .collect::<Vec<_>>()
-                .join(", "),
+            &shown,
+            if there { &shown } else { "nothing of it" },
+        );
+        // Oracle DOWN is away through epoch F+3, at whose beginning F+2 is reported.
+        let signers = seen.reports.get(&(first + 2)).copied().unwrap_or_default();
+        let names: Vec<String> = (0..ORACLES)
+            .filter(|index| signers.bit(*index))
+            .map(|index| index.to_string())
+            .collect();
+        let expected: Vec<String> = (0..ORACLES)
+            .filter(|index| *index != DOWN)
+            .map(|index| index.to_string())
+            .collect();
+        self.steps.compare(
+            format!("while oracle {DOWN} is down the others report"),
+            format!("signed by oracles {}", expected.join(", ")),
+            format!("signed by oracles {}", names.join(", ")),
+        );
+        let missing: Vec<String> = (first..=last)
+            .filter(|epoch| !seen.reports.contains_key(epoch))
+            .map(|epoch| epoch.to_string())
+            .collect();
+        self.steps.compare(
+            "every epoch has one report",
+            "none missing",
+            if missing.is_empty() {
+                "none missing".to_owned()
+            } else {
+                missing.join(", ")
+            },
+        );
+        let unjudged: Vec<String> = seen
+            .verdicts
+            .iter()
+            .filter(|((_, epoch), settled)| (first..first + 2).contains(epoch) && !settled.judged)
+            .map(|((node, epoch), _)| format!("node {node} in epoch {epoch} is not judged"))
+            .collect();
+        self.steps.compare(
+            "in the honest epochs enough oracles probed every node to judge its figures",
+            "all judged",
+            if unjudged.is_empty() {
+                "all judged".to_owned()
+            } else {
+                unjudged.join(", ")
+            },
         );
     }
 
@@ -222,7 +266,7 @@ impl Story {
 
         let mut wrong = Vec::new();
         for seat in &self.network.nodes {
-            let node = seat.number as u64;
+            let node = seat.number;
             let (balance, earned) = (
                 view.token_balance(seat.account).await?,
                 paid_to.get(&node).copied().unwrap_or_default(),
@@ -245,8 +289,22 @@ impl Story {
         if owner != owner_expected {
             wrong.push(format!("the owner has {owner}, expected {owner_expected}"));
         }
+        for seat in &self.network.nodes {
+            let node = seat.number;
+            let (storage, availability) = view.score(node).await?;
+            let account = expected
+                .accounts
+                .get(&node)
+                .context("no account of a node")?;
+            let due = account.scores();
+            if (u64::from(storage), u64::from(availability)) != due {
+                wrong.push(format!(
+                    "node {node}: scores {storage} and {availability}, expected {due:?}"
+                ));
+            }
+        }
         self.steps.compare(
-            "balances of nodes and owner, and what is left of every bond",
+            "balances of nodes and owner, what is left of every bond, and every node's scores",
             "to the wei",
             to_the_wei(&wrong),
         );
@@ -450,7 +508,9 @@ impl Seen {
                             outcome,
                         },
                     );
-                    seen.settled_to.insert(it.node, it.epoch);
+                }
+                EventBody::Hub(HubEvents::ReportAccepted(it)) => {
+                    seen.reports.insert(it.epoch, it.signerBitmap);
                 }
                 EventBody::Hub(HubEvents::ProofSubmitted(it)) => {
                     seen.submitted.push((it.node, it.epoch))

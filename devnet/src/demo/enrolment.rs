@@ -41,8 +41,8 @@ impl Story {
         let account = secret::load_or_create_chain_key(&dir.join("data/keys/chain.key"))?.address();
         self.network.give_gas_money(account).await?;
         self.network.mint(account, U256::from(BOND)).await?;
-        let original = &self.network.nodes[SPARE as usize - 1];
-        clone_state(&original.tpm_state(), &dir.join("tpm"))?;
+        let original = self.network.node(SPARE)?.tpm_state();
+        clone_state(&original, &dir.join("tpm"))?;
         let tpm = SwTpm::start(&dir.join("tpm"))?;
         let [grpc, health] = [
             Port::any(Ipv4Addr::LOCALHOST.into())?,

@@ -59,6 +59,12 @@ impl Account {
         }
     }
 
+    /// Storage and availability score, basis points.
+    #[must_use]
+    pub fn scores(&self) -> (u64, u64) {
+        (score(self.storage), score(self.availability))
+    }
+
     /// Settles a verdict of a node whose slots are paid `rate` together in that epoch. `judged` is whether its figures count.
     pub fn settle(&mut self, reason: Reason, judged: bool, rate: u128) -> Outcome {
         let fails_storage = matches!(
@@ -103,8 +109,10 @@ impl Account {
 }
 
 fn step(weights: &mut [u64; 2], fail: bool) {
-    let weight = &mut weights[usize::from(fail)];
-    *weight = *weight * 999 / 1000 + 1_000_000;
+    for weight in weights.iter_mut() {
+        *weight = *weight * 999 / 1000;
+    }
+    weights[usize::from(fail)] += 1_000_000;
 }
 
 fn score([alpha, beta]: [u64; 2]) -> u64 {

@@ -1,12 +1,16 @@
 //! `network.json`: what a person or a program needs to know of a running network.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use chain::Deployment;
 use serde::{Deserialize, Serialize};
 
 use super::Network;
+use crate::process;
 
 /// Everything about a running network. Daemons and the gateway read the deployment in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,7 +48,7 @@ pub struct OracleDescription {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeDescription {
     /// Id in the registry.
-    pub node: usize,
+    pub node: u64,
     /// Chain account.
     pub account: String,
     /// gRPC endpoint.
@@ -108,5 +112,36 @@ impl Network {
         fs::write(&temporary, serde_json::to_vec_pretty(&self.describe())?)?;
         fs::rename(temporary, path)?;
         Ok(())
+    }
+}
+
+/// Ends what a network that was killed has left running: every process it described that still names its folder, or its port.
+///
+/// Process ids are reused, so an id alone is no reason to end anything.
+pub(super) fn end_leftovers(dir: &Path) {
+    let Ok(text) = fs::read(dir.join("network.json")) else {
+        return;
+    };
+    let Ok(left) = serde_json::from_slice::<Description>(&text) else {
+        return;
+    };
+    let folder = dir.to_string_lossy().into_owned();
+    let port = left
+        .deployment
+        .rpc
+        .first()
+        .and_then(|url| url.rsplit(':').next())
+        .unwrap_or("none")
+        .to_owned();
+    let daemons = left
+        .oracles
+        .iter()
+        .map(|it| it.pid)
+        .chain(left.nodes.iter().map(|it| it.pid));
+    for pid in daemons.flatten() {
+        process::kill_if(pid, |argument| argument.starts_with(&folder));
+    }
+    if let Some(pid) = left.anvil_pid {
+        process::kill_if(pid, |argument| argument == port);
     }
 }

@@ -26,7 +26,7 @@ const HEALTH_PORT: u16 = 7400;
 /// A storage node's place in the network.
 pub struct NodeSeat {
     /// From 1; also its id in the registry.
-    pub number: usize,
+    pub number: u64,
     /// Its chain account.
     pub account: Address,
     dir: PathBuf,
@@ -39,13 +39,13 @@ pub struct NodeSeat {
 }
 
 /// Where a node's TPM keeps its state.
-pub(super) fn tpm_dir(network: &Path, number: usize) -> PathBuf {
+pub(super) fn tpm_dir(network: &Path, number: u64) -> PathBuf {
     network.join(format!("node-{number}/tpm"))
 }
 
 impl NodeSeat {
     /// Makes its folder and account.
-    pub(super) fn prepare(network: &Path, number: usize, options: &Options) -> Result<Self> {
+    pub(super) fn prepare(network: &Path, number: u64, options: &Options) -> Result<Self> {
         let dir = network.join(format!("node-{number}"));
         fs::create_dir_all(dir.join("data/keys"))?;
         let offset = u16::try_from(number)?;
