@@ -12,6 +12,7 @@ use verifier::cbor::Malformed;
 use verifier::committee::Deployment;
 
 mod agreement;
+mod apply;
 mod chain;
 mod evidence;
 mod judgements;

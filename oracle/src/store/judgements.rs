@@ -141,8 +141,9 @@ impl Store {
         type Columns = (i64, i64, i64, i64, i64, bool, Vec<u8>);
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT c.node, c.epoch, c.clock_ms, c.reset_count, c.restart_count, c.safe, c.envelope_hash
-             FROM clocks c JOIN reports r ON r.epoch = c.epoch
-             WHERE c.epoch < ? AND r.block <= ? ORDER BY c.epoch",
+             FROM clocks c WHERE c.epoch =
+               (SELECT MAX(k.epoch) FROM clocks k JOIN reports r ON r.epoch = k.epoch
+                 WHERE k.node = c.node AND k.epoch < ? AND r.block <= ?)",
         )
         .bind(int(epoch.0))
         .bind(int(anchor.0))
