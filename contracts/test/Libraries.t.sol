@@ -164,45 +164,58 @@ contract ScoreTest is Test {
     function test_one_pass_and_one_fail_to_the_unit() public pure {
         (uint64 alpha, uint64 beta) = Score.step(5e6, 5e6, Score.PASS);
         assertEq(alpha, 5_995_000);
-        assertEq(beta, 5e6);
-        assertEq(Score.bps(alpha, beta), 5452);
+        assertEq(beta, 4_995_000);
+        assertEq(Score.bps(alpha, beta), 5454);
         (alpha, beta) = Score.step(alpha, beta, Score.FAIL);
-        assertEq(alpha, 5_995_000);
-        assertEq(beta, 5_995_000);
+        assertEq(alpha, 5_989_005);
+        assertEq(beta, 5_990_005);
         (alpha, beta) = Score.step(alpha, beta, Score.NONE);
-        assertEq(alpha, 5_995_000);
-        assertEq(beta, 5_995_000);
+        assertEq(alpha, 5_989_005);
+        assertEq(beta, 5_990_005);
     }
 
     function test_storage_and_availability_move_apart() public pure {
         IHub.Reputation memory reputation = Score.initial();
         Score.judge(reputation, Score.PASS, Score.FAIL);
         assertEq(reputation.storageAlpha, 5_995_000);
-        assertEq(reputation.storageBeta, 5e6);
-        assertEq(reputation.availabilityAlpha, 5e6);
+        assertEq(reputation.storageBeta, 4_995_000);
+        assertEq(reputation.availabilityAlpha, 4_995_000);
         assertEq(reputation.availabilityBeta, 5_995_000);
         assertEq(reputation.judgedEpochs, 1);
     }
 
     function testFuzz_weights_stay_within_their_bounds(uint64 alpha, uint64 beta, uint8 effect) public pure {
-        alpha = uint64(bound(alpha, Score.START, Score.MAXIMUM));
-        beta = uint64(bound(beta, Score.START, Score.MAXIMUM));
+        alpha = uint64(bound(alpha, Score.STEP, Score.MAXIMUM));
+        beta = uint64(bound(beta, 0, Score.MAXIMUM));
         (uint64 nextAlpha, uint64 nextBeta) = Score.step(alpha, beta, effect % 3);
         assertLe(nextAlpha, Score.MAXIMUM);
         assertLe(nextBeta, Score.MAXIMUM);
-        assertGe(nextAlpha, alpha < Score.MAXIMUM ? alpha : Score.MAXIMUM);
-        assertGe(nextBeta, beta < Score.MAXIMUM ? beta : Score.MAXIMUM);
+        assertGt(uint256(nextAlpha) + nextBeta, 0);
         assertLe(Score.bps(nextAlpha, nextBeta), 10_000);
     }
 
     function testFuzz_a_pass_never_lowers_and_a_fail_never_raises_the_score(uint64 alpha, uint64 beta) public pure {
-        alpha = uint64(bound(alpha, Score.START, Score.MAXIMUM));
-        beta = uint64(bound(beta, Score.START, Score.MAXIMUM));
+        alpha = uint64(bound(alpha, Score.STEP, Score.MAXIMUM));
+        beta = uint64(bound(beta, 0, Score.MAXIMUM));
         uint16 score = Score.bps(alpha, beta);
         (uint64 a, uint64 b) = Score.step(alpha, beta, Score.PASS);
         assertGe(Score.bps(a, b), score);
         (a, b) = Score.step(alpha, beta, Score.FAIL);
         assertLe(Score.bps(a, b), score);
+    }
+
+    function test_a_long_good_record_can_be_lost_again() public pure {
+        (uint64 alpha, uint64 beta) = (Score.START, Score.START);
+        for (uint256 i; i < 20_000; ++i) {
+            (alpha, beta) = Score.step(alpha, beta, Score.PASS);
+        }
+        assertEq(Score.bps(alpha, beta), 10_000);
+        uint256 fails;
+        for (; Score.bps(alpha, beta) >= 4500; ++fails) {
+            (alpha, beta) = Score.step(alpha, beta, Score.FAIL);
+        }
+        // ln(0.45) / ln(0.999) epochs: about a month of hourly ones.
+        assertEq(fails, 799);
     }
 
     function test_weights_saturate_and_never_overflow() public pure {

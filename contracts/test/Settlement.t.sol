@@ -26,7 +26,7 @@ contract SettlementTest is Fixture {
         _reportAll(1, _one(verdict));
         _forward(40);
         vm.expectEmit(address(hub));
-        emit IHub.VerdictSettled(node, 1, Reasons.PASS, true, verdict.evidenceHash, true, false, false, 0, 5452, 5452);
+        emit IHub.VerdictSettled(node, 1, Reasons.PASS, true, verdict.evidenceHash, true, false, false, 0, 5454, 5454);
         _settleOne(node, verdict);
         assertEq(hub.cursorOf(node), 1);
         (uint256 paid, uint256 failed) = hub.countBits(node, 0, 100);
@@ -47,8 +47,8 @@ contract SettlementTest is Fixture {
         _settleOne(node, verdicts, 0);
         _settleOne(other, verdicts, 1);
         (uint16 storageBps, uint16 availabilityBps) = hub.scoreOf(other);
-        assertEq(storageBps, 5452);
-        assertEq(availabilityBps, 4547);
+        assertEq(storageBps, 5454);
+        assertEq(availabilityBps, 4545);
         assertTrue(hub.cursorOf(node) == 1 && hub.cursorOf(other) == 1);
     }
 
@@ -267,7 +267,7 @@ contract SettlementTest is Fixture {
         _reportAll(1, _one(verdict));
         _forward(40);
         vm.expectEmit(address(hub));
-        emit IHub.VerdictSettled(node, 1, Reasons.MISSING, true, verdict.evidenceHash, false, true, true, 0, 4547, 5000);
+        emit IHub.VerdictSettled(node, 1, Reasons.MISSING, true, verdict.evidenceHash, false, true, true, 0, 4545, 5000);
         _settleOne(node, verdict);
         assertEq(_bondOf(node), BOND);
         _epoch(node, 3, Reasons.MISSING);
@@ -341,8 +341,8 @@ contract SettlementTest is Fixture {
         (uint256 paid,) = hub.countBits(node, 1, 1);
         assertEq(paid, 1);
         (uint16 storageBps, uint16 availabilityBps) = hub.scoreOf(node);
-        assertEq(storageBps, 5452);
-        assertEq(availabilityBps, 4547);
+        assertEq(storageBps, 5454);
+        assertEq(availabilityBps, 4545);
     }
 
     function test_unreachable_refunds_and_touches_no_bond() public {

@@ -125,7 +125,7 @@ contract SubmitProofTest is Fixture {
         assertEq(hub.ledgerOf(node).graceEra, 0, "no grace used up");
         IHub.Reputation memory reputation = hub.reputationOf(node);
         assertEq(reputation.storageAlpha, 5_995_000);
-        assertEq(reputation.storageBeta, 5e6);
+        assertEq(reputation.storageBeta, 4_995_000);
         assertEq(reputation.availabilityAlpha, 5e6);
     }
 

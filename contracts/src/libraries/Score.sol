@@ -4,10 +4,11 @@ pragma solidity ^0.8.37;
 import {IHub} from "../interfaces/IHub.sol";
 
 /// @title Reputation arithmetic
-/// @notice Integers only, so that everybody gets the same score. A pass makes `alpha = alpha * 999 / 1000 + 1e6` (rounded down), a
-///         fail does the same to beta; the other weight stays. Protocol: section 7.
+/// @notice Integers only, so that everybody gets the same score. With each pass or fail both weights fade, `w = w * 999 / 1000`
+///         (rounded down), and then a pass adds 1e6 to alpha, a fail to beta: what happened long ago counts less than what
+///         happened lately, for both alike. Protocol: section 7; docs/adr/0007-reputation-forgets-both-ways.md.
 /// @dev Weights start at 5e6 and saturate: `w * 999 / 1000 + 1e6` has its fixed point at 1e9 and rounding down never passes it, so
-///      64 bits cannot overflow.
+///      64 bits cannot overflow. The weight that grew last is at least 1e6, so their sum is never zero.
 library Score {
     /// @notice Weight before the first verdict.
     uint64 internal constant START = 5e6;
@@ -41,19 +42,19 @@ library Score {
 
     /// @notice One pass, fail, or nothing.
     function step(uint64 alpha, uint64 beta, uint8 effect) internal pure returns (uint64, uint64) {
-        if (effect == PASS) return (_grow(alpha), beta);
-        if (effect == FAIL) return (alpha, _grow(beta));
+        if (effect == PASS) return (_fade(alpha) + STEP, _fade(beta));
+        if (effect == FAIL) return (_fade(alpha), _fade(beta) + STEP);
         return (alpha, beta);
     }
 
     /// @notice 10000 * alpha / (alpha + beta), rounded down.
     function bps(uint64 alpha, uint64 beta) internal pure returns (uint16) {
-        // At most 10,000, since both weights are at least START.
+        // At most 10,000, since beta is not negative.
         // forge-lint: disable-next-line(unsafe-typecast)
         return uint16((uint256(ONE) * alpha) / (uint256(alpha) + beta));
     }
 
-    function _grow(uint64 weight) private pure returns (uint64) {
-        return (weight * 999) / 1000 + STEP;
+    function _fade(uint64 weight) private pure returns (uint64) {
+        return (weight * 999) / 1000;
     }
 }
