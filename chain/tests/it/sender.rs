@@ -285,6 +285,50 @@ async fn a_send_dropped_on_its_way_and_repeated_is_mined_once() {
 }
 
 #[tokio::test]
+async fn two_processes_with_one_account_lose_nothing_and_double_nothing() {
+    let Some(chain) = scratch("two_processes_with_one_account", AnvilOptions::default()).await
+    else {
+        return;
+    };
+    let elsewhere = Sender::with_policy(chain.rpc.clone(), chain.anvil.keys()[0].clone(), quick());
+    // Every gift differs: two equal ones with one nonce would be one transaction.
+    let sends = (0..10).map(|index| {
+        let sender = if index % 2 == 0 {
+            chain.sender.clone()
+        } else {
+            elsewhere.clone()
+        };
+        let gift = gift().with_value(U256::from(1u64 << index));
+        tokio::spawn(async move { sender.send_request("gift", gift).await })
+    });
+    for send in sends.collect::<Vec<_>>() {
+        send.await.unwrap().unwrap();
+    }
+    assert_eq!(gifts(&chain).await, U256::from((1u64 << 10) - 1));
+}
+
+#[tokio::test]
+async fn a_restarted_process_waits_for_what_it_had_sent() {
+    let Some(chain) = scratch("a_restarted_process_waits", AnvilOptions::default()).await else {
+        return;
+    };
+    automine(&chain, false).await;
+    let killed = tokio::spawn({
+        let sender = chain.sender.clone();
+        async move { sender.send_request("gift", gift()).await }
+    });
+    pooled(&chain).await;
+    killed.abort();
+    let restarted = Sender::with_policy(chain.rpc.clone(), chain.anvil.keys()[0].clone(), quick());
+    let draining = tokio::spawn(async move { restarted.drain().await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!draining.is_finished());
+    mine(&chain.rpc, 1).await.unwrap();
+    draining.await.unwrap().unwrap();
+    assert_eq!(gifts(&chain).await, U256::from(1));
+}
+
+#[tokio::test]
 async fn a_chain_that_stands_still_is_unavailable() {
     let Some(chain) = scratch("a_chain_that_stands_still", AnvilOptions::default()).await else {
         return;
@@ -297,7 +341,7 @@ async fn a_chain_that_stands_still_is_unavailable() {
     let sender = Sender::with_policy(chain.rpc.clone(), chain.anvil.keys()[0].clone(), policy);
     let error = sender.send_request("gift", gift()).await.unwrap_err();
     assert!(matches!(error, ChainError::Unavailable { .. }), "{error}");
-    assert!(error.to_string().contains("no block since"), "{error}");
+    assert!(error.to_string().contains("no block after"), "{error}");
 }
 
 #[tokio::test]
