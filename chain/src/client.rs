@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use alloy::eips::BlockId;
 
-use crate::{BlockRef, ChainError, Deployment, EpochClock, Rpc, RpcOptions, View};
+use crate::{
+    BlockRef, ChainError, Deployment, EpochClock, Rpc, RpcOptions, View,
+    bindings::{Deals, Registry},
+};
 
 /// The contracts of one deployment. Clones are cheap and share the endpoints.
 #[derive(Clone, Debug)]
@@ -35,14 +38,59 @@ impl Client {
             rpc,
             deployment: Arc::new(deployment),
         };
-        let found = client.latest().policy_hash().await?;
-        if found != client.deployment.policy_hash {
-            return Err(ChainError::Undecodable {
-                what: "policyHash".to_owned(),
-                why: format!("found {found}, expected {}", client.deployment.policy_hash),
-            });
-        }
+        client.check_wiring().await?;
         Ok(client)
+    }
+
+    /// Whether the contracts at the file's addresses are each other's, and judge by the file's policy: a file with one wrong address
+    /// would otherwise show only when money has moved.
+    async fn check_wiring(&self) -> Result<(), ChainError> {
+        let view = self.latest();
+        let at = self.deployment();
+        let wrong =
+            |what: &str, found: &dyn std::fmt::Display, expected: &dyn std::fmt::Display| {
+                ChainError::Undecodable {
+                    what: what.to_owned(),
+                    why: format!("found {found}, expected {expected}"),
+                }
+            };
+        let policy = view.policy_hash().await?;
+        if policy != at.policy_hash {
+            return Err(wrong("the hub's policyHash", &policy, &at.policy_hash));
+        }
+        let links = [
+            (
+                "the registry's hub",
+                view.read(at.registry, &Registry::hubCall {}).await?,
+                at.hub,
+            ),
+            (
+                "the registry's deals",
+                view.read(at.registry, &Registry::dealsCall {}).await?,
+                at.deals,
+            ),
+            (
+                "the deals' registry",
+                view.read(at.deals, &Deals::registryCall {}).await?,
+                at.registry,
+            ),
+            (
+                "the deals' hub",
+                view.read(at.deals, &Deals::hubCall {}).await?,
+                at.hub,
+            ),
+            (
+                "the deals' token",
+                view.read(at.deals, &Deals::tokenCall {}).await?,
+                at.token,
+            ),
+        ];
+        for (what, found, expected) in links {
+            if found != expected {
+                return Err(wrong(what, &found, &expected));
+            }
+        }
+        Ok(())
     }
 
     /// A client whose contracts have not been asked for. For callers that follow contracts other than Probity's hub.

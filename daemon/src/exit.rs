@@ -4,7 +4,11 @@ use std::{
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
 };
+
+/// How long blocking work may go on after the program's own end.
+const LINGER: Duration = Duration::from_secs(3);
 
 /// What a process answers to the shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,11 +152,16 @@ pub fn main_with_async(
     run: impl Future<Output = Result<ExitCode, Failure>>,
 ) -> std::process::ExitCode {
     main_with(|| {
-        tokio::runtime::Builder::new_multi_thread()
+        let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::internal(format!("cannot start the async runtime: {error}")))?
-            .block_on(run)
+            .map_err(|error| {
+                Failure::internal(format!("cannot start the async runtime: {error}"))
+            })?;
+        let outcome = runtime.block_on(run);
+        // Dropping the runtime would wait for blocking work, a proof for example, however long it takes.
+        runtime.shutdown_timeout(LINGER);
+        outcome
     })
 }
 

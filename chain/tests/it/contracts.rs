@@ -284,3 +284,30 @@ async fn a_beacon_is_recorded_in_its_blocks_followed_when_final_and_late_ones_re
         .unwrap_err();
     assert!(error.is_revert::<Hub::BeaconTooLate>(), "{error}");
 }
+
+#[tokio::test]
+async fn a_deployment_file_with_one_wrong_address_is_refused_by_name() {
+    let test = "a_deployment_file_with_one_wrong_address_is_refused_by_name";
+    let Some(chain) = scratch(test, AnvilOptions::default()).await else {
+        return;
+    };
+    let Some(client) = deploy(test, &chain).await else {
+        return;
+    };
+    let right = client.deployment();
+    let wrong = Deployment {
+        token: right.verifier,
+        ..right.clone()
+    };
+    let error = Client::connect(wrong).await.unwrap_err().to_string();
+    assert!(
+        error.contains("the deals' token") && error.contains(&right.token.to_string()),
+        "{error}"
+    );
+    let wrong = Deployment {
+        policy_hash: B256::ZERO,
+        ..right.clone()
+    };
+    let error = Client::connect(wrong).await.unwrap_err().to_string();
+    assert!(error.contains("policyHash"), "{error}");
+}
