@@ -82,6 +82,7 @@ impl VerdictSource for SignedIsValid {
                 let received = Received {
                     pieces: case.evidence.iter().filter_map(judge).collect(),
                     inventory_mismatch: case.inventory_mismatch,
+                    unopened_submission: false,
                 };
                 let finding = judgement::find(&received);
                 let opinion = judgement::opine(context, case.duty.node, observations);

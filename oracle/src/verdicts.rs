@@ -56,8 +56,8 @@ impl VerdictSource for Judgement {
         let mut received: Vec<Received> = cases
             .iter()
             .map(|case| Received {
-                pieces: Vec::new(),
                 inventory_mismatch: case.inventory_mismatch,
+                ..Received::default()
             })
             .collect();
         // All storage proofs of the epoch go into one batch.
@@ -75,6 +75,14 @@ impl VerdictSource for Judgement {
         }
         for (judged, (at, timely)) in evidence::complete(context, signed).into_iter().zip(owners) {
             received[at].pieces.push((judged, timely));
+        }
+        for (case, received) in cases.iter().zip(&mut received) {
+            received.unopened_submission = case.submission.is_some_and(|submission| {
+                let is_it = |(judged, _): &(evidence::Judged, bool)| {
+                    judged.envelope_hash == submission.envelope_hash
+                };
+                submission.block <= context.deadline && !received.pieces.iter().any(is_it)
+            });
         }
         cases
             .iter()

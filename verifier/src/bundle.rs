@@ -497,6 +497,10 @@ impl Auditor<'_> {
         let bundle = self.bundle;
         let Some(evidence) = &bundle.evidence else {
             return match bundle.verdict.reason {
+                Reason::AttestationFailed => Ok(Outcome::RestsOnQuorum {
+                    detail: "a proof was submitted on chain in time under an envelope that is not the node's evidence"
+                        .into(),
+                }),
                 Reason::Missing | Reason::InventoryMismatch => Ok(Outcome::RestsOnQuorum {
                     detail: "no evidence was received in time; receipts of f + 1 oracles would refute it".into(),
                 }),
@@ -602,6 +606,8 @@ impl Auditor<'_> {
         let mut received = Received {
             pieces: Vec::new(),
             inventory_mismatch: bundle.verdict.reason == Reason::InventoryMismatch,
+            unopened_submission: bundle.verdict.reason == Reason::AttestationFailed
+                && bundle.evidence.is_none(),
         };
         if let Some(evidence) = &bundle.evidence {
             let signed = evidence::open(&context, &duty, previous.as_ref(), evidence)

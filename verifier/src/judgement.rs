@@ -20,6 +20,9 @@ pub struct Received {
     pub pieces: Vec<(Judged, bool)>,
     /// Whether the root on chain differs from what the node's log replays to.
     pub inventory_mismatch: bool,
+    /// Whether the node submitted a proof on chain in time under an envelope that is not its evidence: one that does not
+    /// open, or is not signed by its keys. It shows that a proof existed, and that the node withholds its attestation.
+    pub unopened_submission: bool,
 }
 
 /// What the evidence alone says of a node.
@@ -42,6 +45,10 @@ pub fn find(received: &Received) -> Finding {
         .map(|(judged, _)| judged)
         .min_by_key(|judged| (judged.fault.is_some(), judged.envelope_hash));
     let evidence_fault = match chosen {
+        None if received.unopened_submission => Some(Fault {
+            reason: Reason::AttestationFailed,
+            detail: "a proof was submitted on chain in time under an envelope that is not the node's evidence".into(),
+        }),
         None => Some(Fault {
             reason: Reason::Missing,
             detail: "no envelope was received by f + 1 oracles before the deadline, nor submitted on chain".into(),
@@ -207,7 +214,7 @@ mod tests {
                 (piece(1, Some(Reason::ProofBad)), true),
                 (piece(9, None), true),
             ],
-            inventory_mismatch: false,
+            ..Received::default()
         };
         let finding = find(&received);
         assert_eq!(
@@ -220,10 +227,25 @@ mod tests {
     fn a_valid_piece_that_was_late_does_not_count() {
         let received = Received {
             pieces: vec![(piece(1, None), false)],
-            inventory_mismatch: false,
+            ..Received::default()
         };
         assert_eq!(find(&received).reason, Reason::Missing);
         assert_eq!(find(&Received::default()).reason, Reason::Missing);
+    }
+
+    #[test]
+    fn a_proof_on_chain_under_a_junk_envelope_does_not_stand_for_an_attestation() {
+        // MISSING would be turned into pay by the submission; withholding the quote must not be worth that.
+        let junk = Received {
+            unopened_submission: true,
+            ..Received::default()
+        };
+        assert_eq!(find(&junk).reason, Reason::AttestationFailed);
+        let pushed_as_well = Received {
+            pieces: vec![(piece(1, None), true)],
+            ..junk
+        };
+        assert_eq!(find(&pushed_as_well).reason, Reason::Pass);
     }
 
     #[test]
@@ -234,7 +256,7 @@ mod tests {
                     .iter()
                     .map(|hash| (piece(*hash, None), true))
                     .collect(),
-                inventory_mismatch: false,
+                ..Received::default()
             };
             assert_eq!(
                 find(&received).chosen.unwrap().envelope_hash,
@@ -248,16 +270,19 @@ mod tests {
         let received = Received {
             pieces: vec![(piece(1, Some(Reason::ProofBad)), true)],
             inventory_mismatch: true,
+            ..Received::default()
         };
         assert_eq!(find(&received).reason, Reason::InventoryMismatch);
         let forged = Received {
             pieces: vec![(piece(1, Some(Reason::AttestationForged)), true)],
             inventory_mismatch: true,
+            ..Received::default()
         };
         assert_eq!(find(&forged).reason, Reason::AttestationForged);
         let missing = Received {
             pieces: vec![],
             inventory_mismatch: true,
+            ..Received::default()
         };
         assert_eq!(find(&missing).reason, Reason::InventoryMismatch);
     }

@@ -165,8 +165,8 @@ impl Case {
             .map(|observation| (observation.oracle, observation))
             .collect();
         let mut received = Received {
-            pieces: vec![],
             inventory_mismatch,
+            ..Received::default()
         };
         if let Some(evidence) = &self.bundle.evidence {
             received
