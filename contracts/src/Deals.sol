@@ -65,7 +65,7 @@ contract Deals is IDeals, ReentrancyGuardTransient {
         bytes32 listHash;
         uint64 node;
         uint64 epoch;
-        bytes32 expectedLog;
+        bytes32 newLog;
         bytes32 newRoot;
         uint64 newCount;
     }
@@ -140,6 +140,8 @@ contract Deals is IDeals, ReentrancyGuardTransient {
         Slot storage target = _slot(deal, terms, slot);
         uint32 published = target.published;
         require(offset == published, ChunkOutOfOrder(published, offset));
+        // An event for nothing would be a cheap way to fill everybody's logs.
+        require(roots.length != 0, EmptyChunk(deal, slot));
         uint256 missing = terms.stripes - published;
         // No more than `stripes` roots, which has 32 bits.
         // forge-lint: disable-next-line(unsafe-typecast)
@@ -174,7 +176,7 @@ contract Deals is IDeals, ReentrancyGuardTransient {
     // ---------------------------------------------------------------- node: accept, drop
 
     /// @inheritdoc IDeals
-    function accept(uint64 deal, uint16 slot, bytes32 expectedLog, bytes32 newRoot, uint64 newCount) external {
+    function accept(uint64 deal, uint16 slot, bytes32 newLog, bytes32 newRoot, uint64 newCount) external {
         Deal storage terms = _known(deal);
         _requireState(deal, terms, DealState.Sealed);
         Slot storage target = _slot(deal, terms, slot);
@@ -195,7 +197,7 @@ contract Deals is IDeals, ReentrancyGuardTransient {
                 listHash: target.listHash,
                 node: node,
                 epoch: epoch,
-                expectedLog: expectedLog,
+                newLog: newLog,
                 newRoot: newRoot,
                 newCount: newCount
             })
@@ -214,13 +216,14 @@ contract Deals is IDeals, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IDeals
-    function drop(uint64 deal, uint16 slot, bytes32 expectedLog, bytes32 newRoot, uint64 newCount) external {
+    function drop(uint64 deal, uint16 slot, bytes32 newLog, bytes32 newRoot, uint64 newCount) external {
         Deal storage terms = _known(deal);
         Slot storage target = _slot(deal, terms, slot);
         uint64 node = REGISTRY.nodeIdOf(msg.sender);
         Assignment storage tenure = _droppable(deal, slot, node, target);
         uint64 epoch = HUB.currentEpoch();
-        require(tenure.toEpoch < epoch, SlotNotOver(tenure.toEpoch, epoch));
+        // The drop counts from the next epoch on: what the tenure earns is proven and owed to its end.
+        require(tenure.toEpoch <= epoch, SlotNotOver(tenure.toEpoch, epoch));
 
         Checkpoint memory next = _change(
             Change({
@@ -231,7 +234,7 @@ contract Deals is IDeals, ReentrancyGuardTransient {
                 listHash: target.listHash,
                 node: node,
                 epoch: epoch,
-                expectedLog: expectedLog,
+                newLog: newLog,
                 newRoot: newRoot,
                 newCount: newCount
             })
@@ -454,13 +457,14 @@ contract Deals is IDeals, ReentrancyGuardTransient {
         require(change.newCount == expected, CountMismatch(expected, change.newCount));
         uint64 capacity = VERIFIER.CAPACITY().toUint64();
         require(expected <= capacity, CapacityExceeded(capacity, expected));
-        require(change.expectedLog == last.log, LogMoved(last.log, change.expectedLog));
         require(uint256(change.newRoot) < FIELD_MODULUS, RootNotCanonical(change.newRoot));
 
         next.fromEpoch = change.epoch + 1;
         next.count = expected;
         next.root = change.newRoot;
         next.log = keccak256(abi.encode(last.log, change.op, change.deal, change.slot, change.stripes, change.listHash));
+        // The node says which log it expects after the change: that binds its root to the old log and to this very list of shards.
+        require(change.newLog == next.log, LogMoved(next.log, change.newLog));
         Checkpoint[] storage checkpoints = _inventories[change.node];
         // Several changes in one epoch count as one, from the next epoch on.
         if (last.fromEpoch == next.fromEpoch) checkpoints[checkpoints.length - 1] = next;
@@ -519,11 +523,13 @@ contract Deals is IDeals, ReentrancyGuardTransient {
         require(terms.state == expected, WrongState(deal, expected, terms.state));
     }
 
-    /// @dev The caller must be the node's account, and the node active.
+    /// @dev The caller must be the node's account, and the node active and with something left to lose.
     function _requireAccount(uint64 node) private view {
         IRegistry.NodeSummary memory summary = REGISTRY.summaryOf(node);
         require(msg.sender == summary.account, NotSlotNode(summary.account, msg.sender));
         require(summary.status == IRegistry.Status.Active, NodeNotActive(node));
+        uint256 floor = REGISTRY.minimumBond() / 2;
+        require(summary.bond >= floor, BondTooLow(floor, summary.bond));
     }
 
     function _emitProposed(uint64 deal, uint64[] calldata nodes) private {

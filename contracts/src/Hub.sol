@@ -32,6 +32,9 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
     uint256 public constant BODY_LIMIT = 8192;
     /// @notice Share of a slash that goes to whoever settles it, basis points.
     uint256 public constant BOUNTY_BPS = 500;
+    /// @notice Share of a slash the owners get at most, basis points. Whoever is node, owner and settler in one gets bounty and owners'
+    ///         share back; because the two are at most half, a node that deals with itself still loses at least half of every slash.
+    uint256 public constant OWNERS_CAP_BPS = 4500;
     /// @notice Below this storage score a node is suspended, basis points.
     uint256 public constant STORAGE_FLOOR_BPS = 4500;
     /// @notice Below this availability score a node is suspended, basis points.
@@ -445,14 +448,16 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
         return outcome.bond == Ladder.HALF ? Ladder.HALF_BPS : Ladder.bps(misses);
     }
 
-    /// @dev Cuts the bond and shares the cut out: bounty to the settler, up to one epoch's rates to the owners, the rest burned.
+    /// @dev Cuts the bond and shares the cut out: bounty to the settler, up to one epoch's rates to the owners within their cap, and the
+    ///      rest, at least half, is burned.
     function _slash(uint64 node, Verdict calldata verdict, uint256 costBps) private returns (uint256 amount) {
         uint64 epoch = verdict.epoch;
         amount = (REGISTRY.summaryOf(node).bond * costBps) / ONE_BPS;
         if (amount == 0) return 0;
         uint256 toSettler = (amount * BOUNTY_BPS) / ONE_BPS;
         uint256 toOwners = DEALS.rateAt(node, epoch);
-        if (toOwners > amount - toSettler) toOwners = amount - toSettler;
+        uint256 cap = (amount * OWNERS_CAP_BPS) / ONE_BPS;
+        if (toOwners > cap) toOwners = cap;
         REGISTRY.slash(node, epoch, verdict.reason, verdict.evidenceHash, amount, msg.sender, toSettler, toOwners);
         if (toOwners != 0) DEALS.creditShare(node, epoch, toOwners);
     }

@@ -132,6 +132,8 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
 
     /// @inheritdoc IRegistry
     function topUp(uint64 node, uint256 amount) external nonReentrant {
+        // An event for nothing would be a cheap way to fill everybody's logs.
+        require(amount != 0, ZeroAmount());
         Node storage record = _known(node);
         require(record.status == Status.Active || record.status == Status.Exiting, NotActive(node, record.status));
         record.bond += amount;

@@ -77,6 +77,38 @@ contract ClaimsTest is Fixture {
         deals.claim(dealId, 0, 0);
     }
 
+    function test_a_slot_dropped_in_its_last_epoch_is_paid_to_the_end() public {
+        _epoch(node, 1, Reasons.PASS);
+        _begin(3);
+        vm.prank(owner);
+        deals.endSlot(dealId, 0);
+        _drop(dealId, 0, node);
+        assertEq(_verdict(node, 3, Reasons.PASS).count, 3, "the last epoch is still owed");
+        vm.expectRevert(abi.encodeWithSelector(IDeals.TenuresOpen.selector, dealId, 1));
+        vm.prank(owner);
+        deals.close(dealId);
+        _epoch(node, 3, Reasons.PASS);
+        (uint256 paid, uint256 refunded) = deals.claim(dealId, 0, 0);
+        assertEq(paid, 3 * RATE, "1, void 2, and 3");
+        assertEq(refunded, 0);
+        vm.prank(owner);
+        deals.close(dealId);
+        _goTo(8);
+        assertEq(hub.advance(node, 100), 7, "nothing is owed after the last epoch");
+    }
+
+    function test_a_slot_dropped_in_its_last_epoch_is_still_slashed_for_it() public {
+        _begin(1);
+        vm.prank(owner);
+        deals.endSlot(dealId, 0);
+        _drop(dealId, 0, node);
+        _epoch(node, 1, Reasons.PROOF_BAD);
+        assertEq(_bondOf(node), BOND - BOND / 100);
+        (, uint256 refunded) = deals.claim(dealId, 0, 0);
+        assertEq(refunded, RATE);
+        assertEq(deals.pullShare(dealId, 0, 0), RATE);
+    }
+
     function test_held_epochs_wait_and_are_then_paid() public {
         _epoch(node, 1, Reasons.PASS);
         _goTo(4);
@@ -174,7 +206,7 @@ contract ClaimsTest is Fixture {
     }
 
     function test_a_slash_below_the_rates_is_shared_in_proportion() public {
-        // 1% of the bond is 10 tokens, less half a token's bounty; the rates sum to 40.
+        // 1% of the bond is 10 tokens, and 45% of that the owners' cap; the rates sum to 40.
         vm.startPrank(owner);
         uint64 dear = deals.propose(1, 1, 3, _list(node, _present(dealId, 1).node), 39 * RATE, DURATION);
         deals.publishSlot(dear, 0, 0, _roots(3, 0));
@@ -183,10 +215,37 @@ contract ClaimsTest is Fixture {
         vm.stopPrank();
         _accept(dear, 0);
         _epoch(node, 1, Reasons.PROOF_BAD);
-        assertEq(deals.sharePool(), 9.5 ether);
-        assertEq(deals.pullShare(dealId, 0, 0), 0.2375 ether);
-        assertEq(deals.pullShare(dear, 0, 0), 9.2625 ether);
-        assertEq(token.balanceOf(registry.BURN()), 0);
+        assertEq(deals.sharePool(), 4.5 ether);
+        assertEq(deals.pullShare(dealId, 0, 0), 0.1125 ether);
+        assertEq(deals.pullShare(dear, 0, 0), 4.3875 ether);
+        assertEq(token.balanceOf(registry.BURN()), 5 ether);
+    }
+
+    function testFuzz_a_node_that_deals_with_itself_loses_at_least_half_of_a_slash(uint128 rate, uint256 extra) public {
+        // One party is node, owner and settler, and agrees any rate with itself.
+        rate = uint128(bound(rate, 1, 20_000 ether));
+        address party = _accountOf(node);
+        uint64 other = _present(dealId, 1).node;
+        token.mint(party, 2 * uint256(rate) * DURATION);
+        token.mint(address(this), bound(extra, 1, BOND));
+        token.approve(address(registry), type(uint256).max);
+        registry.topUp(node, token.balanceOf(address(this)));
+        vm.startPrank(party);
+        token.approve(address(deals), type(uint256).max);
+        uint64 own = deals.propose(1, 1, 3, _list(node, other), rate, DURATION);
+        deals.publishSlot(own, 0, 0, _roots(3, 0));
+        deals.publishSlot(own, 1, 0, _roots(3, 1));
+        deals.seal(own);
+        vm.stopPrank();
+        _accept(own, 0);
+        (uint256 bond, uint256 before) = (_bondOf(node), token.balanceOf(party));
+        _epoch(node, 1, Reasons.PROOF_BAD);
+        deals.pullShare(own, 0, 0);
+        uint256 slashed = bond - _bondOf(node);
+        uint256 recovered = token.balanceOf(party) - before + token.balanceOf(keeper);
+        assertGt(slashed, 0);
+        assertLe(recovered, slashed / 2);
+        assertGe(token.balanceOf(registry.BURN()), slashed - slashed / 2);
     }
 
     function test_a_slash_before_the_acceptance_shares_nothing() public {

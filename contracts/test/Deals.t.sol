@@ -97,6 +97,8 @@ contract DealsTest is Fixture {
         uint64 dealId = deals.propose(1, 1, 3, _list(a, b), RATE, DURATION);
         vm.expectRevert(abi.encodeWithSelector(IDeals.ChunkOutOfOrder.selector, 0, 1));
         deals.publishSlot(dealId, 0, 1, _roots(1, 0));
+        vm.expectRevert(abi.encodeWithSelector(IDeals.EmptyChunk.selector, dealId, 0));
+        deals.publishSlot(dealId, 0, 0, _roots(0, 0));
         vm.expectRevert(abi.encodeWithSelector(IDeals.TooManyShards.selector, 3, 4));
         deals.publishSlot(dealId, 0, 0, _roots(4, 0));
         vm.expectRevert(abi.encodeWithSelector(IDeals.UnknownSlot.selector, dealId, 2));
@@ -123,7 +125,7 @@ contract DealsTest is Fixture {
                 IDeals.WrongState.selector, dealId, IDeals.DealState.Proposed, IDeals.DealState.Sealed
             )
         );
-        deals.publishSlot(dealId, 0, 3, _roots(0, 0));
+        deals.publishSlot(dealId, 0, 3, _roots(1, 0));
         vm.expectRevert(
             abi.encodeWithSelector(
                 IDeals.WrongState.selector, dealId, IDeals.DealState.Proposed, IDeals.DealState.Sealed
@@ -138,16 +140,16 @@ contract DealsTest is Fixture {
     function test_acceptance_counts_from_the_next_epoch() public {
         _goTo(4);
         uint64 dealId = _sealedDeal(a, b);
-        bytes32 expectedLog =
+        bytes32 newLog =
             keccak256(abi.encode(bytes32(0), uint8(1), dealId, uint16(0), uint32(3), deals.slotListHash(dealId, 0)));
         bytes32 root = _someRoot(0, 3);
         vm.expectEmit(address(deals));
-        emit IDeals.SlotAccepted(dealId, 0, a, 3, deals.slotListHash(dealId, 0), expectedLog, root, 3, 5);
+        emit IDeals.SlotAccepted(dealId, 0, a, 3, deals.slotListHash(dealId, 0), newLog, root, 3, 5);
         _accept(dealId, 0);
         Inventory memory now_ = deals.inventoryOf(a);
         assertEq(now_.count, 3);
         assertEq(now_.root, root);
-        assertEq(now_.log, expectedLog);
+        assertEq(now_.log, newLog);
         assertEq(deals.inventoryAt(a, 4).count, 0);
         assertEq(deals.inventoryAt(a, 5).count, 3);
         assertEq(deals.inventoryAt(a, 5000).count, 3);
@@ -180,23 +182,73 @@ contract DealsTest is Fixture {
     function test_acceptance_is_checked() public {
         uint64 dealId = _sealedDeal(a, b);
         address account = _accountOf(a);
+        bytes32 newLog = _logAfter(0, 1, dealId, 0);
         vm.expectRevert(abi.encodeWithSelector(IDeals.NotSlotNode.selector, account, address(this)));
-        deals.accept(dealId, 0, 0, 0, 3);
+        deals.accept(dealId, 0, newLog, 0, 3);
         vm.startPrank(account);
         vm.expectRevert(abi.encodeWithSelector(IDeals.NotSlotNode.selector, _accountOf(b), account));
         deals.accept(dealId, 1, 0, 0, 3);
-        vm.expectRevert(abi.encodeWithSelector(IDeals.LogMoved.selector, bytes32(0), bytes32(uint256(1))));
-        deals.accept(dealId, 0, bytes32(uint256(1)), 0, 3);
+        vm.expectRevert(abi.encodeWithSelector(IDeals.LogMoved.selector, newLog, bytes32(0)));
+        deals.accept(dealId, 0, 0, 0, 3);
         vm.expectRevert(abi.encodeWithSelector(IDeals.CountMismatch.selector, 3, 4));
-        deals.accept(dealId, 0, 0, 0, 4);
+        deals.accept(dealId, 0, newLog, 0, 4);
         bytes32 modulus = bytes32(deals.FIELD_MODULUS());
         vm.expectRevert(abi.encodeWithSelector(IDeals.RootNotCanonical.selector, modulus));
-        deals.accept(dealId, 0, 0, modulus, 3);
-        deals.accept(dealId, 0, 0, 0, 3);
-        bytes32 log = deals.inventoryOf(a).log;
+        deals.accept(dealId, 0, newLog, modulus, 3);
+        deals.accept(dealId, 0, newLog, 0, 3);
+        assertEq(deals.inventoryOf(a).log, newLog);
+        bytes32 again = _logAfter(newLog, 1, dealId, 0);
         vm.expectRevert(abi.encodeWithSelector(IDeals.AlreadyAccepted.selector, dealId, 0));
-        deals.accept(dealId, 0, log, 0, 6);
+        deals.accept(dealId, 0, again, 0, 6);
         vm.stopPrank();
+    }
+
+    function test_an_acceptance_does_not_land_on_other_data_under_the_same_id() public {
+        // The node computes its root over one list; a reorganisation puts another deal of equal size under the same id.
+        uint256 snapshot = vm.snapshotState();
+        uint64 dealId = _sealedDeal(a, b);
+        bytes32 seen = _logAfter(0, 1, dealId, 0);
+        assertTrue(vm.revertToState(snapshot));
+        vm.startPrank(owner);
+        assertEq(deals.propose(1, 1, 3, _list(a, b), RATE, DURATION), dealId);
+        deals.publishSlot(dealId, 0, 0, _roots(3, 1000));
+        deals.publishSlot(dealId, 1, 0, _roots(3, 1001));
+        deals.seal(dealId);
+        vm.stopPrank();
+        bytes32 actual = _logAfter(0, 1, dealId, 0);
+        assertNotEq(actual, seen);
+        bytes32 root = _someRoot(0, 3);
+        vm.prank(_accountOf(a));
+        vm.expectRevert(abi.encodeWithSelector(IDeals.LogMoved.selector, actual, seen));
+        deals.accept(dealId, 0, seen, root, 3);
+    }
+
+    function test_a_change_binds_the_history_before_it() public {
+        uint64 first = _sealedDeal(a, b);
+        uint64 second = _sealedDeal(a, b);
+        bytes32 stale = _logAfter(0, 1, second, 0);
+        _accept(first, 0);
+        bytes32 actual = _logAfter(deals.inventoryOf(a).log, 1, second, 0);
+        vm.prank(_accountOf(a));
+        vm.expectRevert(abi.encodeWithSelector(IDeals.LogMoved.selector, actual, stale));
+        deals.accept(second, 0, stale, 0, 6);
+    }
+
+    function test_a_node_with_less_than_half_the_minimum_bond_takes_nothing_new_until_topped_up() public {
+        uint64 dealId = _sealedDeal(a, b);
+        vm.prank(address(hub));
+        registry.slash(a, 0, Reasons.PROOF_BAD, 0, BOND / 2 + 1, keeper, 0, 0);
+        address account = _accountOf(a);
+        bytes32 newLog = _logAfter(0, 1, dealId, 0);
+        vm.prank(account);
+        vm.expectRevert(abi.encodeWithSelector(IDeals.BondTooLow.selector, BOND / 2, BOND / 2 - 1));
+        deals.accept(dealId, 0, newLog, 0, 3);
+        token.mint(account, 1);
+        vm.prank(account);
+        registry.topUp(a, 1);
+        vm.prank(account);
+        deals.accept(dealId, 0, newLog, 0, 3);
+        assertEq(deals.inventoryOf(a).count, 3);
     }
 
     function test_an_unsealed_deal_cannot_be_accepted() public {
@@ -247,34 +299,82 @@ contract DealsTest is Fixture {
         _accept(dealId, 0);
         address account = _accountOf(a);
         bytes32 log = deals.inventoryOf(a).log;
+        bytes32 newLog = _logAfter(log, 2, dealId, 0);
         vm.prank(account);
         vm.expectRevert(abi.encodeWithSelector(IDeals.SlotNotOver.selector, DURATION, 0));
-        deals.drop(dealId, 0, log, 0, 0);
+        deals.drop(dealId, 0, newLog, 0, 0);
         _goTo(3);
+        vm.prank(account);
+        vm.expectRevert(abi.encodeWithSelector(IDeals.SlotNotOver.selector, DURATION, 3));
+        deals.drop(dealId, 0, newLog, 0, 0);
         vm.prank(owner);
         deals.endSlot(dealId, 0);
         assertEq(deals.rateAt(a, 3), RATE);
         assertEq(deals.rateAt(a, 4), 0);
         assertEq(deals.rateAt(a, DURATION), 0);
         vm.prank(account);
-        vm.expectRevert(abi.encodeWithSelector(IDeals.SlotNotOver.selector, 3, 3));
-        deals.drop(dealId, 0, log, 0, 0);
-        _goTo(4);
-        vm.prank(account);
         vm.expectRevert(abi.encodeWithSelector(IDeals.CountMismatch.selector, 0, 1));
-        deals.drop(dealId, 0, log, 0, 1);
-        bytes32 expected =
-            keccak256(abi.encode(log, uint8(2), dealId, uint16(0), uint32(3), deals.slotListHash(dealId, 0)));
-        vm.expectEmit(address(deals));
-        emit IDeals.SlotDropped(dealId, 0, a, 3, deals.slotListHash(dealId, 0), expected, 0, 0);
+        deals.drop(dealId, 0, newLog, 0, 1);
         vm.prank(account);
+        vm.expectRevert(abi.encodeWithSelector(IDeals.LogMoved.selector, newLog, log));
         deals.drop(dealId, 0, log, 0, 0);
-        assertEq(deals.inventoryAt(a, 4).count, 3, "listed until the epoch is over");
-        assertEq(deals.inventoryAt(a, 5).count, 0);
+        vm.expectEmit(address(deals));
+        emit IDeals.SlotDropped(dealId, 0, a, 3, deals.slotListHash(dealId, 0), newLog, 0, 0);
+        vm.prank(account);
+        deals.drop(dealId, 0, newLog, 0, 0);
+        assertEq(deals.inventoryAt(a, 3).count, 3, "listed until the epoch is over");
+        assertEq(deals.inventoryAt(a, 4).count, 0, "and no epoch longer than it is paid for");
         assertTrue(_present(dealId, 0).dropped);
         vm.prank(account);
         vm.expectRevert(abi.encodeWithSelector(IDeals.NotSlotNode.selector, account, account));
-        deals.drop(dealId, 0, expected, 0, 0);
+        deals.drop(dealId, 0, newLog, 0, 0);
+    }
+
+    function test_a_slot_is_dropped_in_the_last_epoch_of_its_deal() public {
+        uint64 dealId = _sealedDeal(a, b);
+        _accept(dealId, 0);
+        _goTo(DURATION);
+        _drop(dealId, 0, a);
+        assertEq(deals.inventoryAt(a, DURATION).count, 3);
+        assertEq(deals.rateAt(a, DURATION), RATE);
+        assertEq(deals.inventoryAt(a, DURATION + 1).count, 0);
+    }
+
+    function test_a_slot_ended_in_the_epoch_of_its_acceptance_never_has_to_be_proven() public {
+        uint64 dealId = _sealedDeal(a, b);
+        _goTo(3);
+        _accept(dealId, 0);
+        vm.prank(owner);
+        deals.endSlot(dealId, 0);
+        _drop(dealId, 0, a);
+        for (uint64 epoch = 3; epoch < 6; ++epoch) {
+            assertEq(deals.inventoryAt(a, epoch).count, 0);
+            assertEq(deals.rateAt(a, epoch), 0);
+        }
+        _goTo(6);
+        assertEq(hub.advance(a, 100), 5, "no verdict is needed");
+    }
+
+    function test_a_dropped_slot_may_come_back_to_the_node_in_the_same_epoch() public {
+        uint64 dealId = _sealedDeal(a, b);
+        _accept(dealId, 0);
+        _goTo(3);
+        vm.prank(owner);
+        deals.endSlot(dealId, 0);
+        _drop(dealId, 0, a);
+        vm.prank(owner);
+        deals.moveSlot(dealId, 0, a);
+        _accept(dealId, 0);
+        // Two tenures that meet and do not overlap; the slot is listed throughout.
+        assertEq(deals.assignmentOf(dealId, 0, 0).toEpoch, 3);
+        assertEq(deals.assignmentOf(dealId, 0, 1).fromEpoch, 4);
+        for (uint64 epoch = 3; epoch < 6; ++epoch) {
+            assertEq(deals.inventoryAt(a, epoch).count, 3);
+            assertEq(deals.rateAt(a, epoch), RATE);
+        }
+        _goTo(DURATION);
+        _drop(dealId, 0, a);
+        assertTrue(deals.assignmentOf(dealId, 0, 1).dropped);
     }
 
     function test_only_the_slots_node_drops_it() public {
@@ -304,8 +404,9 @@ contract DealsTest is Fixture {
         assertEq(deals.rateAt(a, 6), 0);
         assertEq(deals.rateAt(c, 5), 0);
         assertEq(deals.rateAt(c, 6), RATE);
-        _goTo(6);
         _drop(dealId, 0, a);
+        assertEq(deals.inventoryAt(a, 5).count, 3);
+        assertEq(deals.inventoryAt(a, 6).count, 0);
         assertTrue(deals.assignmentOf(dealId, 0, 0).dropped);
         assertFalse(deals.assignmentOf(dealId, 0, 1).dropped);
     }

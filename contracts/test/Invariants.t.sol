@@ -21,6 +21,7 @@ contract InvariantsTest is Fixture {
     uint256 private _minted;
     uint256 private _credited;
     uint256 private _pulled;
+    uint256 private _slashed;
     /// @dev How often each action did something.
     mapping(bytes32 action => uint256) private _done;
 
@@ -94,6 +95,20 @@ contract InvariantsTest is Fixture {
         assertEq(deals.sharePool(), _credited - _pulled);
     }
 
+    function invariant_at_least_half_of_what_was_slashed_is_burned() public view {
+        assertGe(2 * token.balanceOf(registry.BURN()), _slashed);
+    }
+
+    /// @dev Every epoch a slot earns is one the node must prove it in: dropping a slot early would break this.
+    function invariant_a_node_with_a_rate_has_a_duty() public view {
+        uint64 epoch = hub.currentEpoch();
+        for (uint64 node = 1; node <= registry.nodeCount(); ++node) {
+            for (uint64 later = epoch; later <= epoch + 1; ++later) {
+                if (deals.rateAt(node, later) != 0) assertNotEq(deals.inventoryAt(node, later).count, 0);
+            }
+        }
+    }
+
     function invariant_cursors_stay_behind_the_clock_and_bits_behind_the_cursors() public view {
         for (uint64 node = 1; node <= registry.nodeCount(); ++node) {
             uint64 cursor = hub.cursorOf(node);
@@ -160,7 +175,7 @@ contract InvariantsTest is Fixture {
         (uint64 dealId, uint16 slot) = _slot(seed);
         if (dealId == 0 || deals.dealOf(dealId).state != IDeals.DealState.Sealed) return;
         IDeals.Assignment memory tenure = _present(dealId, slot);
-        if (tenure.fromEpoch != 0 || !_isActive(tenure.node)) return;
+        if (tenure.fromEpoch != 0 || !_isActive(tenure.node) || _bondOf(tenure.node) < BOND / 2) return;
         if (hub.currentEpoch() >= deals.dealOf(dealId).endEpoch) return;
         _accept(dealId, slot);
         ++_done["accept"];
@@ -192,7 +207,7 @@ contract InvariantsTest is Fixture {
         if (dealId == 0) return;
         for (uint256 i; i < deals.assignmentCount(dealId, slot); ++i) {
             IDeals.Assignment memory tenure = deals.assignmentOf(dealId, slot, i);
-            if (tenure.fromEpoch == 0 || tenure.dropped || tenure.toEpoch >= hub.currentEpoch()) continue;
+            if (tenure.fromEpoch == 0 || tenure.dropped || tenure.toEpoch > hub.currentEpoch()) continue;
             _drop(dealId, slot, tenure.node);
             ++_done["drop"];
             return;
@@ -266,8 +281,9 @@ contract InvariantsTest is Fixture {
         uint64 node = _node(seed);
         IRegistry.NodeSummary memory summary = registry.summaryOf(node);
         bool serving = summary.status == IRegistry.Status.Active || summary.status == IRegistry.Status.Exiting;
-        if (seed % 2 == 0 && serving) {
-            amount = uint96(bound(amount, 0, token.balanceOf(summary.account)));
+        uint256 balance = token.balanceOf(summary.account);
+        if (seed % 2 == 0 && serving && balance != 0) {
+            amount = uint96(bound(amount, 1, balance));
             vm.prank(summary.account);
             registry.topUp(node, amount);
             ++_done["top up"];
@@ -343,6 +359,8 @@ contract InvariantsTest is Fixture {
         invariant_deals_hold_exactly_escrows_and_shares();
         invariant_no_deal_pays_more_than_its_escrow();
         invariant_the_share_pool_is_what_was_credited_and_not_pulled();
+        invariant_at_least_half_of_what_was_slashed_is_burned();
+        invariant_a_node_with_a_rate_has_a_duty();
         invariant_cursors_stay_behind_the_clock_and_bits_behind_the_cursors();
         invariant_rates_are_those_of_the_tenures();
     }
@@ -373,7 +391,9 @@ contract InvariantsTest is Fixture {
         for (uint256 i; i < verdicts.length; ++i) {
             if (verdicts[i].node != node) continue;
             uint256 pool = deals.sharePool();
+            uint256 before = _bondOf(node);
             _settleOne(node, verdicts, i);
+            _slashed += before - _bondOf(node);
             _credited += deals.sharePool() - pool;
             ++_done["settle"];
         }

@@ -148,6 +148,8 @@ contract RegistryTest is Fixture {
         vm.stopPrank();
         assertEq(_bondOf(node), BOND + 5 ether);
         assertEq(token.balanceOf(address(registry)), BOND + 5 ether);
+        vm.expectRevert(IRegistry.ZeroAmount.selector);
+        registry.topUp(node, 0);
     }
 
     function test_only_the_hub_slashes_and_removes() public {

@@ -103,9 +103,11 @@ interface IDeals {
     error NotSlotNode(address expected, address actual);
     error NodeTwice(uint64 node);
     error NodeNotActive(uint64 node);
+    error BondTooLow(uint256 expected, uint256 actual);
     error BadGeometry(uint16 k, uint16 m, uint32 stripes);
     error BadTerms();
     error ChunkOutOfOrder(uint32 expected, uint32 actual);
+    error EmptyChunk(uint64 deal, uint16 slot);
     error TooManyShards(uint32 expected, uint256 actual);
     error RootNotCanonical(bytes32 root);
     error SlotIncomplete(uint16 slot, uint32 expected, uint32 actual);
@@ -127,16 +129,21 @@ interface IDeals {
     function propose(uint16 k, uint16 m, uint32 stripes, uint64[] calldata nodes, uint128 rate, uint64 durationEpochs)
         external
         returns (uint64 deal);
-    /// @notice Publishes the next roots of a slot; slotListHash' = keccak256(abi.encode(slotListHash, storageRoot, transportRoot, contentId)) each.
+    /// @notice Publishes the next roots of a slot, at least one; slotListHash' = keccak256(abi.encode(slotListHash, storageRoot, transportRoot, contentId)) each.
     function publishSlot(uint64 deal, uint16 slot, uint32 offset, ShardRoots[] calldata roots) external;
     /// @notice Fixes every slot's list; from now on nodes may accept.
     function seal(uint64 deal) external;
 
-    /// @notice The slot's node takes it: log' = keccak256(abi.encode(log, uint8(1), deal, slot, stripes, slotListHash)).
-    function accept(uint64 deal, uint16 slot, bytes32 expectedLog, bytes32 newRoot, uint64 newCount) external;
-    /// @notice The node lets go of a slot whose `toEpoch` is past; op 2 in the log. Removes the last assignment of the
-    ///         caller's node in that slot that is not dropped yet.
-    function drop(uint64 deal, uint16 slot, bytes32 expectedLog, bytes32 newRoot, uint64 newCount) external;
+    /// @notice The slot's node takes it: log' = keccak256(abi.encode(log, uint8(1), deal, slot, stripes, slotListHash)). The node must be
+    ///         active and its bond at least half the minimum: one slashed below that takes nothing new until it is topped up.
+    /// @param newLog log' as the node computed it; refused (LogMoved) if the chain computes another. So the change cannot land on another
+    ///        history, nor, after a reorganisation, on another list of shards than the one `newRoot` was computed over.
+    function accept(uint64 deal, uint16 slot, bytes32 newLog, bytes32 newRoot, uint64 newCount) external;
+    /// @notice The node lets go of a slot in its last epoch, `toEpoch`, or later; op 2 in the log. What changes in an epoch counts from the
+    ///         next one, so the node still owes the proof of the present epoch. Removes the last assignment of the caller's node in that
+    ///         slot that is not dropped yet.
+    /// @param newLog log' as in `accept`, with op 2.
+    function drop(uint64 deal, uint16 slot, bytes32 newLog, bytes32 newRoot, uint64 newCount) external;
 
     /// @notice The owner ends a slot: the current epoch is the last that counts.
     function endSlot(uint64 deal, uint16 slot) external;

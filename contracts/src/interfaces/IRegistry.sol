@@ -78,6 +78,7 @@ interface IRegistry {
     error WrongAccount(address expected, address actual);
     error EnrolmentExpired(uint64 expiry, uint256 nowSeconds);
     error BondTooLow(uint256 expected, uint256 actual);
+    error ZeroAmount();
     error UnknownNode(uint64 node);
     error NotActive(uint64 node, Status status);
     error NotHub(address caller);
@@ -99,7 +100,7 @@ interface IRegistry {
     ) external returns (uint64 node);
 
     function setEndpoint(uint64 node, string calldata url, bytes32 tlsKeyHash) external;
-    /// @notice Anybody may add to a node's bond.
+    /// @notice Anybody may add to a node's bond; not zero.
     function topUp(uint64 node, uint256 amount) external;
     /// @notice The node takes no new slots from now on; its settlement must be up to date. Protocol: section 7.
     function requestExit(uint64 node) external;

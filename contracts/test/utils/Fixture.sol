@@ -205,19 +205,27 @@ abstract contract Fixture is Test {
         return count == 0 ? bytes32(0) : keccak256(abi.encode("root", log, count)) >> 8;
     }
 
+    /// @dev The log after a node's change of its inventory: op 1 accepts, op 2 drops.
+    function _logAfter(bytes32 log, uint8 op, uint64 dealId, uint16 slot) internal view returns (bytes32) {
+        uint32 stripes = deals.dealOf(dealId).stripes;
+        return keccak256(abi.encode(log, op, dealId, slot, stripes, deals.slotListHash(dealId, slot)));
+    }
+
     function _accept(uint64 dealId, uint16 slot) internal {
         uint64 node = _present(dealId, slot).node;
         Inventory memory inventory = deals.inventoryOf(node);
         uint64 count = inventory.count + deals.dealOf(dealId).stripes;
+        bytes32 newLog = _logAfter(inventory.log, 1, dealId, slot);
         vm.prank(_accountOf(node));
-        deals.accept(dealId, slot, inventory.log, _someRoot(inventory.log, count), count);
+        deals.accept(dealId, slot, newLog, _someRoot(inventory.log, count), count);
     }
 
     function _drop(uint64 dealId, uint16 slot, uint64 node) internal {
         Inventory memory inventory = deals.inventoryOf(node);
         uint64 count = inventory.count - deals.dealOf(dealId).stripes;
+        bytes32 newLog = _logAfter(inventory.log, 2, dealId, slot);
         vm.prank(_accountOf(node));
-        deals.drop(dealId, slot, inventory.log, _someRoot(inventory.log, count), count);
+        deals.drop(dealId, slot, newLog, _someRoot(inventory.log, count), count);
     }
 
     // ---------------------------------------------------------------- verdicts and reports

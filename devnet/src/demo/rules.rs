@@ -5,6 +5,8 @@ use verifier::Reason;
 
 /// Share of a slash that goes to whoever settles it, basis points.
 const BOUNTY_BPS: u128 = 500;
+/// Share of a slash the owners get at most, basis points: with the bounty, never more than half.
+const OWNERS_CAP_BPS: u128 = 4_500;
 
 /// What one settled verdict does to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +103,7 @@ impl Account {
             grace,
             slashed,
             to_settler,
-            to_owners: (slashed - to_settler).min(rate),
+            to_owners: (slashed * OWNERS_CAP_BPS / 10_000).min(rate),
             storage_bps: score(self.storage),
             availability_bps: score(self.availability),
         }
