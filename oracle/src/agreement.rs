@@ -87,7 +87,8 @@ pub struct Timing {
     pub answer_wait: Duration,
     /// How long a follower waits for its own view of the chain to reach the anchor.
     pub anchor_wait: Duration,
-    /// Blocks after an epoch's end until the leader of the next view takes over, and again for each view.
+    /// Final blocks after an epoch's end until the leader of the next view takes over, and again for each view. Final ones, for
+    /// nobody can lead before the epoch's last block is final, however long a chain takes for that.
     pub view_blocks: u64,
 }
 
@@ -103,10 +104,10 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// The view an epoch is in when the chain is at `head`: the number of timeouts since the epoch's end.
+    /// The view an epoch is in when the chain is final up to `final_block`: the number of timeouts since the epoch's end.
     #[must_use]
-    pub fn view_at(&self, end: BlockNumber, head: BlockNumber) -> u32 {
-        let views = head.0.saturating_sub(end.0) / self.view_blocks.max(1);
+    pub fn view_at(&self, end: BlockNumber, final_block: BlockNumber) -> u32 {
+        let views = final_block.0.saturating_sub(end.0) / self.view_blocks.max(1);
         u32::try_from(views).unwrap_or(u32::MAX)
     }
 }
@@ -202,13 +203,14 @@ impl Agreement {
         self.key.address()
     }
 
-    /// The view an epoch is in now, by this oracle's latest block.
+    /// The view an epoch is in now, by the final blocks this oracle has followed.
     ///
     /// # Errors
-    /// [`AgreementError::Chain`].
+    /// [`AgreementError::NotReady`] if it has followed none.
     pub async fn view_now(&self, epoch: Epoch) -> Result<u32, AgreementError> {
-        let head = self.chain.head().await?;
-        Ok(self.timing.view_at(self.rules.schedule().end(epoch), head))
+        let followed = self.followed().await?.number;
+        let end = self.rules.schedule().end(epoch);
+        Ok(self.timing.view_at(end, followed))
     }
 
     async fn epoch(&self, epoch: Epoch) -> Result<EpochView, AgreementError> {

@@ -61,7 +61,7 @@ pub struct TimingConfig {
     pub answer_wait_ms: u64,
     /// How long a follower waits until an anchor is final for it too, milliseconds.
     pub anchor_wait_ms: u64,
-    /// Blocks after an epoch's end until the next view's leader takes over.
+    /// Final blocks after an epoch's end until the next view's leader takes over.
     pub view_blocks: u64,
 }
 

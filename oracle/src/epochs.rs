@@ -192,19 +192,19 @@ impl Driver {
         if view.work.is_empty() || view.set.index_of(self.parts.agreement.address()).is_none() {
             return Ok(());
         }
-        if epoch == current && head <= view.deadline {
+        if epoch == current {
             self.probe(&view, head).await?;
         }
         if let Some((_, block)) = self.parts.store.accepted_report(epoch).await? {
             self.conclude(epoch, block);
             return Ok(());
         }
-        let followed = self.parts.store.followed().await?;
-        if followed.is_none_or(|block| block.number < view.deadline) {
+        let followed = self.parts.store.followed().await?.map(|block| block.number);
+        let Some(followed) = followed.filter(|block| *block >= view.last) else {
             return Ok(());
-        }
+        };
         self.announce(epoch);
-        self.lead(&view, head);
+        self.lead(&view, followed);
         self.submit(epoch, head).await?;
         Ok(())
     }
@@ -253,9 +253,11 @@ impl Driver {
         let start = self.parts.rules.schedule().start(epoch);
         let plans = self.plans.entry(epoch).or_insert_with(|| {
             // From now on: the beacon is a few blocks old when it is final, and a restart has lost the plan before.
+            // Until its last block but one, for the answer takes time: a node that serves only until its evidence is in
+            // would be found out.
             let (from, to) = (
                 BlockNumber(head.0 + 1),
-                BlockNumber(view.deadline.0.saturating_sub(1)),
+                BlockNumber(view.last.0.saturating_sub(1)),
             );
             let draw = |node| (node, ProbePlan::draw(&mut OsRng, per_epoch, from, to));
             view.work.iter().map(|item| draw(item.duty.node)).collect()
@@ -326,10 +328,10 @@ impl Driver {
         });
     }
 
-    fn lead(&mut self, view: &EpochView, head: BlockNumber) {
+    fn lead(&mut self, view: &EpochView, followed: BlockNumber) {
         let epoch = view.epoch;
         let end = self.parts.rules.schedule().end(epoch);
-        let round = self.parts.agreement.timing().view_at(end, head);
+        let round = self.parts.agreement.timing().view_at(end, followed);
         if view.leader(round) != self.parts.agreement.address() {
             return;
         }

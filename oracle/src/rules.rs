@@ -104,6 +104,8 @@ pub struct EpochView {
     pub work: Vec<WorkItem>,
     /// Last block at which evidence is timely.
     pub deadline: BlockNumber,
+    /// Its last block: until then nodes are probed, and nobody says what was seen.
+    pub last: BlockNumber,
 }
 
 impl EpochView {
@@ -160,6 +162,7 @@ impl EpochView {
             members,
             work,
             deadline: schedule.deadline(epoch),
+            last: BlockNumber(schedule.end(epoch).0.saturating_sub(1)),
         }))
     }
 

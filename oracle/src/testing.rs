@@ -528,9 +528,9 @@ impl World {
         self.links.down.lock().unwrap().insert(member.key.address());
     }
 
-    /// All who are up observe and commit, after the deadline.
+    /// All who are up observe and commit, after the epoch.
     pub(crate) async fn commit_all(&self) {
-        self.to_block(78).await;
+        self.to_block(92).await;
         let down = self.links.down.lock().unwrap().clone();
         for member in self
             .members

@@ -17,7 +17,7 @@ impl Agreement {
     /// This oracle's observation of an epoch and its commitment: made once, on disk, the same ever after.
     ///
     /// # Errors
-    /// [`AgreementError::NotReady`] before the deadline is final.
+    /// [`AgreementError::NotReady`] before the epoch's last block is final: what is seen until then counts.
     pub async fn observe(
         &self,
         epoch: Epoch,
@@ -28,9 +28,9 @@ impl Agreement {
         }
         let view = self.epoch(epoch).await?;
         let followed = self.followed().await?;
-        if followed.number < view.deadline {
+        if followed.number < view.last {
             return Err(AgreementError::NotReady(format!(
-                "the deadline of epoch {epoch} is not final here"
+                "the last block of epoch {epoch} is not final here"
             )));
         }
         self.gather(&view).await?;

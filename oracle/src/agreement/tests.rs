@@ -114,7 +114,7 @@ async fn an_epoch_whose_leader_is_down_is_led_by_the_next_one_later() {
     world.commit_all().await;
     let early = world.leader(1).agreement.lead(EPOCH, 1).await;
     assert!(early.is_ok(), "leading is harmless before its time");
-    world.to_block(96).await;
+    world.to_block(98).await;
     assert_eq!(world.members[0].agreement.view_now(EPOCH).await.unwrap(), 1);
     let report = agreed(world.leader(1), 1).await;
     assert_eq!((report.view, report.passed), (1, 3));
@@ -208,7 +208,7 @@ async fn a_lying_leaders_false_verdict_is_refused_and_the_successors_report_acce
             .unwrap()
             .is_none()
     );
-    world.to_block(96).await;
+    world.to_block(98).await;
     let report = agreed(world.leader(1), 1).await;
     assert_eq!((report.passed, report.failed), (3, 0));
     assert_eq!(
@@ -445,7 +445,7 @@ async fn after_signing_in_a_later_view_an_earlier_one_is_refused() {
     let list = hand.list().await;
     let reveals = hand.reveals(&list).await;
     let early = hand.propose(list, reveals, 76).await;
-    world.to_block(96).await;
+    world.to_block(98).await;
     agreed(world.leader(1), 1).await;
     let late = world.followers(0)[0];
     let reason = refusal(late.agreement.on_proposal(&early).await.unwrap());
@@ -640,7 +640,7 @@ async fn an_anchor_that_is_not_final_or_not_ours_is_refused() {
     let list = hand.list().await;
     let reveals = hand.reveals(&list).await;
     let member = world.followers(0)[0];
-    for (anchor, expected) in [(73, "before the deadline"), (77, "not final")] {
+    for (anchor, expected) in [(73, "before the deadline"), (91, "not final")] {
         let proposal = hand.propose(list.clone(), reveals.clone(), anchor).await;
         let reason = refusal(member.agreement.on_proposal(&proposal).await.unwrap());
         assert!(reason.contains(expected), "{reason}");

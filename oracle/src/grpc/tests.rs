@@ -115,7 +115,7 @@ async fn a_committee_agrees_over_tls() {
             assert_eq!(receipt.node, node.node);
         }
     }
-    world.to_block(78).await;
+    world.to_block(92).await;
     for member in &world.members {
         assert!(
             member.agreement.announce(EPOCH).await.unwrap(),
