@@ -333,8 +333,15 @@ contract DealsTest is Fixture {
     function test_a_slot_is_dropped_in_the_last_epoch_of_its_deal() public {
         uint64 dealId = _sealedDeal(a, b);
         _accept(dealId, 0);
+        bytes32 newLog = _logAfter(deals.inventoryOf(a).log, 2, dealId, 0);
+        address account = _accountOf(a);
+        _goTo(DURATION - 1);
+        vm.prank(account);
+        vm.expectRevert(abi.encodeWithSelector(IDeals.SlotNotOver.selector, DURATION, DURATION - 1));
+        deals.drop(dealId, 0, newLog, 0, 0);
         _goTo(DURATION);
-        _drop(dealId, 0, a);
+        vm.prank(account);
+        deals.drop(dealId, 0, newLog, 0, 0);
         assertEq(deals.inventoryAt(a, DURATION).count, 3);
         assertEq(deals.rateAt(a, DURATION), RATE);
         assertEq(deals.inventoryAt(a, DURATION + 1).count, 0);
