@@ -159,7 +159,7 @@ mod tests {
         assert!(!outcome.paid && !outcome.grace);
         assert_eq!(
             (outcome.storage_bps, outcome.availability_bps),
-            (4_547, 5_000)
+            (4_545, 5_000)
         );
     }
 
@@ -173,7 +173,7 @@ mod tests {
                 outcome.storage_bps,
                 outcome.availability_bps
             ),
-            (0, 5_452, 5_452)
+            (0, 5_454, 5_454)
         );
         assert_eq!(
             Account::new(7)
