@@ -4,25 +4,31 @@
 //! cannot make it say two things. Proof and attestation are never voted: whoever signs has judged the evidence itself.
 //! Protocol: section 6.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, Bytes};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use verifier::committee::{CommitteeError, Observation, Observations};
-use verifier::evidence::Evidence;
+use verifier::envelope::Envelope;
+use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::report::{Report, ReportFrame};
 use verifier::{BlockNumber, Epoch, NodeId};
 
 use crate::intake::Intake;
 use crate::key::{OracleKey, SigningError};
 use crate::onchain::{BlockRef, ChainError, OnChain, OracleMember};
-use crate::peers::{Links, Peer};
+use crate::peers::{Links, Peer, PeerError};
 use crate::rules::{EpochView, Rules};
 use crate::store::{Store, StoreError};
 use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
+
+/// How long slower oracles may still answer once a quorum has.
+const GRACE: Duration = Duration::from_millis(700);
+/// Most answers taken from one peer when fetching an epoch's evidence.
+const MAX_PAGES: usize = 256;
 
 mod commit;
 mod follow;
@@ -147,6 +153,8 @@ pub struct Agreement {
     observing: tokio::sync::Mutex<()>,
     /// One conclusion at a time: each builds on the clocks of the one before.
     concluding: tokio::sync::Mutex<()>,
+    /// Views whose proposal is being judged: one at a time each, for judging costs.
+    judging: Mutex<BTreeSet<(Epoch, u32)>>,
 }
 
 impl Agreement {
@@ -182,6 +190,7 @@ impl Agreement {
             intake,
             observing,
             concluding,
+            judging: Mutex::default(),
         }
     }
 
@@ -251,19 +260,20 @@ impl Agreement {
     /// # Errors
     /// [`AgreementError`] if this oracle's own parts fail; a peer that does not answer is passed over.
     pub async fn gather(&self, view: &EpochView) -> Result<(), AgreementError> {
+        let patience = self.timing.answer_wait * 4;
         let mut answers: FuturesUnordered<_> = self
             .peers(view)
             .into_iter()
             .map(|(account, peer)| async move {
-                let held =
-                    tokio::time::timeout(self.timing.answer_wait, peer.evidence(view.epoch, None))
-                        .await;
-                (account, held)
+                let fetched = tokio::time::timeout(patience, self.fetch(view, &*peer)).await;
+                (account, fetched)
             })
             .collect();
-        while let Some((account, answer)) = answers.next().await {
+        // A peer that stalls must not delay what a quorum can do without it.
+        let (mut answered, mut until) = (1, None);
+        while let Some((account, answer)) = next_until(&mut answers, until).await {
             match answer {
-                Ok(Ok(items)) => self.merge_items(view, items).await,
+                Ok(Ok(_)) => answered += 1,
                 Ok(Err(error)) => {
                     tracing::debug!(peer = %account, %error, epoch = %view.epoch, "no evidence from a peer")
                 }
@@ -271,9 +281,33 @@ impl Agreement {
                     tracing::debug!(peer = %account, epoch = %view.epoch, "a peer did not answer in time")
                 }
             }
+            if answered >= view.set.quorum() && until.is_none() {
+                until = Some(Instant::now() + GRACE);
+            }
         }
         self.intake.merge_submissions(view).await?;
         Ok(())
+    }
+
+    /// Fetches all a peer holds for an epoch, answer after answer, and merges it; returns what that was.
+    async fn fetch(&self, view: &EpochView, peer: &dyn Peer) -> Result<Held, PeerError> {
+        let mut held = Held::default();
+        let mut after = None;
+        for _ in 0..MAX_PAGES {
+            let asked = peer.evidence(view.epoch, after);
+            let page = tokio::time::timeout(self.timing.answer_wait, asked)
+                .await
+                .map_err(|_| PeerError::Unreachable("no answer in time".into()))??;
+            let Some(last) = held.note(&page.items) else {
+                break;
+            };
+            self.merge_items(view, page.items).await;
+            if !page.more {
+                break;
+            }
+            after = Some(last);
+        }
+        Ok(held)
     }
 
     async fn merge_items(&self, view: &EpochView, items: Vec<(NodeId, Evidence)>) {
@@ -395,12 +429,50 @@ impl Agreement {
     }
 
     /// Signs a report, unless another one was signed in its view. On disk before it is returned.
-    async fn sign_report(
-        &self,
-        report: &Report,
-    ) -> Result<alloy::primitives::Bytes, AgreementError> {
+    async fn sign_report(&self, report: &Report) -> Result<Bytes, AgreementError> {
         let signature = self.key.sign(&self.report_digest(report))?;
         Ok(self.store.keep_signed_report(report, &signature).await?)
+    }
+}
+
+/// The next answer, unless the time is over first.
+async fn next_until<F: Future>(
+    answers: &mut FuturesUnordered<F>,
+    until: Option<Instant>,
+) -> Option<F::Output> {
+    match until {
+        Some(until) => tokio::time::timeout_at(until.into(), answers.next())
+            .await
+            .ok()
+            .flatten(),
+        None => answers.next().await,
+    }
+}
+
+/// What a peer holds for an epoch: pieces by name, with the signatures of their receipts.
+#[derive(Debug, Default)]
+struct Held(BTreeMap<(NodeId, B256), BTreeSet<Bytes>>);
+
+impl Held {
+    /// Adds pieces; returns the name of the last if every one of them has a name and any is new.
+    fn note(&mut self, items: &[(NodeId, Evidence)]) -> Option<(NodeId, B256)> {
+        let before = self.0.len();
+        let mut last = None;
+        for (node, evidence) in items {
+            let envelope: Envelope = verifier::cbor::decode("envelope", &evidence.envelope).ok()?;
+            let name = (*node, envelope.hash());
+            let receipts = evidence.receipts.iter().map(|it| it.signature.clone());
+            self.0.entry(name).or_default().extend(receipts);
+            last = Some(name);
+        }
+        last.filter(|_| self.0.len() > before)
+    }
+
+    /// Whether it holds a piece with all these receipts.
+    fn has(&self, node: NodeId, envelope: B256, receipts: &[SignedReceipt]) -> bool {
+        self.0
+            .get(&(node, envelope))
+            .is_some_and(|known| receipts.iter().all(|it| known.contains(&it.signature)))
     }
 }
 

@@ -161,6 +161,7 @@ impl Driver {
         while self.watcher.step().await? {}
         let head = self.parts.chain.head().await?;
         let schedule = self.parts.rules.schedule();
+        self.parts.agreement.intake().heads().saw(head);
         let Some(current) = schedule.epoch_of(head) else {
             return Ok(());
         };
@@ -336,7 +337,12 @@ impl Driver {
             return;
         }
         let (agreement, store) = (self.parts.agreement.clone(), self.parts.store.clone());
+        let chain = self.parts.chain.clone();
         self.start(epoch, Job::Lead, async move {
+            // Reported, and the report not final yet: nothing is left to agree on.
+            if chain.is_reported(epoch).await.unwrap_or(false) {
+                return;
+            }
             match store.agreed_report(epoch).await {
                 Ok(Some((report, ..))) if report.view == round => return,
                 Ok(_) => {}

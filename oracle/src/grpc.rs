@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use alloy::primitives::Bytes;
+use alloy::primitives::{B256, Bytes};
 use futures::Stream;
 use proto::v1;
 use proto::v1::committee_server::Committee;
@@ -19,12 +19,11 @@ use zeroize::Zeroizing;
 use crate::agreement::{Agreement, AgreementError};
 use crate::bundle::{ExportError, Exporter};
 use crate::enrol::{EnrolError, Enroller};
-use crate::intake::IntakeError;
-use crate::onchain::OnChain;
+use crate::intake::{EvidencePage, IntakeError};
 use crate::peers::Answer;
 use crate::rules::Rules;
 
-/// Bytes of evidence one answer carries at most; the rest is fetched by node.
+/// Bytes of evidence one answer carries at most; the rest is asked for after it.
 const MAX_ANSWER_BYTES: usize = proto::MAX_MESSAGE_BYTES - (1 << 20);
 
 /// Both services.
@@ -38,7 +37,6 @@ struct Inner {
     enroller: Arc<Enroller>,
     exporter: Exporter,
     rules: Rules,
-    chain: Arc<dyn OnChain>,
 }
 
 impl Services {
@@ -49,7 +47,6 @@ impl Services {
         enroller: Arc<Enroller>,
         exporter: Exporter,
         rules: Rules,
-        chain: Arc<dyn OnChain>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -57,7 +54,6 @@ impl Services {
                 enroller,
                 exporter,
                 rules,
-                chain,
             }),
         }
     }
@@ -78,7 +74,9 @@ impl From<IntakeError> for Status {
             }
             IntakeError::NoDuty(..) => Self::failed_precondition(error.to_string()),
             IntakeError::TooMany(..) => Self::resource_exhausted(error.to_string()),
-            IntakeError::Store(_) | IntakeError::Signing(_) => own_fault(&error),
+            IntakeError::Store(_) | IntakeError::Signing(_) | IntakeError::Interrupted(_) => {
+                own_fault(&error)
+            }
         }
     }
 }
@@ -178,8 +176,10 @@ impl Oracle for Services {
         let secret = Zeroizing::new(request.secret);
         let head = self
             .inner
-            .chain
-            .head()
+            .agreement
+            .intake()
+            .heads()
+            .latest()
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
         let epoch = self
@@ -224,23 +224,26 @@ impl Oracle for Services {
     ) -> Result<Response<v1::FetchEvidenceResponse>, Status> {
         let request = request.into_inner();
         let node = (request.node != 0).then_some(NodeId(request.node));
-        let held = self
+        let after = match &request.after_envelope[..] {
+            [] => None,
+            bytes => {
+                let envelope = B256::try_from(bytes)
+                    .map_err(|_| Status::invalid_argument("after_envelope has not 32 bytes"))?;
+                Some((NodeId(request.after_node), envelope))
+            }
+        };
+        let EvidencePage { items, more } = self
             .inner
             .agreement
             .intake()
-            .held(Epoch(request.epoch), node)
+            .page(Epoch(request.epoch), node, after, MAX_ANSWER_BYTES)
             .await
             .map_err(|error| own_fault(&error))?;
-        let mut bytes = 0;
-        let items = held
+        let items = items
             .iter()
-            .map(|row| item(row.node, &row.evidence))
-            .take_while(|item| {
-                bytes += item.evidence.len();
-                bytes <= MAX_ANSWER_BYTES
-            })
+            .map(|(node, evidence)| item(*node, evidence))
             .collect();
-        Ok(Response::new(v1::FetchEvidenceResponse { items }))
+        Ok(Response::new(v1::FetchEvidenceResponse { items, more }))
     }
 
     type ExportBundleStream = Pin<Box<dyn Stream<Item = Result<v1::Chunk, Status>> + Send>>;

@@ -7,6 +7,7 @@ pub mod config;
 pub mod enrol;
 pub mod epochs;
 pub mod grpc;
+pub mod heads;
 pub mod intake;
 pub mod key;
 pub mod onchain;

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use alloy::primitives::Bytes;
+use alloy::primitives::{B256, Bytes};
 use async_trait::async_trait;
 use verifier::committee::{Reveal, SignedCommitment, SignedCommitmentList, SignedProposal};
 use verifier::evidence::Evidence;
 use verifier::{Epoch, NodeId};
 
+use crate::intake::EvidencePage;
 use crate::onchain::OracleMember;
 
 mod grpc;
@@ -51,12 +52,12 @@ pub trait Peer: Send + Sync {
     async fn reveal(&self, list: &SignedCommitmentList) -> Result<Reveal, PeerError>;
     /// Proposes a report to it.
     async fn propose(&self, proposal: &SignedProposal) -> Result<Answer, PeerError>;
-    /// Evidence it holds for an epoch, with receipts; of one node if given.
+    /// Evidence it holds for an epoch, with receipts, after a piece it has sent before: node and envelope.
     async fn evidence(
         &self,
         epoch: Epoch,
-        node: Option<NodeId>,
-    ) -> Result<Vec<(NodeId, Evidence)>, PeerError>;
+        after: Option<(NodeId, B256)>,
+    ) -> Result<EvidencePage, PeerError>;
 }
 
 /// The way to other oracles.

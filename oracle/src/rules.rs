@@ -5,7 +5,7 @@ use std::sync::Arc;
 use alloy::primitives::{Address, B256};
 use circuits::Profile;
 use circuits::keys::VerifyingKey;
-use verifier::committee::{Deployment, OracleSet};
+use verifier::committee::{Deployment, Observation, OracleSet};
 use verifier::evidence::EpochContext;
 use verifier::policy::Policy;
 use verifier::tpm::RootStore;
@@ -178,6 +178,24 @@ impl EpochView {
             policy: &rules.inner.policy,
             key: &rules.inner.key,
         }
+    }
+
+    /// The same epoch without work list and endpoints: enough for a context, and cheap to hand to another thread.
+    #[must_use]
+    pub fn without_work(&self) -> Self {
+        Self {
+            set: self.set.clone(),
+            members: Vec::new(),
+            work: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// Whether an observation states one thing of every node of the work list, and of no other.
+    #[must_use]
+    pub fn is_observed_by(&self, observation: &Observation) -> bool {
+        let stated = observation.statements.iter().map(|it| it.node);
+        stated.eq(self.work.iter().map(|item| item.duty.node))
     }
 
     /// A node's entry in the work list.

@@ -132,13 +132,7 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
     }));
     let exporter = Exporter::new(store.clone(), rules.clone(), chain.clone());
     let enroller = Arc::new(Enroller::new(store.clone(), rules.clone(), key.clone()));
-    let services = Services::new(
-        agreement.clone(),
-        enroller,
-        exporter.clone(),
-        rules.clone(),
-        chain.clone(),
-    );
+    let services = Services::new(agreement.clone(), enroller, exporter.clone(), rules.clone());
     let http = HealthServer::bind(
         config.http_listen,
         readiness.clone(),

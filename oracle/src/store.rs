@@ -20,7 +20,7 @@ mod pages;
 
 pub use agreement::LedView;
 pub use chain::{LogEntry, NodeRow, WorkItem};
-pub use evidence::{EnrolmentRow, EvidenceRow};
+pub use evidence::{EnrolmentRow, EvidenceName, EvidenceRow};
 pub use judgements::{JudgementRow, KnownClock};
 pub use pages::{EpochPage, NodePage, VerdictPage};
 

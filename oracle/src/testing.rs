@@ -27,6 +27,7 @@ use verifier::tpm::RootStore;
 use verifier::{DealId, Epoch, LatencyMs, NodeId, Slot, cbor};
 
 use crate::agreement::{Agreement, AgreementError, Honest, Observer, Parts, Timing};
+use crate::intake::EvidencePage;
 use crate::key::OracleKey;
 use crate::onchain::memory::MemoryChain;
 use crate::onchain::{Endpoint, Event, InventoryChange, OnChain, OracleMember};
@@ -220,6 +221,9 @@ pub(crate) struct MemoryLinks {
     pub(crate) no_evidence: bool,
 }
 
+/// Bytes of evidence in one answer of a [`MemoryPeer`].
+const PAGE_BYTES: usize = 2_500;
+
 struct MemoryPeer(Option<Arc<Agreement>>, bool);
 
 impl Links for MemoryLinks {
@@ -265,16 +269,14 @@ impl Peer for MemoryPeer {
     async fn evidence(
         &self,
         epoch: Epoch,
-        node: Option<NodeId>,
-    ) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
+        after: Option<(NodeId, B256)>,
+    ) -> Result<EvidencePage, PeerError> {
         if self.1 {
             return Err(PeerError::Unreachable("cut off".into()));
         }
-        let held = self.reached()?.intake().held(epoch, node).await.unwrap();
-        Ok(held
-            .into_iter()
-            .map(|row| (row.node, row.evidence))
-            .collect())
+        let intake = self.reached()?.intake();
+        // Two small pieces a page, so that every exchange goes over several.
+        Ok(intake.page(epoch, None, after, PAGE_BYTES).await.unwrap())
     }
 }
 

@@ -1,7 +1,8 @@
 //! From what an oracle holds to verdicts: a seam with one real implementation, the judgement of `verifier`.
 
-use alloy::primitives::B256;
+use verifier::cbor;
 use verifier::committee::Observations;
+use verifier::envelope::Envelope;
 use verifier::evidence::{self, Duty, EpochContext, Evidence, Submission};
 use verifier::judgement::{self, Finding, Received};
 use verifier::report::Verdict;
@@ -65,16 +66,20 @@ impl VerdictSource for Judgement {
         let mut signed = Vec::new();
         for (at, case) in cases.iter().enumerate() {
             for piece in &case.evidence {
+                // Late pieces count for nothing: not worth a signature, and a bad proof among many good ones is dear to find.
+                if !is_timely(context, case, piece) {
+                    continue;
+                }
                 if let Ok(opened) =
                     evidence::open(context, &case.duty, case.previous.as_ref(), piece)
                 {
-                    owners.push((at, is_timely(context, case, opened.envelope_hash, piece)));
+                    owners.push(at);
                     signed.push(opened);
                 }
             }
         }
-        for (judged, (at, timely)) in evidence::complete(context, signed).into_iter().zip(owners) {
-            received[at].pieces.push((judged, timely));
+        for (judged, at) in evidence::complete(context, signed).into_iter().zip(owners) {
+            received[at].pieces.push((judged, true));
         }
         for (case, received) in cases.iter().zip(&mut received) {
             received.unopened_submission = case.submission.is_some_and(|submission| {
@@ -99,16 +104,14 @@ impl VerdictSource for Judgement {
     }
 }
 
-fn is_timely(
-    context: &EpochContext<'_>,
-    case: &NodeCase,
-    envelope_hash: B256,
-    piece: &Evidence,
-) -> bool {
+fn is_timely(context: &EpochContext<'_>, case: &NodeCase, piece: &Evidence) -> bool {
+    let Ok(envelope) = cbor::decode::<Envelope>("envelope", &piece.envelope) else {
+        return false;
+    };
     evidence::is_timely(
         context,
         case.duty.node,
-        envelope_hash,
+        envelope.hash(),
         &piece.receipts,
         case.submission.as_ref(),
     )

@@ -22,8 +22,9 @@ use crate::{EvidenceReason, Reason, typed_data};
 
 /// Bytes of a storage proof in evidence: `proof256`.
 pub const PROOF_BYTES: usize = 256;
-/// Largest event log accepted, bytes.
-pub const MAX_EVENT_LOG_BYTES: usize = 1 << 20;
+/// Largest event log accepted, bytes. Nothing judges event logs yet, so there is room for no more than a name needs: a log that
+/// explains a changed PCR will want its own limit.
+pub const MAX_EVENT_LOG_BYTES: usize = 64 << 10;
 /// Most receipts a piece of evidence carries.
 pub const MAX_RECEIPTS: usize = 256;
 

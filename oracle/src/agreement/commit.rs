@@ -67,13 +67,7 @@ impl Agreement {
         let (reveal, commitment) = self.commit_to(&view, &observation)?;
         let own = self
             .store
-            .keep_own_observation(epoch, &reveal, &commitment)
-            .await?;
-        self.store
-            .keep_commitment(self.key.address(), &own.1)
-            .await?;
-        self.store
-            .keep_reveal(epoch, self.key.address(), &own.0)
+            .keep_own_observation(self.key.address(), epoch, &reveal, &commitment)
             .await?;
         Ok(own)
     }
@@ -134,10 +128,10 @@ impl Agreement {
         Ok(answers.into_iter().all(|taken| taken))
     }
 
-    /// Takes another oracle's commitment.
+    /// Takes another oracle's commitment: the first of each member, whenever it comes, also when others have revealed (ADR 8).
     ///
     /// # Errors
-    /// [`AgreementError`]: not a member's, another one was taken before, or observations are already being revealed.
+    /// [`AgreementError`]: not a member's, or another one was taken before.
     pub async fn on_commit(&self, signed: &SignedCommitment) -> Result<(), AgreementError> {
         let view = self.epoch(signed.epoch).await?;
         let member = signed.signer(self.rules.deployment(), &view.set)?;
@@ -151,12 +145,6 @@ impl Agreement {
                     "{member} has committed to another observation before"
                 )))
             };
-        }
-        // Whoever could see others' observations must not choose its own by them.
-        if self.store.has_revealed(signed.epoch).await? {
-            return Err(AgreementError::Refused(
-                "observations of this epoch are already revealed".into(),
-            ));
         }
         let kept = self.store.keep_commitment(member, signed).await?;
         if kept.commitment == signed.commitment {

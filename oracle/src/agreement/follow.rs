@@ -1,14 +1,14 @@
 //! A follower: reveals against the leader's list, judges its proposal, signs it or says why not.
 
-use std::collections::BTreeSet;
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use verifier::committee::{Observations, Reveal, SignedCommitmentList, SignedProposal};
-use verifier::evidence::{Evidence, SignedReceipt};
+use verifier::evidence::Evidence;
 use verifier::report::Report;
 use verifier::{Epoch, NodeId};
 
-use super::{Agreement, AgreementError};
+use super::{Agreement, AgreementError, Held};
 use crate::onchain::BlockRef;
 use crate::peers::Answer;
 use crate::rules::EpochView;
@@ -24,9 +24,15 @@ impl Agreement {
     /// [`AgreementError`]: not the leader's list, this oracle's commitment is not in it, or another list came before.
     pub async fn on_list(&self, signed: &SignedCommitmentList) -> Result<Reveal, AgreementError> {
         let (epoch, round) = (signed.list.epoch, signed.list.view);
+        self.check_window(epoch).await?;
         let view = self.epoch(epoch).await?;
         let commitments = signed.open(self.rules.deployment(), epoch, &view.set, view.beacon)?;
-        self.check_round(epoch, round).await?;
+        // A view may be ahead of this oracle's clock by one: blocks do not reach everybody at once.
+        let now = self.view_now(epoch).await?;
+        if round > now.saturating_add(1) {
+            return Err(not_begun(epoch, round, now));
+        }
+        self.take_listed(&view, signed).await?;
         let (reveal, own) =
             self.store.own_observation(epoch).await?.ok_or_else(|| {
                 AgreementError::NotReady("this oracle has not observed yet".into())
@@ -45,15 +51,60 @@ impl Agreement {
         Ok(reveal)
     }
 
-    /// A view may be ahead of this oracle's clock by one: blocks do not reach everybody at once.
-    async fn check_round(&self, epoch: Epoch, round: u32) -> Result<(), AgreementError> {
-        let now = self.view_now(epoch).await?;
-        if round > now.saturating_add(1) {
+    /// Keeps listed commitments that have not come here: this oracle may lead a later view.
+    async fn take_listed(
+        &self,
+        view: &EpochView,
+        signed: &SignedCommitmentList,
+    ) -> Result<(), AgreementError> {
+        for entry in &signed.list.entries {
+            let member = entry.signer(self.rules.deployment(), &view.set)?;
+            let kept = self.store.keep_commitment(member, entry).await?;
+            if kept.commitment != entry.commitment {
+                tracing::warn!(oracle = %member, epoch = %view.epoch, "two commitments for one epoch");
+            }
+        }
+        Ok(())
+    }
+
+    /// What is over, or cannot be reported any more, is nothing to spend work or disk on.
+    async fn check_window(&self, epoch: Epoch) -> Result<(), AgreementError> {
+        let schedule = self.rules.schedule();
+        let current = schedule
+            .epoch_of(self.followed().await?.number)
+            .unwrap_or_default();
+        if epoch.0.saturating_add(schedule.report_window) < current.0 {
             return Err(AgreementError::Refused(format!(
-                "view {round} has not begun: epoch {epoch} is in view {now}"
+                "epoch {epoch} cannot be reported any more, this is {current}"
             )));
         }
         Ok(())
+    }
+
+    /// Nothing is signed in a view before its turn, or whoever leads a later one could overtake the one whose turn it is. Waits
+    /// a little: blocks do not reach everybody at once.
+    async fn await_turn(&self, epoch: Epoch, round: u32) -> Result<(), AgreementError> {
+        let started = Instant::now();
+        loop {
+            let now = self.view_now(epoch).await?;
+            if round <= now {
+                return Ok(());
+            }
+            if round > now.saturating_add(1) || started.elapsed() > self.timing.anchor_wait {
+                return Err(not_begun(epoch, round, now));
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Takes the place of the one who judges a view's proposal; `None` if it is taken.
+    fn judge_alone(&self, epoch: Epoch, round: u32) -> Option<JudgedAlone<'_>> {
+        let mut judging = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        // Lazily: dropping a place gives it back.
+        judging.insert((epoch, round)).then(|| JudgedAlone {
+            agreement: self,
+            place: (epoch, round),
+        })
     }
 
     /// The leader of a view proposes a report; answered with a signature, or with the reason for refusing and what the
@@ -64,11 +115,26 @@ impl Agreement {
     pub async fn on_proposal(&self, signed: &SignedProposal) -> Result<Answer, AgreementError> {
         let report = &signed.proposal.report;
         let (epoch, round) = (report.epoch, report.view);
+        self.check_window(epoch).await?;
         let view = self.epoch(epoch).await?;
         let observations = signed.open(self.rules.deployment(), epoch, &view.set, view.beacon)?;
-        self.check_round(epoch, round).await?;
+        if let Some(padded) = observations.values().find(|it| !view.is_observed_by(it)) {
+            return Ok(refuse(format!(
+                "the observation of {} is not of the nodes of the work list",
+                padded.oracle
+            )));
+        }
+        let Some(_alone) = self.judge_alone(epoch, round) else {
+            return Err(AgreementError::NotReady(
+                "another proposal of this view is being judged".into(),
+            ));
+        };
+        self.await_turn(epoch, round).await?;
         if let Some(refusal) = self.bound_by_signatures(report).await? {
             return Ok(refusal);
+        }
+        if self.chain.is_reported(epoch).await? {
+            return Ok(refuse(format!("epoch {epoch} is reported")));
         }
         if let Some(refusal) = self.left_out(signed, &observations).await? {
             return Ok(refusal);
@@ -88,11 +154,12 @@ impl Agreement {
                     .await?;
             }
         }
-        let proposal = self.store.keep_proposal(signed).await?;
         let judged = match self.repeat(&view, anchor, report, observations).await? {
             Ok(judged) => judged,
             Err(refusal) => return Ok(refusal),
         };
+        // Only now: a leader can make any number of proposals that nobody signs.
+        let proposal = self.store.keep_proposal(signed).await?;
         self.store
             .keep_judgements(epoch, report.verdict_root, &judged, Some(proposal))
             .await?;
@@ -192,17 +259,13 @@ impl Agreement {
         }
         let leader = view.leader(proposed.view);
         let leaders = match self.peer(view, leader) {
-            Some(peer) => {
-                let asked = peer.evidence(view.epoch, None);
-                tokio::time::timeout(self.timing.answer_wait, asked)
-                    .await
-                    .ok()
-                    .and_then(Result::ok)
-                    .unwrap_or_default()
-            }
-            None => Vec::new(),
+            Some(peer) => tokio::time::timeout(self.timing.answer_wait, self.fetch(view, &*peer))
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .unwrap_or_default(),
+            None => Held::default(),
         };
-        self.merge_items(view, leaders.clone()).await;
         let judged = self
             .judge(view, anchor.number, observations.clone())
             .await?;
@@ -222,28 +285,19 @@ impl Agreement {
         Ok(Err(Answer::Refusal { reason, evidence }))
     }
 
-    /// What this oracle holds and the leader does not: pieces, or receipts of pieces.
+    /// What this oracle holds and the leader does not: pieces, or receipts of pieces; those that count first.
     async fn lacking(
         &self,
         epoch: Epoch,
-        leaders: &[(NodeId, Evidence)],
+        leaders: &Held,
     ) -> Result<Vec<(NodeId, Evidence)>, AgreementError> {
-        let known: BTreeSet<(NodeId, &[u8])> = leaders
-            .iter()
-            .map(|(node, it)| (*node, &it.envelope[..]))
-            .collect();
-        let receipts: BTreeSet<&SignedReceipt> =
-            leaders.iter().flat_map(|(_, it)| &it.receipts).collect();
         let mut lacking = Vec::new();
         let mut bytes = 0;
-        for row in self.intake.held(epoch, None).await? {
-            let has_piece = known.contains(&(row.node, &row.evidence.envelope[..]));
-            let has_receipts = row
-                .evidence
-                .receipts
-                .iter()
-                .all(|receipt| receipts.contains(receipt));
-            if has_piece && has_receipts {
+        for (node, envelope) in self.intake.names(epoch, None).await? {
+            let Some(row) = self.intake.piece(epoch, node, envelope).await? else {
+                continue;
+            };
+            if leaders.has(node, envelope, &row.evidence.receipts) {
                 continue;
             }
             bytes += verifier::cbor::encode(&row.evidence).len();
@@ -254,6 +308,28 @@ impl Agreement {
         }
         Ok(lacking)
     }
+}
+
+/// The place of the one who judges a view's proposal; given back however the judging ends.
+struct JudgedAlone<'a> {
+    agreement: &'a Agreement,
+    place: (Epoch, u32),
+}
+
+impl Drop for JudgedAlone<'_> {
+    fn drop(&mut self) {
+        let judging = &self.agreement.judging;
+        judging
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.place);
+    }
+}
+
+fn not_begun(epoch: Epoch, round: u32, now: u32) -> AgreementError {
+    AgreementError::Refused(format!(
+        "view {round} has not begun: epoch {epoch} is in view {now}"
+    ))
 }
 
 fn refuse(reason: impl Into<String>) -> Answer {

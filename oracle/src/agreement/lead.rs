@@ -1,6 +1,6 @@
 //! A leader: lists commitments, asks for reveals, proposes the report that follows, gathers a quorum of signatures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use alloy::primitives::{Address, Bytes, U256};
@@ -12,13 +12,10 @@ use verifier::committee::{
 use verifier::report::Report;
 use verifier::{Epoch, cbor};
 
-use super::{Agreement, AgreementError};
+use super::{Agreement, AgreementError, GRACE, next_until};
 use crate::peers::Answer;
 use crate::rules::EpochView;
 use crate::store::{LedView, StoreError};
-
-/// How long slower oracles may still answer once a quorum has.
-const GRACE: Duration = Duration::from_millis(700);
 
 /// How leading a view came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +44,15 @@ impl Agreement {
         if view.leader(round) != self.key.address() {
             return Err(AgreementError::Refused(format!(
                 "another oracle leads view {round} of epoch {epoch}"
+            )));
+        }
+        if self.chain.is_reported(epoch).await? {
+            return Ok(Led::Short("the epoch is reported".into()));
+        }
+        let now = self.view_now(epoch).await?;
+        if round > now {
+            return Ok(Led::Short(format!(
+                "view {round} has not begun, this is {now}"
             )));
         }
         self.observe(epoch).await?;
@@ -147,7 +153,7 @@ impl Agreement {
         let list = SignedCommitmentList { list, signature };
         let anchor = self.followed().await?;
         let led = self.store.keep_led_view(&LedView { list, anchor }).await?;
-        // From here on observations are being shown: no new commitments.
+        // As if it had been shown to this oracle: of one view it answers no other.
         self.store.keep_answered_list(&led.list).await?;
         Ok(Some(led))
     }
@@ -167,6 +173,11 @@ impl Agreement {
             &view.set,
             commitments,
         ) {
+            // One that is padded would make a proposal nobody can be sent: it counts as not revealed.
+            Ok(observation) if !view.is_observed_by(&observation) => {
+                tracing::warn!(%oracle, epoch = %view.epoch, "an observation is not of the nodes of the work list");
+                false
+            }
             Ok(observation) if observation.oracle == oracle => {
                 observations.insert(oracle, observation);
                 revealed.insert(oracle, reveal);
@@ -178,8 +189,12 @@ impl Agreement {
                 false
             }
         };
+        // Who has revealed here or in an earlier view; the others may still, for a while.
+        let mut given = BTreeSet::new();
         for (oracle, reveal) in self.store.reveals(view.epoch).await? {
-            take(oracle, reveal);
+            if take(oracle, reveal) {
+                given.insert(oracle);
+            }
         }
         let mut answers: FuturesUnordered<_> = self
             .peers(view)
@@ -192,12 +207,19 @@ impl Agreement {
                 )
             })
             .collect();
-        while let Some((account, answer)) = answers.next().await {
+        // A quorum is enough to propose with; whoever stalls must not delay it.
+        let enough = |given: &BTreeSet<Address>| {
+            (given.len() >= view.set.quorum()).then(|| Instant::now() + GRACE)
+        };
+        let mut until = enough(&given);
+        while let Some((account, answer)) = next_until(&mut answers, until).await {
             match answer {
                 Ok(Ok(reveal)) => {
                     if take(account, reveal.clone()) {
+                        given.insert(account);
                         self.store.keep_reveal(view.epoch, account, &reveal).await?;
                     }
+                    until = until.or_else(|| enough(&given));
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(oracle = %account, %error, epoch = %view.epoch, "no reveal")

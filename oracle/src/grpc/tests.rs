@@ -67,7 +67,6 @@ async fn network() -> Network {
             )),
             Exporter::new(store, rules.clone(), world.chain.clone()),
             rules,
-            world.chain.clone(),
         );
         tokio::spawn(
             grpc_server(identity, listener, services, shutdown.clone())
@@ -131,7 +130,7 @@ async fn a_committee_agrees_over_tls() {
         .client(2)
         .fetch_evidence(v1::FetchEvidenceRequest {
             epoch: EPOCH.0,
-            node: 0,
+            ..Default::default()
         })
         .await
         .unwrap()
@@ -196,7 +195,10 @@ async fn a_server_with_another_key_is_not_talked_to() {
     let network = network().await;
     let endpoint = &network.endpoints[0];
     let channel = connect_pinned(&endpoint.url, [9; 32], Deadlines::default()).unwrap();
-    let fetch = v1::FetchEvidenceRequest { epoch: 1, node: 0 };
+    let fetch = v1::FetchEvidenceRequest {
+        epoch: 1,
+        ..Default::default()
+    };
     let status = OracleClient::new(channel)
         .fetch_evidence(fetch)
         .await

@@ -1,9 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+use verifier::envelope::Envelope;
 use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::{BlockNumber, Epoch, EvidenceReason, NodeId, cbor};
 
 use super::{Intake, IntakeError, MAX_EVIDENCE_BYTES};
+use crate::onchain::Event;
 use crate::testing::{EPOCH, World, oracle_key};
 
 async fn refused(intake: &Intake, node: u64, epoch: Epoch, bytes: &[u8]) -> EvidenceReason {
@@ -154,6 +156,139 @@ async fn envelopes_of_one_node_are_limited_unless_others_have_receipts_for_them(
         .await
         .unwrap();
     assert_eq!(member.store.evidence(EPOCH, None).await.unwrap().len(), 9);
+}
+
+#[tokio::test]
+async fn an_envelope_submitted_on_chain_is_kept_whatever_else_its_node_sent() {
+    let world = World::new().await;
+    world.to_block(60).await;
+    let node = &world.nodes[0];
+    let member = &world.members[0];
+    for tweak in 0..8 {
+        world
+            .push(member, &node.evidence(&world, EPOCH, tweak), node.node)
+            .await;
+    }
+    let ninth = node.evidence(&world, EPOCH, 8);
+    let envelope: Envelope = cbor::decode("envelope", &ninth.envelope).unwrap();
+    world.chain.log(
+        70,
+        Event::ProofSubmitted {
+            node: node.node,
+            epoch: EPOCH,
+            envelope_hash: envelope.hash(),
+            body: envelope.body.clone(),
+            node_signature: envelope.node_signature.clone(),
+            proof: ninth.proof.clone(),
+        },
+    );
+    world.to_block(78).await;
+    let view = world.view().await;
+    let intake = member.agreement.intake();
+    intake.merge_submissions(&view).await.unwrap();
+    let held = intake.names(EPOCH, Some(node.node)).await.unwrap();
+    assert_eq!(held.len(), 9);
+    assert_eq!(held[0], (node.node, envelope.hash()), "it counts: first");
+}
+
+#[tokio::test]
+async fn receipts_that_come_from_different_peers_let_an_envelope_in_above_the_limit() {
+    let world = World::new().await;
+    world.to_block(60).await;
+    let node = &world.nodes[0];
+    let [crowded, others @ ..] = &world.members[..] else {
+        panic!()
+    };
+    for tweak in 0..8 {
+        world
+            .push(crowded, &node.evidence(&world, EPOCH, tweak), node.node)
+            .await;
+    }
+    // Each of two others knows its own receipt only.
+    let ninth = node.evidence(&world, EPOCH, 8);
+    for member in &others[..2] {
+        world.push(member, &ninth, node.node).await;
+    }
+    let view = world.view().await;
+    crowded.agreement.gather(&view).await.unwrap();
+    let held = crowded.agreement.intake().names(EPOCH, None).await.unwrap();
+    assert_eq!(held.len(), 9);
+}
+
+#[tokio::test]
+async fn pages_bring_every_piece_once_and_those_that_count_first() {
+    let world = World::new().await;
+    world.to_block(60).await;
+    let member = &world.members[0];
+    for node in &world.nodes {
+        for tweak in 0..5 {
+            world
+                .push(member, &node.evidence(&world, EPOCH, tweak), node.node)
+                .await;
+        }
+    }
+    let last = &world.nodes[2];
+    let counting = last.evidence(&world, EPOCH, 3);
+    let receipts = vec![world.push(&world.members[1], &counting, last.node).await];
+    let counting = Evidence {
+        receipts,
+        ..counting
+    };
+    world.push(member, &counting, last.node).await;
+
+    let intake = member.agreement.intake();
+    let (mut fetched, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = intake.page(EPOCH, None, after, 3_000).await.unwrap();
+        pages += 1;
+        for (node, evidence) in page.items {
+            let envelope: Envelope = cbor::decode("envelope", &evidence.envelope).unwrap();
+            fetched.push((node, envelope.hash()));
+        }
+        after = fetched.last().copied();
+        if !page.more {
+            break;
+        }
+    }
+    assert!(pages > 3, "{pages}");
+    assert_eq!(fetched.len(), 15);
+    let envelope: Envelope = cbor::decode("envelope", &counting.envelope).unwrap();
+    assert_eq!(fetched[0], (last.node, envelope.hash()));
+    assert!(fetched[1..].is_sorted());
+
+    // A peer with nothing gets all of it, over as many pages.
+    let view = world.view().await;
+    let empty = &world.members[3];
+    empty.agreement.gather(&view).await.unwrap();
+    let held = empty.agreement.intake().names(EPOCH, None).await.unwrap();
+    assert_eq!(held.len(), 15);
+}
+
+#[tokio::test]
+async fn a_flood_of_foreign_receipts_is_checked_no_further_than_the_set_is_large() {
+    let world = World::new().await;
+    world.to_block(60).await;
+    let node = &world.nodes[0];
+    let evidence = node.evidence(&world, EPOCH, 1);
+    let genuine = world.push(&world.members[1], &evidence, node.node).await;
+    let mut receipts: Vec<_> = (0..200)
+        .map(|block| SignedReceipt {
+            block: BlockNumber(block),
+            ..genuine.clone()
+        })
+        .collect();
+    receipts.push(genuine.clone());
+    let flooded = Evidence {
+        receipts,
+        ..evidence
+    };
+    let own = world.push(&world.members[0], &flooded, node.node).await;
+    let held = world.members[0]
+        .store
+        .receipts(EPOCH, node.node, own.envelope_hash)
+        .await
+        .unwrap();
+    assert_eq!(held, [own], "the one behind the flood is not looked at");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use verifier::evidence::Evidence;
 use verifier::{Epoch, NodeId};
 
 use super::{Answer, Links, Peer, PeerError};
+use crate::intake::EvidencePage;
 use crate::onchain::OracleMember;
 
 /// Dials oracles by the endpoints the registry has for them, and keeps the channels.
@@ -144,19 +145,26 @@ impl Peer for GrpcPeer {
     async fn evidence(
         &self,
         epoch: Epoch,
-        node: Option<NodeId>,
-    ) -> Result<Vec<(NodeId, Evidence)>, PeerError> {
+        after: Option<(NodeId, B256)>,
+    ) -> Result<EvidencePage, PeerError> {
+        let (after_node, after_envelope) = after
+            .map(|(node, envelope)| (node.0, envelope.to_vec()))
+            .unwrap_or_default();
         let request = v1::FetchEvidenceRequest {
             epoch: epoch.0,
-            node: node.map_or(0, |node| node.0),
+            node: 0,
+            after_node,
+            after_envelope,
         };
-        items(
-            self.oracle()?
-                .fetch_evidence(request)
-                .await
-                .map_err(failed)?
-                .into_inner()
-                .items,
-        )
+        let answer = self
+            .oracle()?
+            .fetch_evidence(request)
+            .await
+            .map_err(failed)?
+            .into_inner();
+        Ok(EvidencePage {
+            items: items(answer.items)?,
+            more: answer.more,
+        })
     }
 }

@@ -19,22 +19,38 @@ pub struct LedView {
 }
 
 impl Store {
-    /// Keeps this oracle's observation of an epoch unless there is one, and returns the one that counts.
+    /// Keeps this oracle's observation of an epoch unless there is one, with its commitment and reveal beside those of the
+    /// others, all or nothing; returns the one that counts.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn keep_own_observation(
         &self,
+        oracle: Address,
         epoch: Epoch,
         reveal: &Reveal,
         commitment: &SignedCommitment,
     ) -> Result<(Reveal, SignedCommitment), StoreError> {
+        let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("INSERT INTO own_observations VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(int(epoch.0))
             .bind(cbor::encode(reveal))
             .bind(cbor::encode(commitment))
-            .execute(&self.write)
+            .execute(&mut *tx)
             .await?;
+        for statement in [
+            "INSERT INTO commitments SELECT epoch, ?2, commitment FROM own_observations WHERE epoch = ?1
+             ON CONFLICT DO NOTHING",
+            "INSERT INTO reveals SELECT epoch, ?2, reveal FROM own_observations WHERE epoch = ?1
+             ON CONFLICT DO NOTHING",
+        ] {
+            sqlx::query(statement)
+                .bind(int(epoch.0))
+                .bind(oracle.as_slice())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
         self.own_observation(epoch)
             .await?
             .ok_or(StoreError::Corrupt {
@@ -154,19 +170,6 @@ impl Store {
             .transpose()
     }
 
-    /// Whether this oracle revealed in an epoch: from then on it takes no new commitments.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn has_revealed(&self, epoch: Epoch) -> Result<bool, StoreError> {
-        let row: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM answered_lists WHERE epoch = ? LIMIT 1")
-                .bind(int(epoch.0))
-                .fetch_optional(&self.write)
-                .await?;
-        Ok(row.is_some())
-    }
-
     /// Keeps what this oracle leads a view with unless there is something, and returns what counts.
     ///
     /// # Errors
@@ -265,6 +268,17 @@ impl Store {
             .execute(&self.write)
             .await?;
         Ok(name)
+    }
+
+    /// How many proposals of an epoch are kept.
+    #[cfg(test)]
+    pub(crate) async fn proposals(&self, epoch: Epoch) -> Result<i64, StoreError> {
+        Ok(
+            sqlx::query_scalar("SELECT COUNT(*) FROM proposals WHERE epoch = ?")
+                .bind(int(epoch.0))
+                .fetch_one(&self.read)
+                .await?,
+        )
     }
 
     /// The proposal a judgement rests on.

@@ -21,6 +21,19 @@ pub struct EvidenceRow {
     pub evidence: Evidence,
 }
 
+/// A piece of evidence by name, with what tells whether it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvidenceName {
+    /// Whose.
+    pub node: NodeId,
+    /// The envelope.
+    pub envelope_hash: B256,
+    /// Oracles whose receipts are known.
+    pub receipts: usize,
+    /// Whether it was submitted on chain.
+    pub submitted: bool,
+}
+
 /// What a machine enrolled with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrolmentRow {
@@ -159,7 +172,7 @@ impl Store {
         node: NodeId,
         envelope_hash: B256,
         evidence: &Evidence,
-        limit: Option<i64>,
+        limit: Option<u16>,
     ) -> Result<bool, StoreError> {
         let bare = Evidence {
             receipts: Vec::new(),
@@ -173,7 +186,7 @@ impl Store {
         .bind(int(node.0))
         .bind(envelope_hash.as_slice())
         .bind(cbor::encode(&bare))
-        .bind(limit.unwrap_or(i64::MAX))
+        .bind(limit.map_or(i64::MAX, i64::from))
         .execute(&self.write)
         .await?;
         Ok(done.rows_affected() > 0)
@@ -200,7 +213,8 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Keeps a receipt whose signer was checked; of two by one oracle the one with the earlier block counts.
+    /// Keeps a receipt whose signer was checked; of two by one oracle the one with the earlier block counts. Of each oracle
+    /// receipts for at most `most` envelopes of a node and epoch are kept.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -208,9 +222,13 @@ impl Store {
         &self,
         oracle: Address,
         receipt: &SignedReceipt,
+        most: u32,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+            "INSERT INTO receipts SELECT ?1, ?2, ?3, ?4, ?5, ?6
+             WHERE (SELECT COUNT(*) FROM receipts
+                    WHERE epoch = ?1 AND node = ?2 AND oracle = ?4 AND envelope_hash <> ?3) < ?7
+             ON CONFLICT DO UPDATE
              SET block = excluded.block, signature = excluded.signature WHERE excluded.block < block",
         )
         .bind(int(receipt.epoch.0))
@@ -219,9 +237,104 @@ impl Store {
         .bind(oracle.as_slice())
         .bind(int(receipt.block.0))
         .bind(&receipt.signature[..])
+        .bind(i64::from(most))
         .execute(&self.write)
         .await?;
         Ok(())
+    }
+
+    /// Receipts for an envelope, in ascending order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn receipts(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        envelope_hash: B256,
+    ) -> Result<Vec<SignedReceipt>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT block, signature FROM receipts WHERE epoch = ? AND node = ? AND envelope_hash = ?",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .bind(envelope_hash.as_slice())
+        // Where receipts are written: whoever has just kept one sees every one kept before.
+        .fetch_all(&self.write)
+        .await?;
+        let mut receipts: Vec<_> = rows
+            .into_iter()
+            .map(|(block, signature)| SignedReceipt {
+                node,
+                epoch,
+                envelope_hash,
+                block: BlockNumber(uint(block)),
+                signature: signature.into(),
+            })
+            .collect();
+        receipts.sort_unstable();
+        Ok(receipts)
+    }
+
+    /// One piece of evidence with all receipts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn piece(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        envelope_hash: B256,
+    ) -> Result<Option<EvidenceRow>, StoreError> {
+        let row: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT evidence FROM evidence WHERE epoch = ? AND node = ? AND envelope_hash = ?",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .bind(envelope_hash.as_slice())
+        .fetch_optional(&self.read)
+        .await?;
+        let Some(bytes) = row else { return Ok(None) };
+        let mut evidence: Evidence = cbor::decode("evidence", &bytes)?;
+        evidence.receipts = self.receipts(epoch, node, envelope_hash).await?;
+        Ok(Some(EvidenceRow {
+            node,
+            envelope_hash,
+            evidence,
+        }))
+    }
+
+    /// Names of the pieces of an epoch; of one node if given.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn evidence_names(
+        &self,
+        epoch: Epoch,
+        node: Option<NodeId>,
+    ) -> Result<Vec<EvidenceName>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>, i64, bool)> = sqlx::query_as(
+            "SELECT e.node, e.envelope_hash,
+                    (SELECT COUNT(*) FROM receipts r
+                      WHERE r.epoch = e.epoch AND r.node = e.node AND r.envelope_hash = e.envelope_hash),
+                    EXISTS (SELECT 1 FROM submissions s
+                      WHERE s.epoch = e.epoch AND s.node = e.node AND s.envelope_hash = e.envelope_hash)
+             FROM evidence e WHERE e.epoch = ?1 AND (?2 IS NULL OR e.node = ?2)",
+        )
+        .bind(int(epoch.0))
+        .bind(node.map(|node| int(node.0)))
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(node, envelope, receipts, submitted)| {
+                Ok(EvidenceName {
+                    node: NodeId(uint(node)),
+                    envelope_hash: hash("envelope hash", &envelope)?,
+                    receipts: usize::try_from(receipts).unwrap_or(0),
+                    submitted,
+                })
+            })
+            .collect()
     }
 
     /// An oracle's receipt for an envelope.
