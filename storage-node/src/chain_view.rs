@@ -80,10 +80,14 @@ pub struct NodeRecord {
 pub struct DealTerms {
     /// Whether its slots' lists are fixed and nodes may accept.
     pub sealed: bool,
+    /// Whether the owner has taken the escrow back: nothing more is paid.
+    pub closed: bool,
     /// k + m.
     pub slots: u16,
     /// Stripes.
     pub stripes: u32,
+    /// Token units a slot an epoch.
+    pub rate: u128,
     /// Last epoch that can be paid.
     pub end: Epoch,
 }
@@ -162,8 +166,13 @@ pub trait ChainView: Send + Sync {
     async fn node(&self) -> Result<Option<NodeRecord>, ChainError>;
     /// A deal, if there is one.
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError>;
+    /// A deal after a block.
+    async fn deal_at(&self, deal: DealId, block: u64) -> Result<Option<DealTerms>, ChainError>;
     /// A slot's tenures in order; the last is the present one.
     async fn assignments(&self, slot: SlotId) -> Result<Vec<Assignment>, ChainError>;
+    /// A slot's tenures after a block; none if there was no such deal.
+    async fn assignments_at(&self, slot: SlotId, block: u64)
+    -> Result<Vec<Assignment>, ChainError>;
     /// The hash over the roots published for a slot.
     async fn slot_list_hash(&self, slot: SlotId) -> Result<B256, ChainError>;
     /// The roots published for a slot, by stripe, from the chain's events.
@@ -223,15 +232,10 @@ pub struct OnChainProof {
 /// hash; a refusal is [`ChainError::Reverted`].
 #[async_trait]
 pub trait ChainActions: Send + Sync {
-    /// Takes a slot on, from inventory log `expected` to `new`.
-    async fn accept(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError>;
-    /// Lets go of a slot.
-    async fn drop_slot(
-        &self,
-        slot: SlotId,
-        expected: B256,
-        new: Frozen,
-    ) -> Result<B256, ChainError>;
+    /// Takes a slot on. `new` is the inventory afterwards; the contract refuses it if its log ends elsewhere.
+    async fn accept(&self, slot: SlotId, new: Frozen) -> Result<B256, ChainError>;
+    /// Lets go of a slot, in its last epoch or later.
+    async fn drop_slot(&self, slot: SlotId, new: Frozen) -> Result<B256, ChainError>;
     /// Stores the beacon of an epoch.
     async fn record_beacon(&self, epoch: Epoch) -> Result<B256, ChainError>;
     /// Submits an envelope with its proof.

@@ -11,6 +11,8 @@ use daemon::config::Layers;
 use daemon::exit::Failure;
 use serde::{Deserialize, Serialize};
 
+use crate::acceptance::Acceptance;
+
 /// A whole configuration with every key, its default and what it means.
 pub const EXAMPLE: &str = include_str!("../node.example.toml");
 
@@ -51,10 +53,10 @@ pub struct Grpc {
     /// Shards received at once.
     #[serde(default = "Grpc::puts")]
     pub max_puts: usize,
-    /// Reads at once.
+    /// Whole shards sent at once, and as many ranges beside them.
     #[serde(default = "Grpc::reads")]
     pub max_reads: usize,
-    /// Seconds one whole put may take.
+    /// Seconds one whole put, or one whole read, may take.
     #[serde(default = "Grpc::put_seconds")]
     pub put_seconds: u64,
 }
@@ -155,6 +157,66 @@ pub struct DutyConfig {
     pub push_retry_ms: u64,
     /// Epochs between claims of pay; 0 never claims.
     pub claim_every_epochs: u64,
+    /// Which deals the node takes on.
+    pub accept: Accept,
+}
+
+/// Which deals a node takes on, and what of them before they are accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Accept {
+    /// Least pay a slot an epoch, token units, decimal.
+    pub min_rate: String,
+    /// Most epochs a deal may still run.
+    pub max_epochs: u64,
+    /// Most stripes of a deal.
+    pub max_stripes: u32,
+    /// Least a claim may bring, token units, decimal.
+    pub min_claim: String,
+    /// Most bytes stored for slots that are not accepted yet.
+    pub max_unaccepted_bytes: u64,
+    /// Bytes of the disk that shards leave free.
+    pub min_free_bytes: u64,
+}
+
+impl Default for Accept {
+    fn default() -> Self {
+        Self {
+            min_rate: "1".to_owned(),
+            max_epochs: 8_760,
+            max_stripes: 65_536,
+            min_claim: "1".to_owned(),
+            max_unaccepted_bytes: 256 << 30,
+            min_free_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Accept {
+    /// The conditions.
+    ///
+    /// # Errors
+    /// Usage for what is no amount.
+    pub fn conditions(&self) -> Result<Acceptance, Failure> {
+        let named = |key: &str, failure: Failure| {
+            Failure::usage(format!(
+                "configuration: duty.accept.{key}: {}",
+                failure.message
+            ))
+        };
+        let rate = parse_amount(&self.min_rate).and_then(|rate| {
+            u128::try_from(rate).map_err(|_| Failure::usage("a rate has at most 128 bits"))
+        });
+        Ok(Acceptance {
+            min_rate: rate.map_err(|failure| named("min_rate", failure))?,
+            max_epochs: self.max_epochs,
+            max_stripes: self.max_stripes,
+            min_claim: parse_amount(&self.min_claim)
+                .map_err(|failure| named("min_claim", failure))?,
+            max_unaccepted_bytes: self.max_unaccepted_bytes,
+            min_free_bytes: self.min_free_bytes,
+        })
+    }
 }
 
 impl Default for DutyConfig {
@@ -166,6 +228,7 @@ impl Default for DutyConfig {
             push_timeout_ms: 5_000,
             push_retry_ms: 2_000,
             claim_every_epochs: 1,
+            accept: Accept::default(),
         }
     }
 }
@@ -184,6 +247,7 @@ impl Config {
     fn check(&self) -> Result<(), Failure> {
         self.profile()?;
         self.bond()?;
+        self.duty.accept.conditions()?;
         if self.tpm.pcrs.is_empty() || self.tpm.pcrs.iter().any(|pcr| *pcr > 23) {
             return Err(Failure::usage(
                 "configuration: tpm.pcrs must name at least one PCR of 0 to 23",
@@ -313,6 +377,9 @@ mod tests {
         let mut config = example();
         config.enrol.bond = Some("1.5".to_owned());
         assert!(config.check().unwrap_err().message.contains("1.5"));
+        let mut config = example();
+        config.duty.accept.min_rate = "-1".to_owned();
+        assert!(config.check().unwrap_err().message.contains("min_rate"));
         let mut config = example();
         config.tpm.pcrs = vec![24];
         assert!(config.check().unwrap_err().message.contains("tpm.pcrs"));

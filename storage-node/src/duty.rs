@@ -171,8 +171,9 @@ impl Duty {
             clock.deadline_block(epoch.0),
         );
         let frozen = match self.frozen.get(&epoch) {
-            Some(frozen) => *frozen,
-            None => {
+            Some(frozen) if frozen.count != 0 => *frozen,
+            // Nothing frozen is believed only at the end.
+            _ => {
                 let frozen = self.ledger.frozen_for(epoch).await?;
                 self.frozen.insert(epoch, frozen);
                 frozen

@@ -89,7 +89,7 @@ impl Ledger {
             let events = self.chain.events(self.node, next, last).await?;
             let mut entries = Vec::new();
             for event in events {
-                self.learn(&event).await?;
+                self.learn(&event, head.finalized).await?;
                 if let ChainEvent::Inventory(entry) = event {
                     entries.push(entry);
                 }
@@ -102,20 +102,22 @@ impl Ledger {
         Ok(())
     }
 
-    async fn learn(&self, event: &ChainEvent) -> Result<(), LedgerError> {
+    async fn learn(&self, event: &ChainEvent, finalized: u64) -> Result<(), LedgerError> {
         match event {
             ChainEvent::Offered(slot) => self.state.add_offer(*slot).await?,
             ChainEvent::Sealed(deal) => {
                 for slot in self.state.offers(*deal).await? {
-                    self.slots.refresh(slot).await?;
+                    self.slots.refresh(slot, finalized).await?;
                 }
             }
             ChainEvent::Moved(slot, to)
                 if *to != self.node && self.state.slot(*slot).await?.is_none() => {}
             ChainEvent::Moved(slot, _) | ChainEvent::Ended(slot) => {
-                self.slots.refresh(*slot).await?
+                self.slots.refresh(*slot, finalized).await?
             }
-            ChainEvent::Inventory(entry) => self.slots.refresh(entry.slot).await?,
+            ChainEvent::Inventory(entry) => {
+                self.slots.refresh(entry.slot, finalized).await?;
+            }
         }
         Ok(())
     }
@@ -155,7 +157,7 @@ impl Ledger {
         let mut roots = self.state.roots().await?;
         for entry in &entries {
             if let Entry::Vacant(unknown) = roots.entry(entry.slot) {
-                self.slots.refresh(entry.slot).await?;
+                self.slots.learn_if_ours(entry.slot).await?;
                 unknown.insert(self.state.roots_of(entry.slot).await?);
             }
         }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod acceptance;
 pub mod chain_view;
 pub mod cli;
 pub mod config;

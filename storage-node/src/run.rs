@@ -22,10 +22,10 @@ use crate::duty::{Duty, DutyEdges, DutyError, DutyOptions};
 use crate::edges::{Edges, push_timeout};
 use crate::enrol::{Enroller, Terms};
 use crate::evidence::NodeKeys;
-use crate::keeper::{Keeper, KeeperError};
+use crate::keeper::{Keeper, KeeperError, KeeperOptions};
 use crate::ledger::Ledger;
 use crate::oracles::GrpcOracles;
-use crate::service::{Limits, NodeService};
+use crate::service::{Conditions, Limits, NodeService};
 use crate::state::State;
 
 /// Parts of [`Readiness`].
@@ -96,7 +96,10 @@ async fn start(
     readiness.set_ready("enrolled");
     tracing::info!(node = %record.node, account = %edges.chain.account(), url = config.grpc.url, "storage node");
 
+    bind(&state, edges, &record).await?;
+
     let profile = config.profile()?;
+    let acceptance = config.duty.accept.conditions()?;
     let first_block = edges.chain.clock().start_block(record.registered.0);
     let ledger = Ledger::new(
         edges.chain.clone(),
@@ -113,7 +116,10 @@ async fn start(
         state.clone(),
         ledger.clone(),
         record.node,
-        config.duty.claim_every_epochs,
+        KeeperOptions {
+            claim_every: config.duty.claim_every_epochs,
+            acceptance,
+        },
     );
     let duty = Duty::new(
         DutyEdges {
@@ -139,7 +145,12 @@ async fn start(
     let limits = Limits {
         puts: config.grpc.max_puts,
         reads: config.grpc.max_reads,
-        put_deadline: Duration::from_secs(config.grpc.put_seconds),
+        deadline: Duration::from_secs(config.grpc.put_seconds),
+    };
+    let conditions = Conditions {
+        limits,
+        acceptance,
+        capacity: profile.capacity(),
     };
     let service = NodeService::new(
         record.node,
@@ -147,7 +158,7 @@ async fn start(
         state.clone(),
         edges.store.clone(),
         stored.clone(),
-        limits,
+        conditions,
     );
     let listener = TcpListener::bind(config.grpc.listen).await.map_err(|error| {
         let listen = config.grpc.listen;
@@ -216,6 +227,22 @@ async fn enrolled(
     record.ok_or_else(|| {
         Failure::unavailable("the registry does not show the enrolment yet; start again")
     })
+}
+
+/// A machine that withdrew and enrolled again has another id, and a log on chain that starts anew.
+async fn bind(state: &State, edges: &Edges, record: &NodeRecord) -> Result<(), Failure> {
+    let deployment = edges.chain.deployment();
+    let foreign = state
+        .bind_to(&deployment, record.node)
+        .await
+        .map_err(|error| Failure::unavailable(error.to_string()))?;
+    if foreign {
+        tracing::warn!(
+            node = %record.node, chain = deployment.chain_id, hub = %deployment.hub,
+            "the database was another node's; it is empty now, and shards it knew stay on disk unserved until they are put again"
+        );
+    }
+    Ok(())
 }
 
 fn check_identity(record: &NodeRecord, keys: &NodeKeys) -> Result<(), Failure> {

@@ -3,23 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy::primitives::B256;
 use circuits::storage::SHARD_BYTES;
 use proto::v1::{
     Chunk, GetNodeStatusRequest, GetRangeRequest, GetRangeResponse, GetShardRequest, NodeStatus,
     PutShardRequest, PutShardResponse, put_shard_request::Part, storage_node_server::StorageNode,
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue};
 use verifier::inventory::ShardRoots;
 use verifier::transport::LEAVES;
-use verifier::{EvidenceReason, NodeId};
+use verifier::{Epoch, EvidenceReason, NodeId};
 
-use crate::chain_view::{ChainError, ChainView, epoch_at};
+use crate::acceptance::{Acceptance, Refused};
+use crate::chain_view::{Assignment, ChainError, ChainView, DealTerms, epoch_at};
 use crate::shard::{CommittedShard, ShardId, SlotId};
 use crate::slots::{SlotBook, SlotError};
-use crate::state::{ShardRecord, State, StateError};
-use crate::store::{ShardStore, StoreError};
+use crate::state::{ShardRecord, State, StateError, TenureState};
+use crate::store::{FILE_BYTES, ShardStore, StoreError};
 
 /// Metadata key under which an error carries its reason's name.
 pub const REASON_KEY: &str = "probity-reason";
@@ -27,15 +29,21 @@ pub const REASON_KEY: &str = "probity-reason";
 /// How long a read waits for its turn.
 const READ_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the other side of a stream may be silent, or not listen.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Puts whose offer is looked up on chain at once, for each that is received at once.
+const LOOKUPS: usize = 4;
+
 /// What a node takes on at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Shards received at once; each holds 2 MB.
     pub puts: usize,
-    /// Reads at once; each holds 2 MB.
+    /// Whole shards sent at once, and as many ranges beside them; each holds 2 MB.
     pub reads: usize,
-    /// Time for one whole put.
-    pub put_deadline: Duration,
+    /// Time for one whole put, or for one whole shard to be sent.
+    pub deadline: Duration,
 }
 
 impl Default for Limits {
@@ -43,9 +51,20 @@ impl Default for Limits {
         Self {
             puts: 8,
             reads: 32,
-            put_deadline: Duration::from_secs(60),
+            deadline: Duration::from_secs(60),
         }
     }
+}
+
+/// What a node takes on, and how much of it at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions {
+    /// At once.
+    pub limits: Limits,
+    /// At all.
+    pub acceptance: Acceptance,
+    /// Shards an inventory holds.
+    pub capacity: u64,
 }
 
 /// The service.
@@ -57,9 +76,13 @@ pub struct NodeService {
     slots: SlotBook,
     /// Rung when a shard was stored, for the loop that accepts slots.
     stored: Arc<Notify>,
-    limits: Limits,
+    conditions: Conditions,
+    lookups: Semaphore,
     puts: Semaphore,
-    reads: Arc<Semaphore>,
+    /// Whole shards, sent at the reader's pace.
+    sends: Arc<Semaphore>,
+    /// Ranges, which are what the oracles probe: no reader of whole shards is in their way.
+    ranges: Semaphore,
 }
 
 impl NodeService {
@@ -71,13 +94,10 @@ impl NodeService {
         state: State,
         store: Arc<dyn ShardStore>,
         stored: Arc<Notify>,
-        limits: Limits,
+        conditions: Conditions,
     ) -> Self {
         let slots = SlotBook::new(chain.clone(), state.clone(), node);
-        let (puts, reads) = (
-            Semaphore::new(limits.puts),
-            Arc::new(Semaphore::new(limits.reads)),
-        );
+        let Limits { puts, reads, .. } = conditions.limits;
         Self {
             node,
             chain,
@@ -85,14 +105,16 @@ impl NodeService {
             store,
             slots,
             stored,
-            limits,
-            puts,
-            reads,
+            conditions,
+            lookups: Semaphore::new(puts.saturating_mul(LOOKUPS)),
+            puts: Semaphore::new(puts),
+            sends: Arc::new(Semaphore::new(reads)),
+            ranges: Semaphore::new(reads),
         }
     }
 
     async fn put(&self, mut parts: Streaming<PutShardRequest>) -> Result<PutShardResponse, Status> {
-        let Some(Part::Shard(id)) = parts.message().await?.and_then(|first| first.part) else {
+        let Some(Part::Shard(id)) = next(&mut parts).await?.and_then(|first| first.part) else {
             return Err(refuse(
                 Code::InvalidArgument,
                 EvidenceReason::Malformed,
@@ -100,36 +122,16 @@ impl NodeService {
             ));
         };
         let id = shard_id(Some(id))?;
-        let record = self.slots.shard_for_put(id).await.map_err(slot_status)?;
-        // The chain has the last word on whose the slot is, for it may have moved since we learnt of it.
-        let holder = self
-            .chain
-            .assignments(id.slot)
-            .await
-            .map_err(SlotError::from)
-            .map_err(slot_status)?;
-        let actual = holder
-            .last()
-            .map_or(NodeId(0), |assignment| assignment.node);
-        if actual != self.node {
-            return Err(slot_status(SlotError::NotOurs {
-                slot: id.slot,
-                expected: self.node,
-                actual,
-            }));
-        }
+        let record = {
+            let _turn = turn(&self.lookups).await?;
+            self.admit(id).await?
+        };
+        // A place is for those who were asked to come: before this nothing is received, and nothing held.
+        let _place = turn(&self.puts).await?;
         let bytes = receive(&mut parts).await?;
-        let shard = commit(bytes).await?;
-        check_roots(id, &record.roots, shard.roots())?;
+        let shard = commit(id, bytes, record.roots).await?;
         if !self.is_whole(id, &record).await {
-            self.store
-                .put(id, Arc::new(shard))
-                .await
-                .map_err(store_status)?;
-            self.state
-                .set_stored(id, true)
-                .await
-                .map_err(state_status)?;
+            self.keep(id, record.roots, shard).await?;
             metrics::counter!("storage_node_shards_received_total").increment(1);
         }
         self.stored.notify_one();
@@ -139,6 +141,105 @@ impl NodeService {
             transport_root: roots.transport_root.to_vec(),
             content_id: roots.content_id.to_vec(),
         })
+    }
+
+    /// The record of a shard that this node takes: its slot is this node's, and on terms the operator wants.
+    async fn admit(&self, id: ShardId) -> Result<ShardRecord, Status> {
+        let slot = id.slot;
+        let deal = self.chain.deal(slot.deal).await.map_err(chain_status)?;
+        let Some(deal) = deal.filter(|deal| deal.sealed) else {
+            let hint = match deal {
+                None => "",
+                Some(deal) if deal.closed => " (the deal is closed)",
+                Some(_) => " (the deal is not sealed)",
+            };
+            return Err(slot_status(SlotError::NoProposal { slot, hint }));
+        };
+        if slot.slot.0 >= deal.slots {
+            let hint = " (the deal has fewer slots)";
+            return Err(slot_status(SlotError::NoProposal { slot, hint }));
+        }
+        // The chain has the last word on whose the slot is, for it may have moved since we learnt of it.
+        let assignments = self.chain.assignments(slot).await.map_err(chain_status)?;
+        let Some(tenure) = assignments.last().filter(|last| last.node == self.node) else {
+            let actual = assignments.last().map_or(NodeId(0), |last| last.node);
+            let expected = self.node;
+            return Err(slot_status(SlotError::NotOurs {
+                slot,
+                expected,
+                actual,
+            }));
+        };
+        let head = self.chain.head().await.map_err(chain_status)?;
+        let epoch = epoch_at(self.chain.clock(), head.latest);
+        self.weigh(&deal, tenure, epoch)
+            .await?
+            .map_err(|refused| slot_status(SlotError::Refused { slot, refused }))?;
+        self.slots
+            .note(slot, &assignments)
+            .await
+            .map_err(slot_status)?;
+        self.slots.shard_for_put(id).await.map_err(slot_status)
+    }
+
+    /// Whether a shard of a slot is wanted. What was accepted is always taken, for it may be a lost shard that comes back.
+    async fn weigh(
+        &self,
+        deal: &DealTerms,
+        tenure: &Assignment,
+        epoch: Epoch,
+    ) -> Result<Result<(), Refused>, Status> {
+        let Conditions {
+            acceptance,
+            capacity,
+            ..
+        } = &self.conditions;
+        if tenure.from != Epoch(0) {
+            let end = tenure.to;
+            let over = tenure.dropped || epoch > end;
+            return Ok(if over {
+                Err(Refused::Over { end, epoch })
+            } else {
+                Ok(())
+            });
+        }
+        if let Err(refused) = acceptance.judge(deal, epoch) {
+            return Ok(Err(refused));
+        }
+        let held = self.chain.inventory(self.node).await;
+        let held = held.map_err(chain_status)?.count;
+        if let Err(refused) = Acceptance::fits(*capacity, held, deal.stripes) {
+            return Ok(Err(refused));
+        }
+        let unaccepted = self.state.unaccepted_shards().await.map_err(state_status)?;
+        let free = self.store.free_bytes().await.map_err(store_status)?;
+        Ok(acceptance.room(FILE_BYTES, unaccepted.saturating_mul(FILE_BYTES), free))
+    }
+
+    /// Writes a shard, unless its slot has gone while its bytes came. Goes on to the end even if the owner hangs up: what is
+    /// half noted would be neither served nor deleted.
+    async fn keep(
+        &self,
+        id: ShardId,
+        roots: ShardRoots,
+        shard: CommittedShard,
+    ) -> Result<(), Status> {
+        let (state, store) = (self.state.clone(), self.store.clone());
+        let kept = tokio::spawn(async move {
+            let _guard = state.lock_slot(id.slot).await;
+            let known = state.shard(id).await.map_err(state_status)?;
+            let tenures = state.tenures_of(id.slot).await.map_err(state_status)?;
+            let wanted = tenures
+                .iter()
+                .any(|tenure| matches!(tenure.state, TenureState::Offered | TenureState::Accepted));
+            if !wanted || known.is_none_or(|known| known.roots != roots) {
+                let (slot, hint) = (id.slot, " (it was withdrawn meanwhile)");
+                return Err(slot_status(SlotError::NoProposal { slot, hint }));
+            }
+            store.put(id, Arc::new(shard)).await.map_err(store_status)?;
+            state.set_stored(id, true).await.map_err(state_status)
+        });
+        kept.await.map_err(|error| internal(&error))?
     }
 
     /// Whether the shard is on disk and undamaged: then putting it again changes nothing.
@@ -154,16 +255,6 @@ impl NodeService {
             .filter(|record| record.stored)
             .ok_or_else(|| Status::not_found(format!("this node does not store {id}")))
     }
-
-    /// A place among the reads; waits its turn, for a while.
-    async fn read_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
-        match tokio::time::timeout(READ_PATIENCE, self.reads.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Status::resource_exhausted(
-                "too many reads at once; try again",
-            )),
-        }
-    }
 }
 
 #[tonic::async_trait]
@@ -172,20 +263,13 @@ impl StorageNode for NodeService {
         &self,
         request: Request<Streaming<PutShardRequest>>,
     ) -> Result<Response<PutShardResponse>, Status> {
-        // Waiting for a place counts: nothing is received before, so nothing is held.
-        let put = async {
-            let _permit = self
-                .puts
-                .acquire()
-                .await
-                .map_err(|error| internal(&error))?;
-            self.put(request.into_inner()).await
-        };
-        match tokio::time::timeout(self.limits.put_deadline, put).await {
+        let deadline = self.conditions.limits.deadline;
+        // Waiting for a place counts.
+        match tokio::time::timeout(deadline, self.put(request.into_inner())).await {
             Ok(done) => done.map(Response::new),
             Err(_) => Err(Status::deadline_exceeded(format!(
                 "the shard was not complete after {} s",
-                self.limits.put_deadline.as_secs()
+                deadline.as_secs()
             ))),
         }
     }
@@ -206,7 +290,7 @@ impl StorageNode for NodeService {
                 why,
             ));
         }
-        let _permit = self.read_permit().await?;
+        let _permit = patient(self.ranges.acquire()).await?;
         let record = self.stored_record(id).await?;
         let range = self
             .store
@@ -228,7 +312,7 @@ impl StorageNode for NodeService {
         request: Request<GetShardRequest>,
     ) -> Result<Response<Self::GetShardStream>, Status> {
         let id = shard_id(request.into_inner().shard)?;
-        let permit = self.read_permit().await?;
+        let permit = patient(self.sends.clone().acquire_owned()).await?;
         let record = self.stored_record(id).await?;
         let whole = self
             .store
@@ -237,20 +321,11 @@ impl StorageNode for NodeService {
             .map_err(store_status)?;
         metrics::counter!("storage_node_bytes_served_total").increment(whole.data.len() as u64);
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
+        let deadline = self.conditions.limits.deadline;
         tokio::spawn(async move {
+            // A reader that does not read gives its place back, however it came by it.
             let _permit = permit;
-            for chunk in whole.data.chunks(proto::MAX_CHUNK_BYTES / 4) {
-                // A reader that went away wants no more.
-                if sender
-                    .send(Ok(Chunk {
-                        data: chunk.to_vec(),
-                    }))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
+            let _ = tokio::time::timeout(deadline, send(whole.data, sender)).await;
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -276,16 +351,58 @@ impl StorageNode for NodeService {
     }
 }
 
+/// A place among those that do something at once.
+async fn turn(places: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
+    places.acquire().await.map_err(|error| internal(&error))
+}
+
+/// A place among the reads; waits for it, for a while.
+async fn patient<P>(place: impl Future<Output = Result<P, AcquireError>>) -> Result<P, Status> {
+    match tokio::time::timeout(READ_PATIENCE, place).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Status::resource_exhausted(
+            "too many reads at once; try again",
+        )),
+    }
+}
+
+/// Sends a shard to a reader that keeps reading.
+async fn send(data: Vec<u8>, sender: mpsc::Sender<Result<Chunk, Status>>) {
+    for chunk in data.chunks(proto::MAX_CHUNK_BYTES / 4) {
+        let chunk = Chunk {
+            data: chunk.to_vec(),
+        };
+        // A reader that went away wants no more.
+        if sender.send_timeout(Ok(chunk), IDLE).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The next part of a put, from a sender that keeps sending.
+async fn next(parts: &mut Streaming<PutShardRequest>) -> Result<Option<PutShardRequest>, Status> {
+    match tokio::time::timeout(IDLE, parts.message()).await {
+        Ok(part) => part,
+        Err(_) => Err(Status::deadline_exceeded(format!(
+            "nothing came for {} s",
+            IDLE.as_secs()
+        ))),
+    }
+}
+
 /// Collects exactly one shard; nothing is allocated on the sender's word.
 async fn receive(parts: &mut Streaming<PutShardRequest>) -> Result<Vec<u8>, Status> {
     let malformed = |why: String| refuse(Code::InvalidArgument, EvidenceReason::Malformed, why);
     let mut bytes = Vec::with_capacity(SHARD_BYTES);
-    while let Some(part) = parts.message().await? {
+    while let Some(part) = next(parts).await? {
         let Some(Part::Data(data)) = part.part else {
             return Err(malformed(
                 "a put names one shard, then only data follows".to_owned(),
             ));
         };
+        if data.is_empty() {
+            return Err(malformed("a part without data".to_owned()));
+        }
         if data.len() > SHARD_BYTES - bytes.len() {
             return Err(malformed(format!(
                 "more than the {SHARD_BYTES} bytes of a shard"
@@ -303,37 +420,49 @@ async fn receive(parts: &mut Streaming<PutShardRequest>) -> Result<Vec<u8>, Stat
     }
 }
 
-async fn commit(bytes: Vec<u8>) -> Result<CommittedShard, Status> {
-    tokio::task::spawn_blocking(move || CommittedShard::new(bytes))
-        .await
-        .map_err(|error| internal(&error))?
-        .map_err(|error| internal(&error))
+/// Recomputes the commitments and compares them, the cheap one first: other bytes cost a millisecond, not a proof's hashes.
+async fn commit(
+    id: ShardId,
+    bytes: Vec<u8>,
+    published: ShardRoots,
+) -> Result<CommittedShard, Status> {
+    tokio::task::spawn_blocking(move || {
+        let content = B256::new(*blake3::hash(&bytes).as_bytes());
+        compare(id, "content id", published.content_id, content)?;
+        let shard = CommittedShard::new(bytes).map_err(|error| internal(&error))?;
+        check_roots(id, &published, shard.roots())?;
+        Ok(shard)
+    })
+    .await
+    .map_err(|error| internal(&error))?
 }
 
 fn check_roots(id: ShardId, published: &ShardRoots, found: &ShardRoots) -> Result<(), Status> {
-    let pairs = [
-        ("content id", published.content_id, found.content_id),
-        (
-            "transport root",
-            published.transport_root,
-            found.transport_root,
-        ),
-        ("storage root", published.storage_root, found.storage_root),
-    ];
-    match pairs
-        .into_iter()
-        .find(|(_, expected, actual)| expected != actual)
-    {
-        None => Ok(()),
-        Some((what, expected, actual)) => {
-            let why = format!("{id}: the bytes have {what} {actual}, the deal names {expected}");
-            Err(refuse(
-                Code::InvalidArgument,
-                EvidenceReason::TransportMismatch,
-                why,
-            ))
-        }
+    compare(id, "content id", published.content_id, found.content_id)?;
+    compare(
+        id,
+        "transport root",
+        published.transport_root,
+        found.transport_root,
+    )?;
+    compare(
+        id,
+        "storage root",
+        published.storage_root,
+        found.storage_root,
+    )
+}
+
+fn compare(id: ShardId, what: &str, expected: B256, actual: B256) -> Result<(), Status> {
+    if expected == actual {
+        return Ok(());
     }
+    let why = format!("{id}: the bytes have {what} {actual}, the deal names {expected}");
+    Err(refuse(
+        Code::InvalidArgument,
+        EvidenceReason::TransportMismatch,
+        why,
+    ))
 }
 
 fn shard_id(id: Option<proto::v1::ShardId>) -> Result<ShardId, Status> {

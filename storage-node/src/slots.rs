@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use verifier::inventory::slot_list_hash;
 use verifier::{EvidenceReason, NodeId};
 
+use crate::acceptance::Refused;
 use crate::chain_view::{Assignment, ChainError, ChainView};
 use crate::shard::{ShardId, SlotId};
 use crate::state::{ShardRecord, State, StateError};
@@ -48,6 +49,14 @@ pub enum SlotError {
         /// Stripes of the deal.
         stripes: u32,
     },
+    /// This node does not take it on.
+    #[error("{slot} is refused: {refused}")]
+    Refused {
+        /// The slot.
+        slot: SlotId,
+        /// Why.
+        refused: Refused,
+    },
     /// The chain could not be asked, or contradicts itself.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -61,6 +70,8 @@ impl From<SlotError> for Status {
         let code = match &error {
             SlotError::NoProposal { .. } | SlotError::NoSuchStripe { .. } => Code::NotFound,
             SlotError::NotOurs { .. } => Code::FailedPrecondition,
+            SlotError::Refused { refused, .. } if refused.is_room() => Code::ResourceExhausted,
+            SlotError::Refused { .. } => Code::FailedPrecondition,
             SlotError::Chain(_) => Code::Unavailable,
             SlotError::State(inner) => {
                 // What the database says is the operator's, not the caller's.
@@ -120,7 +131,7 @@ impl SlotBook {
         if slot.slot.0 >= deal.slots {
             return Err(missing(" (the deal has fewer slots)"));
         }
-        if !deal.sealed {
+        if !deal.sealed && !deal.closed {
             return Err(missing(" (the deal is not sealed)"));
         }
         let assignments = self.chain.assignments(slot).await?;
@@ -138,6 +149,10 @@ impl SlotBook {
         let roots = self.chain.slot_roots(slot).await?;
         let list_hash = self.chain.slot_list_hash(slot).await?;
         if roots.len() != deal.stripes as usize || slot_list_hash(&roots) != list_hash {
+            // It may have been closed before it was sealed. One that was sealed is learnt: the node's log may list it.
+            if deal.closed {
+                return Err(missing(" (the deal is closed)"));
+            }
             return Err(ChainError::Inconsistent(format!(
                 "the {} roots published for {slot} do not hash to its list hash {list_hash}; the endpoint's logs are incomplete",
                 roots.len()
@@ -149,22 +164,43 @@ impl SlotBook {
         Ok(())
     }
 
-    /// Reads this node's tenures of a known slot anew; a slot that is not known is learnt.
+    /// Learns a slot that is not known yet. Another node's slot, or a deal that did not last, is not ours to know.
     ///
     /// # Errors
     /// [`SlotError`].
-    pub async fn refresh(&self, slot: SlotId) -> Result<(), SlotError> {
-        if self.state.slot(slot).await?.is_none() {
-            return match self.learn(slot).await {
-                // Another node's slot, or a deal that did not last: not ours to know.
-                Err(SlotError::NotOurs { .. } | SlotError::NoProposal { .. }) => Ok(()),
-                other => other,
-            };
+    pub async fn learn_if_ours(&self, slot: SlotId) -> Result<(), SlotError> {
+        if self.state.slot(slot).await?.is_some() {
+            return Ok(());
         }
-        let assignments = self.chain.assignments(slot).await?;
-        self.state
-            .refresh_tenures(slot, &self.ours(&assignments))
-            .await?;
+        match self.learn(slot).await {
+            Err(SlotError::NotOurs { .. } | SlotError::NoProposal { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Reads this node's tenures of a slot as they stand after a final block; a slot that is not known is learnt.
+    ///
+    /// # Errors
+    /// [`SlotError`].
+    pub async fn refresh(&self, slot: SlotId, finalized: u64) -> Result<(), SlotError> {
+        self.learn_if_ours(slot).await?;
+        if self.state.slot(slot).await?.is_some() {
+            let assignments = self.chain.assignments_at(slot, finalized).await?;
+            self.note(slot, &assignments).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes over what the chain was found to say of this node's tenures of a slot, if the slot is known.
+    ///
+    /// # Errors
+    /// [`SlotError`].
+    pub async fn note(&self, slot: SlotId, assignments: &[Assignment]) -> Result<(), SlotError> {
+        if self.state.slot(slot).await?.is_some() {
+            self.state
+                .refresh_tenures(slot, &self.ours(assignments))
+                .await?;
+        }
         Ok(())
     }
 

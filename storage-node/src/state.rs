@@ -4,6 +4,8 @@
 //! changes nothing. Queries are checked at run time, so that another database may follow.
 
 mod epochs;
+mod identity;
+mod locks;
 mod slots;
 
 use std::path::Path;
@@ -12,9 +14,13 @@ use std::time::Duration;
 use alloy::primitives::B256;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
+use tokio::sync::OwnedMutexGuard;
 
 pub use epochs::{EpochRecord, Outcome};
 pub use slots::{ShardRecord, Tenure, TenureState};
+
+use crate::shard::SlotId;
+use locks::SlotLocks;
 
 /// The database failed, or holds what cannot be.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +42,7 @@ pub enum StateError {
 #[derive(Clone, Debug)]
 pub struct State {
     pool: SqlitePool,
+    locks: SlotLocks,
 }
 
 impl State {
@@ -57,7 +64,15 @@ impl State {
             .connect_with(options)
             .await?;
         sqlx::migrate!("./migrations").run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self {
+            pool,
+            locks: SlotLocks::default(),
+        })
+    }
+
+    /// The slot's files, to write or to delete them, until the guard is gone. Clones of a state share the locks.
+    pub async fn lock_slot(&self, slot: SlotId) -> OwnedMutexGuard<()> {
+        self.locks.lock(slot).await
     }
 
     /// A transaction that writes. It takes the write lock at once: one that reads first and writes later would fail, not

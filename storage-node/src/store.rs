@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use circuits::storage::{CELL_BYTES, SHARD_LEVELS};
 use circuits::tree::Siblings;
 
-pub use dir::DirStore;
+pub use dir::{DirStore, FILE_BYTES};
 
 use verifier::inventory::ShardRoots;
 
@@ -83,6 +83,10 @@ pub trait ShardStore: Send + Sync {
         roots: &ShardRoots,
         cell: u16,
     ) -> Result<OpenedCell, StoreError>;
+    /// Those of the shards that are not there, or not in their full length. Their bytes are not read.
+    async fn missing(&self, ids: Vec<ShardId>) -> Result<Vec<ShardId>, StoreError>;
+    /// Bytes that may still be written.
+    async fn free_bytes(&self) -> Result<u64, StoreError>;
     /// Forgets a shard; one that is not there is no error.
     async fn delete(&self, id: ShardId) -> Result<(), StoreError>;
 }

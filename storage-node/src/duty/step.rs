@@ -58,10 +58,16 @@ pub enum Step {
 /// Decides.
 #[must_use]
 pub fn next_step(facts: &Facts) -> Step {
-    if facts.count == 0 {
-        return Step::Close(Outcome::NoDuty);
-    }
     let over = facts.latest > facts.deadline.saturating_add(CLOSING_BLOCKS);
+    if facts.count == 0 {
+        // An endpoint that lags, or a branch that does not last, may show nothing where there is a duty: it is looked at again
+        // until it is too late to matter.
+        return if over {
+            Step::Close(Outcome::NoDuty)
+        } else {
+            Step::Wait
+        };
+    }
     let Some(beacon) = facts.beacon else {
         return match facts.latest {
             // Whatever was proven, for a beacon that a reorganisation took away, is no longer asked for.
@@ -122,11 +128,19 @@ mod tests {
     };
 
     #[test]
-    fn a_node_that_stores_nothing_has_no_duty() {
-        assert_eq!(
-            next_step(&Facts { count: 0, ..PROVEN }),
-            Step::Close(Outcome::NoDuty)
-        );
+    fn a_node_that_stores_nothing_has_no_duty_which_is_certain_after_the_deadline() {
+        for (latest, step) in [
+            (100, Step::Wait),
+            (126, Step::Wait),
+            (127, Step::Close(Outcome::NoDuty)),
+        ] {
+            let facts = Facts {
+                latest,
+                count: 0,
+                ..PROVEN
+            };
+            assert_eq!(next_step(&facts), step);
+        }
     }
 
     #[test]

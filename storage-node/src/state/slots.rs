@@ -21,7 +21,7 @@ pub enum TenureState {
     Accepted,
     /// This node let go.
     Dropped,
-    /// The slot went to another node before this one accepted.
+    /// Final: the slot went to another node before this one accepted, or its deal is over.
     Lost,
 }
 
@@ -51,6 +51,8 @@ pub struct Tenure {
     pub assignment: u64,
     /// Where it stands.
     pub state: TenureState,
+    /// First epoch counted; 0 while not accepted.
+    pub from: Epoch,
     /// Last epoch counted.
     pub to: Epoch,
     /// Epoch of the drop.
@@ -66,7 +68,7 @@ pub struct ShardRecord {
     pub stored: bool,
 }
 
-type TenureRow = (i64, i64, i64, String, i64, Option<i64>);
+type TenureRow = (i64, i64, i64, String, i64, i64, Option<i64>);
 type LogRow = (i64, i64, i64, i64, Vec<u8>, Vec<u8>, Vec<u8>, i64, i64);
 type ShardRow = (Vec<u8>, Vec<u8>, Vec<u8>, bool);
 type RootsRow = (i64, i64, Vec<u8>, Vec<u8>, Vec<u8>);
@@ -211,16 +213,17 @@ impl State {
     /// [`StateError`].
     pub async fn tenures(&self) -> Result<Vec<Tenure>, StateError> {
         let rows: Vec<TenureRow> = sqlx::query_as(
-            "SELECT deal, slot, assignment, state, to_epoch, dropped_in FROM tenures ORDER BY deal, slot, assignment",
+            "SELECT deal, slot, assignment, state, from_epoch, to_epoch, dropped_in FROM tenures ORDER BY deal, slot, assignment",
         )
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter()
-            .map(|(deal, slot, assignment, state, to, dropped_in)| {
+            .map(|(deal, slot, assignment, state, from, to, dropped_in)| {
                 Ok(Tenure {
                     slot: slot_id(deal, slot)?,
                     assignment: assignment.cast_unsigned(),
                     state: TenureState::by_name(&state).ok_or(StateError::Damaged("tenure"))?,
+                    from: Epoch(from.cast_unsigned()),
                     to: Epoch(to.cast_unsigned()),
                     dropped_in: dropped_in.map(|epoch| Epoch(epoch.cast_unsigned())),
                 })
@@ -395,20 +398,32 @@ impl State {
             .bind(entry.block.cast_signed())
             .execute(&mut *tx)
             .await?;
-            let change = match entry.operation {
+            let epoch = epoch_of(entry.block).0;
+            match entry.operation {
                 Operation::Accept => {
-                    "UPDATE tenures SET state = 'accepted' WHERE deal = ? AND slot = ? AND state = 'offered'
-                     AND assignment = (SELECT MAX(assignment) FROM tenures t WHERE t.deal = tenures.deal AND t.slot = tenures.slot)"
+                    // The tenure whose first epoch follows the accept. One marked lost is ours all the same: the chain says so.
+                    let from = epoch.saturating_add(1).cast_signed();
+                    sqlx::query(
+                        "UPDATE tenures SET state = 'accepted' WHERE deal = ? AND slot = ? AND assignment =
+                         (SELECT assignment FROM tenures t WHERE t.deal = tenures.deal AND t.slot = tenures.slot
+                          AND t.state IN ('offered', 'lost')
+                          ORDER BY t.from_epoch = ? DESC, CASE WHEN t.from_epoch = ? THEN t.assignment ELSE -t.assignment END
+                          LIMIT 1)",
+                    )
+                    .bind(deal)
+                    .bind(number)
+                    .bind(from)
+                    .bind(from)
                 }
-                Operation::Drop => {
-                    "UPDATE tenures SET state = 'dropped', dropped_in = ? WHERE deal = ? AND slot = ? AND state = 'accepted'"
-                }
-            };
-            let mut change = sqlx::query(change);
-            if entry.operation == Operation::Drop {
-                change = change.bind(epoch_of(entry.block).0.cast_signed());
+                Operation::Drop => sqlx::query(
+                    "UPDATE tenures SET state = 'dropped', dropped_in = ? WHERE deal = ? AND slot = ? AND state = 'accepted'",
+                )
+                .bind(epoch.cast_signed())
+                .bind(deal)
+                .bind(number),
             }
-            change.bind(deal).bind(number).execute(&mut *tx).await?;
+            .execute(&mut *tx)
+            .await?;
         }
         sqlx::query(
             "INSERT INTO chain_cursor (id, next_block) VALUES (0, ?)
@@ -442,7 +457,32 @@ impl State {
             .collect()
     }
 
-    /// Marks an offered tenure as gone to another node.
+    /// Shards on disk of slots this node has not accepted.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn unaccepted_shards(&self) -> Result<u64, StateError> {
+        let (stored,): (i64,) = sqlx::query_as(
+            "SELECT COUNT(*) FROM shards s WHERE stored
+             AND EXISTS (SELECT 1 FROM tenures t WHERE t.deal = s.deal AND t.slot = s.slot AND t.state IN ('offered', 'lost'))
+             AND NOT EXISTS (SELECT 1 FROM tenures t WHERE t.deal = s.deal AND t.slot = s.slot AND t.state = 'accepted')",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(stored.cast_unsigned())
+    }
+
+    /// This node's tenures of one slot, in order.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn tenures_of(&self, slot: SlotId) -> Result<Vec<Tenure>, StateError> {
+        let mut tenures = self.tenures().await?;
+        tenures.retain(|tenure| tenure.slot == slot);
+        Ok(tenures)
+    }
+
+    /// Marks an offered tenure as one that can no longer be accepted. Only for what a final block says.
     ///
     /// # Errors
     /// [`StateError`].
@@ -468,12 +508,13 @@ async fn put_tenure(
 ) -> Result<(), StateError> {
     let (deal, number) = key(slot);
     sqlx::query(
-        "INSERT INTO tenures (deal, slot, assignment, state, to_epoch) VALUES (?, ?, ?, 'offered', ?)
-         ON CONFLICT (deal, slot, assignment) DO UPDATE SET to_epoch = excluded.to_epoch",
+        "INSERT INTO tenures (deal, slot, assignment, state, from_epoch, to_epoch) VALUES (?, ?, ?, 'offered', ?, ?)
+         ON CONFLICT (deal, slot, assignment) DO UPDATE SET from_epoch = excluded.from_epoch, to_epoch = excluded.to_epoch",
     )
     .bind(deal)
     .bind(number)
     .bind(assignment.cast_signed())
+    .bind(tenure.from.0.cast_signed())
     .bind(tenure.to.0.cast_signed())
     .execute(tx)
     .await?;

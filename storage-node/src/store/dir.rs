@@ -26,6 +26,9 @@ use crate::shard::{CommittedShard, ShardId};
 /// Bytes of the digests behind a shard.
 const DIGEST_BYTES: usize = SHARD_CELLS * 32;
 
+/// Bytes of a shard's file.
+pub const FILE_BYTES: u64 = (SHARD_BYTES + DIGEST_BYTES) as u64;
+
 /// Suffix of files that are being written.
 const TEMPORARY: &str = ".part";
 
@@ -100,11 +103,10 @@ impl DirStore {
             .metadata()
             .map_err(|error| io(format!("reading {id}"), error))?
             .len();
-        let expected = SHARD_BYTES + DIGEST_BYTES;
-        if length != expected as u64 {
+        if length != FILE_BYTES {
             return Err(damaged(
                 id,
-                format!("file of {length} bytes, expected {expected}"),
+                format!("file of {length} bytes, expected {FILE_BYTES}"),
             ));
         }
         Ok(file)
@@ -224,6 +226,34 @@ impl ShardStore for DirStore {
         let roots = *roots;
         self.blocking(move |store| store.read_cell(id, &roots, cell))
             .await
+    }
+
+    async fn missing(&self, ids: Vec<ShardId>) -> Result<Vec<ShardId>, StoreError> {
+        self.blocking(move |store| {
+            let mut missing = Vec::new();
+            for id in ids {
+                match store.open_file(id) {
+                    Ok(_) => {}
+                    Err(StoreError::NotFound(_) | StoreError::Damaged { .. }) => missing.push(id),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(missing)
+        })
+        .await
+    }
+
+    async fn free_bytes(&self) -> Result<u64, StoreError> {
+        self.blocking(|store| {
+            let disk = rustix::fs::statvfs(&store.root).map_err(|error| {
+                io(
+                    format!("asking for the space of {}", store.root.display()),
+                    error.into(),
+                )
+            })?;
+            Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        })
+        .await
     }
 
     async fn delete(&self, id: ShardId) -> Result<(), StoreError> {

@@ -301,6 +301,13 @@ async fn a_node_that_stores_nothing_proves_nothing_and_pays_for_no_beacon() {
     node.duty_rounds().await;
     assert_eq!(
         node.state.epoch(EPOCH).await.unwrap().outcome,
+        None,
+        "it is not certain yet"
+    );
+    node.chain.go_to(2, 27);
+    node.duty_rounds().await;
+    assert_eq!(
+        node.state.epoch(EPOCH).await.unwrap().outcome,
         Some(Outcome::NoDuty)
     );
     assert_eq!(node.chain.with(|world| world.transactions), 0);
@@ -314,9 +321,24 @@ async fn what_was_accepted_in_an_epoch_is_proven_from_the_next_one_on() {
     node.chain
         .with(|world| world.beacons.insert(Epoch(1), B256::repeat_byte(1)));
     node.duty_rounds().await;
+    node.chain.go_to(1, 39);
+    node.duty_rounds().await;
     assert_eq!(proofs.calls.load(Ordering::SeqCst), 0);
     assert_eq!(
         node.state.epoch(Epoch(1)).await.unwrap().outcome,
         Some(Outcome::NoDuty)
     );
+}
+
+#[tokio::test]
+async fn an_inventory_that_an_endpoint_shows_late_is_proven_all_the_same() {
+    let mut node = TestNode::new().await;
+    at_epoch(&mut node).await;
+    let inventories = node
+        .chain
+        .with(|world| std::mem::take(&mut world.inventories));
+    node.duty.round().await.unwrap();
+    node.chain.with(|world| world.inventories = inventories);
+    node.duty_rounds().await;
+    assert_eq!(node.state.receipts(EPOCH).await.unwrap().len(), 4);
 }

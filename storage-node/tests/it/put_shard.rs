@@ -54,7 +54,7 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let (grpc, health) = (free_address(), free_address());
         let text = format!(
-            "data_dir = '{0}'\ndeployment = '{0}/none.json'\n[grpc]\nlisten = '{grpc}'\nurl = 'https://{grpc}'\n\
+            "data_dir = '{0}'\ndeployment = '{0}/none.json'\n[grpc]\nlisten = '{grpc}'\nurl = 'https://{grpc}'\nput_seconds = 7\n\
              [health]\nlisten = '{health}'\n[tpm]\ntcti = 'none'\n[prover]\nprofile = 'dev'\n[duty]\npoll_ms = 50\n",
             folder.path().display()
         );
@@ -349,5 +349,98 @@ async fn the_registry_learns_where_the_node_is_served() {
         node.config.grpc.url
     );
     assert_ne!(node.chain.with(|world| world.tls_key_hash), B256::ZERO);
+    node.stop().await;
+}
+
+/// Asks for a whole shard and never reads the answer. A connection of its own, whose window fills.
+async fn stall(node: &Running, shard: ShardId) -> tonic::Streaming<proto::v1::Chunk> {
+    let key = TlsIdentity::load_or_create(&node.config.tls_dir())
+        .unwrap()
+        .key_hash();
+    let channel = connect_pinned(&node.config.grpc.url, key, Deadlines::default()).unwrap();
+    let mut client = StorageNodeClient::new(channel);
+    let request = GetShardRequest { shard: Some(shard) };
+    client.get_shard(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn readers_that_stall_keep_no_probe_out_and_lose_their_places() {
+    let mut node = Running::start().await;
+    let roots = *slot_shards(&[1])[0].roots();
+    node.chain.offer(SLOT, NODE, &[roots]);
+    node.put(id(SLOT, 0), &shard_bytes(1)).await.unwrap();
+    // The attack: as many readers as the node answers at once, none of which reads.
+    let mut stalled = Vec::new();
+    for _ in 0..node.config.grpc.max_reads {
+        stalled.push(stall(&node, id(SLOT, 0)).await);
+    }
+    let request = GetRangeRequest {
+        shard: Some(id(SLOT, 0)),
+        first_leaf: 0,
+        leaves: 1,
+    };
+    let probe = tokio::time::timeout(Duration::from_secs(2), node.client.get_range(request));
+    probe.await.unwrap().unwrap();
+    // Their deadline is seven seconds, the patience of the one who comes after them ten.
+    let shard = Some(id(SLOT, 0));
+    let whole = node.client.get_shard(GetShardRequest { shard }).await;
+    let mut stream = whole.unwrap().into_inner();
+    let mut bytes = 0;
+    while let Some(chunk) = stream.message().await.unwrap() {
+        bytes += chunk.data.len();
+    }
+    assert_eq!(bytes, shard_bytes(1).len());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn puts_that_name_no_offer_or_send_nothing_hold_no_place() {
+    let mut node = Running::start().await;
+    let roots = *slot_shards(&[1])[0].roots();
+    node.chain.offer(SLOT, NODE, &[roots]);
+    // The attack: more open puts than are received at once, that never name a shard.
+    let mut open = Vec::new();
+    for _ in 0..3 * node.config.grpc.max_puts {
+        let (sender, receiver) = tokio::sync::mpsc::channel::<PutShardRequest>(1);
+        let mut client = node.client.clone();
+        let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        let put = tokio::spawn(async move { client.put_shard(stream).await });
+        open.push((sender, put));
+    }
+    let bytes = shard_bytes(1);
+    let put = node.put(id(SLOT, 0), &bytes);
+    // Within the deadline of seven seconds those others have, at the end of which they would make room.
+    tokio::time::timeout(Duration::from_secs(6), put)
+        .await
+        .unwrap()
+        .unwrap();
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn shards_of_deals_this_node_does_not_want_are_refused_before_they_are_sent() {
+    let mut node = Running::start().await;
+    let roots = *slot_shards(&[1])[0].roots();
+    node.chain.offer(SLOT, NODE, &[roots]);
+    let refused = |status: Status, code: Code, why: &str| {
+        assert_eq!(status.code(), code, "{status:?}");
+        assert!(status.message().contains(why), "{status:?}");
+    };
+    let bytes = shard_bytes(1);
+    let change = |node: &Running, change: fn(&mut storage_node::chain_view::DealTerms)| {
+        node.chain
+            .with(|world| change(world.deals.get_mut(&SLOT.deal).unwrap()));
+    };
+    change(&node, |deal| deal.rate = 0);
+    let status = node.put(id(SLOT, 0), &bytes).await.unwrap_err();
+    refused(status, Code::FailedPrecondition, "token units");
+    change(&node, |deal| (deal.rate, deal.stripes) = (1, 65));
+    let status = node.put(id(SLOT, 0), &bytes).await.unwrap_err();
+    refused(status, Code::ResourceExhausted, "of the 64 shards");
+    change(&node, |deal| {
+        (deal.stripes, deal.end) = (1, verifier::Epoch(1));
+    });
+    let status = node.put(id(SLOT, 0), &bytes).await.unwrap_err();
+    refused(status, Code::FailedPrecondition, "last epoch");
     node.stop().await;
 }

@@ -12,7 +12,7 @@ use storage_node::state::TenureState;
 use storage_node::store::{ShardStore, StoreError};
 use verifier::{Epoch, NodeId};
 
-use crate::support::{EveryCell, NODE, TestNode, slot_shards};
+use crate::support::{EveryCell, NODE, TestNode, deployment, slot_shards};
 
 const A: SlotId = SlotId::new(1, 2);
 const B: SlotId = SlotId::new(2, 0);
@@ -83,30 +83,34 @@ async fn an_accept_that_was_overtaken_is_sent_again_in_a_later_round() {
 }
 
 #[tokio::test]
-async fn an_ended_slot_is_dropped_after_its_last_epoch_and_its_files_go_when_no_epoch_lists_it() {
+async fn an_ended_slot_is_dropped_in_its_last_epoch_and_its_files_go_when_no_epoch_lists_it() {
     let mut node = TestNode::new().await;
     node.hold(A, &[1, 2]).await;
     node.hold(B, &[3]).await;
+    node.chain.go_to(2, 5);
+    node.keeper.round().await.unwrap();
+    assert!(
+        node.chain.with(|world| world.is_held(A, NODE)),
+        "its last epoch is not yet"
+    );
     node.chain.end(A);
     node.chain.mine(3);
     node.keeper.round().await.unwrap();
     assert!(
-        node.chain.with(|world| world.is_held(A, NODE)),
-        "its last epoch is not over"
+        !node.chain.with(|world| world.is_held(A, NODE)),
+        "no epoch is owed that nobody pays for"
     );
-
-    node.chain.go_to(2, 5);
+    node.chain.go_to(2, 39);
     node.keeper.round().await.unwrap();
-    assert!(!node.chain.with(|world| world.is_held(A, NODE)));
+    node.chain.go_to(3, 0);
+    node.keeper.round().await.unwrap();
     let roots = *slot_shards(&[1])[0].roots();
-    node.chain.mine(5);
-    node.keeper.round().await.unwrap();
     assert!(
         node.store.cell(A.shard(0), &roots, 0).await.is_ok(),
-        "epoch 2 still lists it"
+        "epoch 2 still lists it, and its end is not final"
     );
 
-    node.chain.go_to(3, 0);
+    node.chain.go_to(3, 2);
     node.keeper.round().await.unwrap();
     assert!(matches!(
         node.store.cell(A.shard(0), &roots, 0).await,
@@ -125,6 +129,162 @@ async fn an_ended_slot_is_dropped_after_its_last_epoch_and_its_files_go_when_no_
         node.ledger.open(&before).await.unwrap().inventory.count(),
         3
     );
+}
+
+#[tokio::test]
+async fn a_slot_moved_right_after_its_node_accepted_it_keeps_its_files_while_an_epoch_lists_them() {
+    let mut node = TestNode::new().await;
+    node.accept(A, &[1, 2]).await;
+    // The attack: the owner moves the slot before the accept is final, so that the node takes it for lost.
+    node.chain.move_to(A, NodeId(9));
+    for _ in 0..6 {
+        node.keeper.round().await.unwrap();
+        assert_eq!(node.state.stored_shards().await.unwrap(), 2);
+        node.chain.mine(1);
+    }
+    let tenure = node.state.tenures().await.unwrap()[0];
+    assert_eq!(
+        tenure.state,
+        TenureState::Dropped,
+        "accepted, ended, let go"
+    );
+    assert_eq!(node.chain.inventory(NODE).await.unwrap().count, 0);
+    node.chain.go_to(2, 3);
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.state.stored_shards().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_lags_behind_the_accept_deletes_nothing() {
+    let mut node = TestNode::new().await;
+    node.accept(A, &[1]).await;
+    // The failover endpoint has not even seen the deal.
+    node.chain.with(|world| world.lag = 30);
+    for _ in 0..6 {
+        let _ = node.keeper.round().await;
+        node.chain.mine(1);
+    }
+    node.chain.with(|world| world.lag = 0);
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.state.stored_shards().await.unwrap(), 1);
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Accepted
+    );
+}
+
+#[tokio::test]
+async fn what_the_inventory_on_chain_lists_is_not_deleted_whatever_the_database_says() {
+    let mut node = TestNode::new().await;
+    node.accept(A, &[1]).await;
+    node.state.set_lost(A, 0).await.unwrap();
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.state.stored_shards().await.unwrap(), 1);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Accepted,
+        "the final accept has the last word"
+    );
+}
+
+#[tokio::test]
+async fn an_offer_is_given_up_with_its_files_once_its_deal_is_closed_or_over() {
+    for close in [true, false] {
+        let mut node = TestNode::new().await;
+        let shards = slot_shards(&[1, 2]);
+        let roots: Vec<_> = shards.iter().map(|shard| *shard.roots()).collect();
+        node.chain.offer(A, NODE, &roots);
+        node.chain.mine(3);
+        node.keeper.round().await.unwrap();
+        // The attack: one stripe is put and the other one never, so that the node stores it for nothing and for ever.
+        node.put_all(A, shards[..1].to_vec()).await;
+        node.keeper.round().await.unwrap();
+        assert_eq!(node.state.unaccepted_shards().await.unwrap(), 1);
+        if close {
+            node.chain.with(|world| {
+                let deal = world.deals.get_mut(&A.deal).unwrap();
+                (deal.sealed, deal.closed) = (false, true);
+            });
+            node.chain.go_to(2, 3);
+        } else {
+            node.chain.go_to(21, 3);
+        }
+        node.keeper.round().await.unwrap();
+        assert_eq!(node.state.stored_shards().await.unwrap(), 0);
+        assert_eq!(
+            node.state.tenures().await.unwrap()[0].state,
+            TenureState::Lost
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_deal_that_pays_less_than_the_operator_asks_is_not_accepted() {
+    let mut node = TestNode::new().await;
+    let shards = slot_shards(&[1]);
+    node.chain.offer(A, NODE, &[*shards[0].roots()]);
+    node.chain
+        .with(|world| world.deals.get_mut(&A.deal).unwrap().rate = 99);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    node.put_all(A, shards).await;
+    node.keeper.round().await.unwrap();
+    assert!(!node.chain.with(|world| world.is_held(A, NODE)));
+    assert_eq!(node.chain.with(|world| world.transactions), 0);
+}
+
+#[tokio::test]
+async fn a_slot_with_a_missing_file_is_not_accepted_and_its_shard_may_be_put_again() {
+    let mut node = TestNode::new().await;
+    let shards = slot_shards(&[1, 2]);
+    let roots: Vec<_> = shards.iter().map(|shard| *shard.roots()).collect();
+    node.chain.offer(A, NODE, &roots);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    node.put_all(A, shards.clone()).await;
+    node.store.delete(A.shard(1)).await.unwrap();
+    node.keeper.round().await.unwrap();
+    assert!(!node.chain.with(|world| world.is_held(A, NODE)));
+    node.put_all(A, shards).await;
+    node.keeper.round().await.unwrap();
+    assert!(node.chain.with(|world| world.is_held(A, NODE)));
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_while_the_proof_may_need_the_accounts_queue() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1]).await;
+    node.chain.with(|world| world.resolved = Epoch(2));
+    for offset in [14, 16, 24] {
+        node.chain.go_to(4, offset);
+        node.keeper.round().await.unwrap();
+        assert!(node.chain.with(|world| world.claims.is_empty()), "{offset}");
+    }
+    node.chain.go_to(4, 25);
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.chain.with(|world| world.claims.len()), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_enrolled_anew_starts_with_an_empty_log_and_its_old_self_is_forgotten() {
+    let mut node = TestNode::new().await;
+    assert!(!node.state.bind_to(&deployment(), NODE).await.unwrap());
+    node.hold(A, &[1]).await;
+    assert!(!node.state.bind_to(&deployment(), NODE).await.unwrap());
+    assert_eq!(node.state.log().await.unwrap().len(), 1);
+
+    assert!(node.state.bind_to(&deployment(), NodeId(8)).await.unwrap());
+    assert!(node.state.log().await.unwrap().is_empty());
+    assert!(node.state.tenures().await.unwrap().is_empty());
+    assert_eq!(node.state.next_block().await.unwrap(), None);
+    let roots = *slot_shards(&[1])[0].roots();
+    assert!(
+        node.store.cell(A.shard(0), &roots, 0).await.is_ok(),
+        "the files stay"
+    );
+    assert!(!node.state.bind_to(&deployment(), NodeId(8)).await.unwrap());
 }
 
 #[tokio::test]
@@ -204,13 +364,15 @@ async fn an_offer_that_moved_to_another_node_is_forgotten() {
     node.chain.mine(3);
     node.keeper.round().await.unwrap();
     node.store.put(A.shard(0), shards[0].clone()).await.unwrap();
-    node.chain.with(|world| {
-        let mut other = world.assignments[&A][0];
-        other.node = NodeId(9);
-        world.assignments.get_mut(&A).unwrap().push(other);
-    });
+    node.chain.move_to(A, NodeId(9));
     node.state.set_stored(A.shard(0), true).await.unwrap();
     node.keeper.round().await.unwrap();
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Offered,
+        "the move is not final"
+    );
+    node.chain.mine(3);
     node.keeper.round().await.unwrap();
     assert_eq!(
         node.state.tenures().await.unwrap()[0].state,

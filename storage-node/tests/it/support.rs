@@ -11,12 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use alloy::primitives::U256;
 use circuits::Profile;
 use circuits::storage::SHARD_BYTES;
+use storage_node::acceptance::Acceptance;
 use storage_node::chain_view::{ChainActions, ChainView};
 use storage_node::duty::{Duty, DutyEdges, DutyOptions};
 use storage_node::evidence::NodeKeys;
-use storage_node::keeper::Keeper;
+use storage_node::keeper::{Keeper, KeeperOptions};
 use storage_node::ledger::Ledger;
 use storage_node::oracles::OracleLink;
 use storage_node::proof::ProofSource;
@@ -32,6 +34,16 @@ pub use proofs::{EveryCell, NoProver};
 pub use tpm::SoftTpm;
 
 pub const NODE: NodeId = NodeId(3);
+
+/// Deals of the chain in memory pay 100 for 20 epochs: these terms take them.
+pub const ACCEPTANCE: Acceptance = Acceptance {
+    min_rate: 100,
+    max_epochs: 20,
+    max_stripes: 8,
+    min_claim: U256::ONE,
+    max_unaccepted_bytes: 1 << 30,
+    min_free_bytes: 0,
+};
 
 /// A shard's bytes; the same for the same seed.
 pub fn shard_bytes(seed: u8) -> Vec<u8> {
@@ -80,7 +92,10 @@ impl Parts {
             state.clone(),
             ledger.clone(),
             node,
-            1,
+            KeeperOptions {
+                claim_every: 1,
+                acceptance: ACCEPTANCE,
+            },
         );
         let mut tpm = SoftTpm::new();
         let keys = NodeKeys::of(&tpm.identity().unwrap()).unwrap();
@@ -190,6 +205,13 @@ impl TestNode {
 
     /// Has the node hold a slot with these shards, accepted in the present epoch.
     pub async fn hold(&mut self, slot: SlotId, seeds: &[u8]) {
+        self.accept(slot, seeds).await;
+        self.chain.mine(3);
+        self.keeper.round().await.unwrap();
+    }
+
+    /// Has the node accept a slot with these shards; the accept is not final yet.
+    pub async fn accept(&mut self, slot: SlotId, seeds: &[u8]) {
         let shards = slot_shards(seeds);
         self.chain.offer(
             slot,
@@ -207,7 +229,5 @@ impl TestNode {
             self.chain.with(|world| world.is_held(slot, NODE)),
             "accepted on chain"
         );
-        self.chain.mine(3);
-        self.keeper.round().await.unwrap();
     }
 }

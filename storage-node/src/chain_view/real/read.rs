@@ -7,7 +7,7 @@ use alloy::sol_types::SolEvent;
 use async_trait::async_trait;
 use chain::bindings::Deals::{self, DealsEvents};
 use chain::types::{DealState, NodeStatus};
-use chain::{EpochClock, Event, EventBody};
+use chain::{EpochClock, Event, EventBody, View};
 use verifier::committee::{Deployment, OracleSet};
 use verifier::inventory::{Operation, ShardRoots};
 use verifier::{BlockNumber, DealId, Epoch, NodeId};
@@ -79,36 +79,27 @@ impl ChainView for RealChain {
     }
 
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError> {
-        let found = self.client.latest().deal(deal.0).await?;
-        let state = DealState::try_from(found.state)
-            .map_err(|error| ChainError::Inconsistent(error.to_string()))?;
-        if state == DealState::None {
-            return Ok(None);
-        }
-        Ok(Some(DealTerms {
-            sealed: state == DealState::Sealed,
-            slots: found.k.saturating_add(found.m),
-            stripes: found.stripes,
-            end: Epoch(found.endEpoch),
-        }))
+        deal_terms(self.client.latest(), deal).await
+    }
+
+    async fn deal_at(&self, deal: DealId, block: u64) -> Result<Option<DealTerms>, ChainError> {
+        deal_terms(self.client.at(block), deal).await
     }
 
     async fn assignments(&self, slot: SlotId) -> Result<Vec<Assignment>, ChainError> {
-        let found = self
-            .client
-            .latest()
-            .assignments(slot.deal.0, slot.slot.0)
-            .await?;
-        Ok(found
-            .into_iter()
-            .map(|assignment| Assignment {
-                node: NodeId(assignment.node),
-                from: Epoch(assignment.fromEpoch),
-                to: Epoch(assignment.toEpoch),
-                claimed: Epoch(assignment.claimedTo),
-                dropped: assignment.dropped,
-            })
-            .collect())
+        tenures(self.client.latest(), slot).await
+    }
+
+    async fn assignments_at(
+        &self,
+        slot: SlotId,
+        block: u64,
+    ) -> Result<Vec<Assignment>, ChainError> {
+        // The contract refuses to speak of a deal that does not exist.
+        if self.deal_at(slot.deal, block).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        tenures(self.client.at(block), slot).await
     }
 
     async fn slot_list_hash(&self, slot: SlotId) -> Result<B256, ChainError> {
@@ -236,6 +227,37 @@ impl ChainView for RealChain {
     async fn resolved_to(&self, node: NodeId) -> Result<Epoch, ChainError> {
         Ok(Epoch(self.client.latest().resolved_to(node.0).await?))
     }
+}
+
+async fn deal_terms(view: View<'_>, deal: DealId) -> Result<Option<DealTerms>, ChainError> {
+    let found = view.deal(deal.0).await?;
+    let state = DealState::try_from(found.state)
+        .map_err(|error| ChainError::Inconsistent(error.to_string()))?;
+    if state == DealState::None {
+        return Ok(None);
+    }
+    Ok(Some(DealTerms {
+        sealed: state == DealState::Sealed,
+        closed: state == DealState::Closed,
+        slots: found.k.saturating_add(found.m),
+        stripes: found.stripes,
+        rate: found.rate,
+        end: Epoch(found.endEpoch),
+    }))
+}
+
+async fn tenures(view: View<'_>, slot: SlotId) -> Result<Vec<Assignment>, ChainError> {
+    let found = view.assignments(slot.deal.0, slot.slot.0).await?;
+    Ok(found
+        .into_iter()
+        .map(|assignment| Assignment {
+            node: NodeId(assignment.node),
+            from: Epoch(assignment.fromEpoch),
+            to: Epoch(assignment.toEpoch),
+            claimed: Epoch(assignment.claimedTo),
+            dropped: assignment.dropped,
+        })
+        .collect())
 }
 
 /// What an event means for a node; a deal may name it for several slots, though the contract allows one.

@@ -1,6 +1,6 @@
 //! The contracts in memory, as far as a node sees them: the same rules, blocks made on demand.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
 use alloy::primitives::{Address, B256, keccak256};
@@ -67,6 +67,16 @@ pub struct World {
     pub refuse_once: HashSet<&'static str>,
     pub transactions: u64,
     pub unreachable: bool,
+    /// Deals and assignments as each block left them, for questions about final blocks.
+    history: BTreeMap<u64, Past>,
+    /// Blocks that a call to this chain may be behind: reads of deals and assignments at the latest block show the past.
+    pub lag: u64,
+}
+
+#[derive(Clone, Default)]
+struct Past {
+    deals: HashMap<DealId, DealTerms>,
+    assignments: HashMap<SlotId, Vec<Assignment>>,
 }
 
 impl World {
@@ -74,6 +84,17 @@ impl World {
         self.inventories
             .last()
             .map_or(NOTHING, |(_, frozen)| *frozen)
+    }
+
+    /// What there was after a block.
+    fn past(&self, block: u64) -> Past {
+        let found = self.history.range(..=block).next_back();
+        found.map(|(_, past)| past.clone()).unwrap_or_default()
+    }
+
+    /// What an endpoint says that may lag.
+    fn seen(&self) -> Past {
+        self.past(self.latest.saturating_sub(self.lag))
     }
 
     pub fn is_held(&self, slot: SlotId, node: NodeId) -> bool {
@@ -104,7 +125,15 @@ impl MemoryChain {
     }
 
     pub fn with<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
-        look(&mut self.world.lock().unwrap())
+        let mut world = self.world.lock().unwrap();
+        let found = look(&mut world);
+        let past = Past {
+            deals: world.deals.clone(),
+            assignments: world.assignments.clone(),
+        };
+        let latest = world.latest;
+        world.history.insert(latest, past);
+        found
     }
 
     pub fn mine(&self, blocks: u64) {
@@ -147,8 +176,10 @@ impl MemoryChain {
                 slot.deal,
                 DealTerms {
                     sealed: false,
+                    closed: false,
                     slots: 5,
                     stripes,
+                    rate: 100,
                     end,
                 },
             );
@@ -186,6 +217,33 @@ impl MemoryChain {
         });
     }
 
+    /// The owner moves the slot to another node; a tenure that runs ends with the present epoch.
+    pub fn move_to(&self, slot: SlotId, node: NodeId) {
+        self.with(|world| {
+            world.latest += 1;
+            let epoch = epoch_at(&self.clock, world.latest);
+            let assignments = world.assignments.get_mut(&slot).unwrap();
+            let present = assignments.last_mut().unwrap();
+            if present.from != Epoch(0) {
+                present.to = epoch;
+                if present.node == NODE {
+                    world.events.push((world.latest, ChainEvent::Ended(slot)));
+                }
+            }
+            let zero = Epoch(0);
+            assignments.push(Assignment {
+                node,
+                from: zero,
+                to: zero,
+                claimed: zero,
+                dropped: false,
+            });
+            world
+                .events
+                .push((world.latest, ChainEvent::Moved(slot, node)));
+        });
+    }
+
     fn call<T>(
         &self,
         name: &'static str,
@@ -211,20 +269,18 @@ impl MemoryChain {
         &self,
         operation: Operation,
         slot: SlotId,
-        expected: B256,
         new: Frozen,
         world: &mut World,
     ) -> Result<(), ChainError> {
         let before = world.inventory();
-        if before.log != expected {
-            return Err(revert("LogMoved"));
-        }
         let roots = &world.roots[&slot];
         let (stripes, list_hash) = (roots.len() as u32, slot_list_hash(roots));
         let log = log_entry(
             before.log, operation, slot.deal, slot.slot, stripes, list_hash,
         );
-        assert_eq!(log, new.log, "the node predicts the log");
+        if log != new.log {
+            return Err(revert("LogMoved"));
+        }
         let next = Epoch(epoch_at(&self.clock, world.latest).0 + 1);
         world.inventories.push((next, new));
         let entry = LogEntry {
@@ -299,14 +355,34 @@ impl ChainView for MemoryChain {
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError> {
         self.with(|world| {
             unreachable(world)?;
-            Ok(world.deals.get(&deal).copied())
+            Ok(world.seen().deals.get(&deal).copied())
+        })
+    }
+
+    async fn deal_at(&self, deal: DealId, block: u64) -> Result<Option<DealTerms>, ChainError> {
+        self.with(|world| {
+            unreachable(world)?;
+            Ok(world.past(block).deals.get(&deal).copied())
         })
     }
 
     async fn assignments(&self, slot: SlotId) -> Result<Vec<Assignment>, ChainError> {
         self.with(|world| {
             unreachable(world)?;
-            Ok(world.assignments.get(&slot).cloned().unwrap_or_default())
+            let seen = world.seen();
+            Ok(seen.assignments.get(&slot).cloned().unwrap_or_default())
+        })
+    }
+
+    async fn assignments_at(
+        &self,
+        slot: SlotId,
+        block: u64,
+    ) -> Result<Vec<Assignment>, ChainError> {
+        self.with(|world| {
+            unreachable(world)?;
+            let past = world.past(block);
+            Ok(past.assignments.get(&slot).cloned().unwrap_or_default())
         })
     }
 
@@ -362,13 +438,13 @@ impl ChainView for MemoryChain {
 
 #[async_trait]
 impl ChainActions for MemoryChain {
-    async fn accept(&self, slot: SlotId, expected: B256, new: Frozen) -> Result<B256, ChainError> {
+    async fn accept(&self, slot: SlotId, new: Frozen) -> Result<B256, ChainError> {
         self.call("accept", |world, epoch| {
             let end = world.deals[&slot.deal].end;
             if world.assignments[&slot].last().unwrap().from != Epoch(0) {
                 return Err(revert("AlreadyAccepted"));
             }
-            self.change(Operation::Accept, slot, expected, new, world)?;
+            self.change(Operation::Accept, slot, new, world)?;
             let tenure = world
                 .assignments
                 .get_mut(&slot)
@@ -380,24 +456,15 @@ impl ChainActions for MemoryChain {
         })
     }
 
-    async fn drop_slot(
-        &self,
-        slot: SlotId,
-        expected: B256,
-        new: Frozen,
-    ) -> Result<B256, ChainError> {
+    async fn drop_slot(&self, slot: SlotId, new: Frozen) -> Result<B256, ChainError> {
         self.call("drop", |world, epoch| {
-            let tenure = world
-                .assignments
-                .get_mut(&slot)
-                .unwrap()
-                .last_mut()
-                .unwrap();
-            if tenure.to >= epoch {
+            let tenures = world.assignments.get_mut(&slot).unwrap();
+            let tenure = tenures.iter_mut().rev().find(|it| it.node == NODE).unwrap();
+            if tenure.to > epoch {
                 return Err(revert("SlotNotOver"));
             }
             tenure.dropped = true;
-            self.change(Operation::Drop, slot, expected, new, world)
+            self.change(Operation::Drop, slot, new, world)
         })
     }
 
