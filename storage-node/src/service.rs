@@ -129,8 +129,9 @@ impl NodeService {
         // A place is for those who were asked to come: before this nothing is received, and nothing held.
         let _place = turn(&self.puts).await?;
         let bytes = receive(&mut parts).await?;
-        let shard = commit(id, bytes, record.roots).await?;
+        let bytes = check_content(id, bytes, record.roots.content_id).await?;
         if !self.is_whole(id, &record).await {
+            let shard = commit(id, bytes, record.roots).await?;
             self.keep(id, record.roots, shard).await?;
             metrics::counter!("storage_node_shards_received_total").increment(1);
         }
@@ -420,18 +421,25 @@ async fn receive(parts: &mut Streaming<PutShardRequest>) -> Result<Vec<u8>, Stat
     }
 }
 
-/// Recomputes the commitments and compares them, the cheap one first: other bytes cost a millisecond, not a proof's hashes.
+/// Compares the bytes with the cheapest commitment: other ones cost a millisecond, not a proof's hashes.
+async fn check_content(id: ShardId, bytes: Vec<u8>, published: B256) -> Result<Vec<u8>, Status> {
+    tokio::task::spawn_blocking(move || {
+        let content = B256::new(*blake3::hash(&bytes).as_bytes());
+        compare(id, "content id", published, content).map(|()| bytes)
+    })
+    .await
+    .map_err(|error| internal(&error))?
+}
+
+/// Recomputes every commitment from the bytes and compares it with the deal's.
 async fn commit(
     id: ShardId,
     bytes: Vec<u8>,
     published: ShardRoots,
 ) -> Result<CommittedShard, Status> {
     tokio::task::spawn_blocking(move || {
-        let content = B256::new(*blake3::hash(&bytes).as_bytes());
-        compare(id, "content id", published.content_id, content)?;
         let shard = CommittedShard::new(bytes).map_err(|error| internal(&error))?;
-        check_roots(id, &published, shard.roots())?;
-        Ok(shard)
+        check_roots(id, &published, shard.roots()).map(|()| shard)
     })
     .await
     .map_err(|error| internal(&error))?

@@ -2,14 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use storage_node::chain_view::ChainView;
-use storage_node::inventory::{Frozen, Mismatch};
+use alloy::primitives::B256;
+use storage_node::chain_view::{Assignment, ChainView};
+use storage_node::inventory::{Frozen, LogEntry, Mismatch};
 use storage_node::ledger::LedgerError;
 use storage_node::shard::SlotId;
 use storage_node::slots::SlotBook;
 use storage_node::state::TenureState;
 use storage_node::store::{ShardStore, StoreError};
+use verifier::inventory::{Operation, slot_list_hash};
 use verifier::{Epoch, NodeId};
 
 use crate::support::{EveryCell, NODE, TestNode, deployment, slot_shards};
@@ -250,6 +253,96 @@ async fn a_slot_with_a_missing_file_is_not_accepted_and_its_shard_may_be_put_aga
     node.put_all(A, shards).await;
     node.keeper.round().await.unwrap();
     assert!(node.chain.with(|world| world.is_held(A, NODE)));
+}
+
+#[tokio::test]
+async fn a_slot_that_comes_back_while_its_files_wait_to_be_deleted_keeps_them() {
+    let mut node = TestNode::new().await;
+    let shards = slot_shards(&[1]);
+    node.chain.offer(A, NODE, &[*shards[0].roots()]);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    node.put_all(A, shards).await;
+    node.chain.move_to(A, NodeId(9));
+    node.chain.mine(3);
+    let state = node.state.clone();
+    let put = state.lock_slot(A).await;
+    // The round finds the offer withdrawn and wants to delete, while a put for the next offer holds the slot.
+    let offer_again = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut back = node.chain.with(|world| world.assignments[&A][0]);
+        back.node = NODE;
+        state.refresh_tenures(A, &[(2, back)]).await.unwrap();
+        drop(put);
+    };
+    let keeper = &mut node.parts.keeper;
+    let (round, ()) = tokio::join!(keeper.round(), offer_again);
+    round.unwrap();
+    assert_eq!(
+        node.state.tenures().await.unwrap()[0].state,
+        TenureState::Lost
+    );
+    assert_eq!(node.state.stored_shards().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn each_final_accept_counts_for_the_tenure_it_began() {
+    let node = TestNode::new().await;
+    let roots = [*slot_shards(&[1])[0].roots()];
+    let list_hash = slot_list_hash(&roots);
+    // Accepted in epoch 1, moved away, moved back, accepted in epoch 4: read from the chain long afterwards.
+    let tenure = |from, to| Assignment {
+        node: NODE,
+        from: Epoch(from),
+        to: Epoch(to),
+        claimed: Epoch(0),
+        dropped: false,
+    };
+    let tenures = [(0, tenure(2, 3)), (2, tenure(5, 30))];
+    node.state
+        .add_slot(A, list_hash, &roots, &tenures)
+        .await
+        .unwrap();
+    let changes = [
+        (Operation::Accept, 50),
+        (Operation::Drop, 130),
+        (Operation::Accept, 170),
+    ];
+    for (operation, block) in changes {
+        let entry = LogEntry {
+            operation,
+            slot: A,
+            stripes: 1,
+            list_hash,
+            log: B256::with_last_byte(block),
+            root: B256::ZERO,
+            count: 1,
+            block: u64::from(block),
+        };
+        node.state
+            .apply_final(&[entry], u64::from(block) + 1, |block| Epoch(block / 40))
+            .await
+            .unwrap();
+    }
+    let states: Vec<_> = node.state.tenures().await.unwrap();
+    assert_eq!(
+        (states[0].state, states[0].dropped_in, states[1].state),
+        (TenureState::Dropped, Some(Epoch(3)), TenureState::Accepted)
+    );
+}
+
+#[tokio::test]
+async fn a_claim_that_brings_less_than_the_operator_asks_is_not_sent() {
+    let mut node = TestNode::new().await;
+    node.hold(A, &[1]).await;
+    node.chain.go_to(4, 1);
+    node.chain.with(|world| {
+        world.deals.get_mut(&A.deal).unwrap().rate = 0;
+        world.resolved = Epoch(2);
+    });
+    let sent = node.chain.with(|world| world.transactions);
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.chain.with(|world| world.transactions), sent);
 }
 
 #[tokio::test]

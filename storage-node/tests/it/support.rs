@@ -149,7 +149,7 @@ pub struct TestNode {
     pub folder: tempfile::TempDir,
     pub chain: Arc<MemoryChain>,
     pub oracles: Arc<MemoryOracles>,
-    parts: Parts,
+    pub parts: Parts,
 }
 
 impl Deref for TestNode {

@@ -27,21 +27,25 @@ impl RealChain {
 #[async_trait]
 impl ChainActions for RealChain {
     async fn accept(&self, slot: SlotId, new: Frozen) -> Result<B256, ChainError> {
-        let change = (slot.deal.0, slot.slot.0, new.log, new.root, new.count);
-        self.call(
-            self.client.deployment().deals,
-            &Deals::acceptCall::from(change),
-        )
-        .await
+        let call = Deals::acceptCall {
+            deal: slot.deal.0,
+            slot: slot.slot.0,
+            newLog: new.log,
+            newRoot: new.root,
+            newCount: new.count,
+        };
+        self.call(self.client.deployment().deals, &call).await
     }
 
     async fn drop_slot(&self, slot: SlotId, new: Frozen) -> Result<B256, ChainError> {
-        let change = (slot.deal.0, slot.slot.0, new.log, new.root, new.count);
-        self.call(
-            self.client.deployment().deals,
-            &Deals::dropCall::from(change),
-        )
-        .await
+        let call = Deals::dropCall {
+            deal: slot.deal.0,
+            slot: slot.slot.0,
+            newLog: new.log,
+            newRoot: new.root,
+            newCount: new.count,
+        };
+        self.call(self.client.deployment().deals, &call).await
     }
 
     async fn record_beacon(&self, epoch: Epoch) -> Result<B256, ChainError> {
