@@ -352,15 +352,13 @@ async fn the_registry_learns_where_the_node_is_served() {
     node.stop().await;
 }
 
-/// Asks for a whole shard and never reads the answer. A connection of its own, whose window fills.
-async fn stall(node: &Running, shard: ShardId) -> tonic::Streaming<proto::v1::Chunk> {
+/// Another client of the node, on a connection of its own.
+fn stranger(node: &Running) -> StorageNodeClient<Channel> {
     let key = TlsIdentity::load_or_create(&node.config.tls_dir())
         .unwrap()
         .key_hash();
     let channel = connect_pinned(&node.config.grpc.url, key, Deadlines::default()).unwrap();
-    let mut client = StorageNodeClient::new(channel);
-    let request = GetShardRequest { shard: Some(shard) };
-    client.get_shard(request).await.unwrap().into_inner()
+    StorageNodeClient::new(channel)
 }
 
 #[tokio::test]
@@ -369,10 +367,14 @@ async fn readers_that_stall_keep_no_probe_out_and_lose_their_places() {
     let roots = *slot_shards(&[1])[0].roots();
     node.chain.offer(SLOT, NODE, &[roots]);
     node.put(id(SLOT, 0), &shard_bytes(1)).await.unwrap();
-    // The attack: as many readers as the node answers at once, none of which reads.
+    // The attack: more readers than the node answers at once, none of which reads. They share a connection, the window of
+    // which is full after three.
+    let mut client = stranger(&node);
     let mut stalled = Vec::new();
-    for _ in 0..node.config.grpc.max_reads {
-        stalled.push(stall(&node, id(SLOT, 0)).await);
+    for _ in 0..node.config.grpc.max_reads + 3 {
+        let shard = Some(id(SLOT, 0));
+        let stream = client.get_shard(GetShardRequest { shard }).await.unwrap();
+        stalled.push(stream.into_inner());
     }
     let request = GetRangeRequest {
         shard: Some(id(SLOT, 0)),
