@@ -1,8 +1,9 @@
 //! Exports the evidence bundle of one verdict. Protocol: section 8.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use alloy::primitives::{B256, Bytes};
 use verifier::bundle::CertificateBytes;
 use verifier::bundle::{
     BUNDLE_TAG, Bundle, EnrolmentRecord, PreviousQuote, ProofNode, SignatureBytes,
@@ -13,7 +14,7 @@ use verifier::evidence::Evidence;
 use verifier::report::VerdictTree;
 use verifier::{Epoch, NodeId};
 
-use crate::onchain::{ChainError, OnChain};
+use crate::onchain::{ChainError, OnChain, Registration};
 use crate::rules::Rules;
 use crate::store::{Store, StoreError};
 
@@ -35,12 +36,16 @@ fn missing<T>(what: impl Into<String>) -> Result<T, ExportError> {
     Err(ExportError::Missing(what.into()))
 }
 
+/// Most transactions of a kind that are remembered.
+const MAX_READ: usize = 1024;
+
 /// Exports bundles.
 #[derive(Clone)]
 pub struct Exporter {
     store: Store,
     rules: Rules,
     chain: Arc<dyn OnChain>,
+    read: Arc<Read>,
 }
 
 impl Exporter {
@@ -51,6 +56,7 @@ impl Exporter {
             store,
             rules,
             chain,
+            read: Arc::default(),
         }
     }
 
@@ -107,7 +113,7 @@ impl Exporter {
         let Some(reported_in) = self.store.reported_in(epoch).await? else {
             return missing("the report's transaction is not known");
         };
-        let signatures = self.chain.report_signatures(reported_in).await?;
+        let signatures = self.report_signatures(reported_in).await?;
         Ok(Bundle {
             tag: BUNDLE_TAG.into(),
             deployment: *self.rules.deployment(),
@@ -131,7 +137,7 @@ impl Exporter {
         &self,
         epoch: Epoch,
         node: NodeId,
-        envelope: alloy::primitives::B256,
+        envelope: B256,
     ) -> Result<Option<Evidence>, StoreError> {
         let held = self.store.evidence(epoch, Some(node)).await?;
         Ok(held
@@ -167,15 +173,19 @@ impl Exporter {
         node: NodeId,
         identity: &verifier::report::Identity,
     ) -> Result<EnrolmentRecord, ExportError> {
-        let Some(row) = self.store.enrolment(identity).await? else {
+        let Some(registered_in) = self.store.registered_in(node).await? else {
+            return missing(format!("node {node}'s registration is not known"));
+        };
+        let registration = self.registration(registered_in).await?;
+        let digest = self
+            .rules
+            .deployment()
+            .registry_digest(&registration.enrolment);
+        let Some(row) = self.store.enrolment(digest, identity).await? else {
             return missing(format!(
                 "node {node} did not enrol with this oracle; ask another one"
             ));
         };
-        let Some(registered_in) = self.store.registered_in(node).await? else {
-            return missing(format!("node {node}'s registration is not known"));
-        };
-        let signatures = self.chain.enrolment_signatures(registered_in).await?;
         Ok(EnrolmentRecord {
             ek_certificate: CertificateBytes(row.ek_certificate),
             intermediates: row.intermediates,
@@ -183,7 +193,55 @@ impl Exporter {
             ak_public: row.ak_public,
             node_key_public: row.node_key_public,
             expiry: row.expiry,
-            signatures: signatures.into_iter().map(SignatureBytes).collect(),
+            signatures: registration
+                .signatures
+                .into_iter()
+                .map(SignatureBytes)
+                .collect(),
         })
     }
+
+    async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {
+        if let Some(known) = self.read.registrations().get(&transaction) {
+            return Ok(known.clone());
+        }
+        let found = self.chain.registration(transaction).await?;
+        keep(&mut self.read.registrations(), transaction, &found);
+        Ok(found)
+    }
+
+    async fn report_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError> {
+        if let Some(known) = self.read.reports().get(&transaction) {
+            return Ok(known.clone());
+        }
+        let found = self.chain.report_signatures(transaction).await?;
+        keep(&mut self.read.reports(), transaction, &found);
+        Ok(found)
+    }
+}
+
+/// What was read from final transactions: it stays as it is, and whoever asks for bundles must not use up the endpoint.
+#[derive(Default)]
+struct Read {
+    registrations: Mutex<HashMap<B256, Registration>>,
+    reports: Mutex<HashMap<B256, Vec<Bytes>>>,
+}
+
+impl Read {
+    fn registrations(&self) -> MutexGuard<'_, HashMap<B256, Registration>> {
+        self.registrations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reports(&self) -> MutexGuard<'_, HashMap<B256, Vec<Bytes>>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep<T: Clone>(kept: &mut HashMap<B256, T>, transaction: B256, found: &T) {
+    if kept.len() >= MAX_READ {
+        kept.clear();
+    }
+    kept.insert(transaction, found.clone());
 }

@@ -25,6 +25,8 @@ use crate::store::{EnrolmentRow, Store, StoreError};
 
 /// How long a node has to open its credential.
 const SESSION_TIME: Duration = Duration::from_secs(300);
+/// Furthest a node may put the expiry of its enrolment.
+const MAX_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 /// Most sessions open at a time.
 const MAX_SESSIONS: usize = 1024;
 /// Most sessions one account has open.
@@ -139,7 +141,16 @@ impl Enroller {
                 "a certificate or key is larger than any real one".into(),
             ));
         }
-        let facts = judge_request(&request, self.rules.roots(), now())?;
+        let now = now();
+        if request.expiry.saturating_sub(now) > MAX_VALIDITY.as_secs() {
+            return Err(EnrolError::Malformed(format!(
+                "an enrolment is valid for {} hours at most",
+                MAX_VALIDITY.as_secs() / 3600
+            )));
+        }
+        let facts = judge_request(&request, self.rules.roots(), now)?;
+        // Auditors judge the certificates as of then: what runs out before would make every bundle of the node unusable.
+        judge_request(&request, self.rules.roots(), just_before(request.expiry))?;
         let mut secret = Zeroizing::new([0; 32]);
         OsRng.fill_bytes(secret.as_mut_slice());
         let credential = make_credential(&facts.ek, &facts.ak.name(), &secret)?;
@@ -233,9 +244,8 @@ impl Enroller {
             resultHash: facts.result_hash,
             expiry: request.expiry,
         };
-        let signature = self
-            .key
-            .sign(&self.rules.deployment().registry_digest(&statement))?;
+        let digest = self.rules.deployment().registry_digest(&statement);
+        let signature = self.key.sign(&digest)?;
         let intermediates = needed_intermediates(&request, &self.rules);
         let row = EnrolmentRow {
             account: Address::from(request.address),
@@ -252,7 +262,9 @@ impl Enroller {
             expiry: request.expiry,
             signature: signature.clone(),
         };
-        self.store.keep_enrolment(facts.ak_hash, &row).await?;
+        self.store
+            .keep_enrolment(digest, facts.ak_hash, &row)
+            .await?;
         metrics::counter!("probity_oracle_enrolments_total").increment(1);
         tracing::info!(account = %row.account, hardware = %facts.hardware_id, "signed an enrolment");
         Ok(Enrolled {
@@ -266,7 +278,7 @@ impl Enroller {
 /// The certificates without which the chain does not reach a root: a bundle carries no other.
 fn needed_intermediates(request: &EnrolmentRequest, rules: &Rules) -> Vec<Vec<u8>> {
     // As the bundle's auditor judges it: just before the enrolment expires.
-    let at = request.expiry.saturating_sub(1);
+    let at = just_before(request.expiry);
     let mut needed = request.clone();
     let mut place = 0;
     while place < needed.intermediates.len() {
@@ -279,6 +291,10 @@ fn needed_intermediates(request: &EnrolmentRequest, rules: &Rules) -> Vec<Vec<u8
         }
     }
     needed.intermediates
+}
+
+fn just_before(expiry: u64) -> u64 {
+    expiry.saturating_sub(1)
 }
 
 fn now() -> u64 {

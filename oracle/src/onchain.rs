@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use verifier::committee::Deployment;
 use verifier::inventory::{Operation, ShardRoots};
 use verifier::report::{Identity, Report, Verdict};
+use verifier::typed_data;
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Reason, Slot};
 
 #[cfg(test)]
@@ -110,6 +111,15 @@ pub struct InventoryChange {
     pub root: B256,
     /// Shards after the change.
     pub count: u64,
+}
+
+/// What a node registered with.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The statement that oracles signed.
+    pub enrolment: typed_data::Enrolment,
+    /// Their signatures, 65 bytes each.
+    pub signatures: Vec<Bytes>,
 }
 
 /// A settled verdict.
@@ -243,8 +253,8 @@ pub trait OnChain: Send + Sync + 'static {
     async fn is_reported(&self, epoch: Epoch) -> Result<bool, ChainError>;
     /// Last epoch settled for a node, and whether the next one could be settled or passed over now.
     async fn settlement(&self, node: NodeId) -> Result<(Epoch, bool), ChainError>;
-    /// Signatures over its enrolment that a node registered with, read from its transaction.
-    async fn enrolment_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError>;
+    /// What a node registered with, read from its transaction.
+    async fn registration(&self, transaction: B256) -> Result<Registration, ChainError>;
     /// Signatures that a report was submitted with, read from its transaction.
     async fn report_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError>;
 

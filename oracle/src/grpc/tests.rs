@@ -167,12 +167,18 @@ async fn refusals_reach_the_caller_with_code_and_reason() {
     assert_eq!(status.code(), Code::InvalidArgument);
     let huge = v1::BeginEnrolmentRequest {
         ek_public: vec![0; 1 << 20],
-        ..begin
+        ..begin.clone()
     };
     assert_eq!(
         client.begin_enrolment(huge).await.unwrap_err().code(),
         Code::InvalidArgument
     );
+    let far = v1::BeginEnrolmentRequest {
+        expiry: u64::MAX,
+        ..begin
+    };
+    let status = client.begin_enrolment(far).await.unwrap_err();
+    assert!(status.message().contains("24 hours"), "{status}");
     let finish = v1::FinishEnrolmentRequest {
         session: vec![7; 16],
         ..Default::default()

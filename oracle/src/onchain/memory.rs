@@ -8,7 +8,7 @@ use verifier::committee::Deployment;
 use verifier::report::{Report, Verdict};
 use verifier::{BlockNumber, Epoch, NodeId};
 
-use super::{BlockRef, ChainError, Event, Logged, OnChain, Schedule};
+use super::{BlockRef, ChainError, Event, Logged, OnChain, Registration, Schedule};
 
 /// How far finality lags.
 const LAG: u64 = 2;
@@ -168,8 +168,10 @@ impl OnChain for MemoryChain {
         Ok((cursor, behind))
     }
 
-    async fn enrolment_signatures(&self, _: B256) -> Result<Vec<Bytes>, ChainError> {
-        Ok(Vec::new())
+    async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {
+        Err(ChainError::Unavailable(format!(
+            "the endpoint does not have transaction {transaction}"
+        )))
     }
 
     async fn report_signatures(&self, _: B256) -> Result<Vec<Bytes>, ChainError> {

@@ -13,12 +13,12 @@ use chain::{Client, EventBody, Sender};
 use verifier::committee::Deployment;
 use verifier::inventory::{Operation, ShardRoots};
 use verifier::report::{Identity, Report, Verdict};
-use verifier::typed_data::SIGNATURE_BYTES;
+use verifier::typed_data::{self, SIGNATURE_BYTES};
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Reason, Slot};
 
 use super::{
     BlockRef, ChainError, Endpoint, Event, InventoryChange, Logged, OnChain, OracleMember,
-    Schedule, Settled,
+    Registration, Schedule, Settled,
 };
 
 /// A deployment on a chain.
@@ -390,14 +390,20 @@ impl OnChain for RealChain {
         ))
     }
 
-    async fn enrolment_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError> {
-        Ok(split(
-            &self
-                .input_of::<Registry::registerCall>(transaction)
-                .await?
-                .quorum
-                .signatures,
-        ))
+    async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {
+        let call: Registry::registerCall = self.input_of(transaction).await?;
+        let it = call.enrolment;
+        Ok(Registration {
+            enrolment: typed_data::Enrolment {
+                account: it.account,
+                hardwareId: it.hardwareId,
+                akHash: it.akHash,
+                nodeKeyHash: it.nodeKeyHash,
+                resultHash: it.resultHash,
+                expiry: it.expiry,
+            },
+            signatures: split(&call.quorum.signatures),
+        })
     }
 
     async fn report_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError> {

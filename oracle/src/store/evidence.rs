@@ -60,42 +60,49 @@ pub struct EnrolmentRow {
 }
 
 impl Store {
-    /// Keeps what a machine enrolled with.
+    /// Keeps what a machine enrolled with, by the digest of the statement this oracle signed.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn keep_enrolment(
         &self,
+        digest: B256,
         ak_hash: B256,
         row: &EnrolmentRow,
     ) -> Result<(), StoreError> {
         self.keep_keys(ak_hash, &row.ak_public, row.node_key_hash, &row.node_key)
             .await?;
-        sqlx::query("INSERT OR REPLACE INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-            .bind(ak_hash.as_slice())
-            .bind(row.account.as_slice())
-            .bind(&row.ek_certificate[..])
-            .bind(cbor::encode(&row.intermediates))
-            .bind(&row.ek_public[..])
-            .bind(&row.node_key_public[..])
-            .bind(int(row.expiry))
-            .bind(&row.signature[..])
-            .execute(&self.write)
-            .await?;
+        sqlx::query(
+            "INSERT INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(digest.as_slice())
+        .bind(row.account.as_slice())
+        .bind(&row.ek_certificate[..])
+        .bind(cbor::encode(&row.intermediates))
+        .bind(&row.ek_public[..])
+        .bind(&row.node_key_public[..])
+        .bind(int(row.expiry))
+        .bind(&row.signature[..])
+        .execute(&self.write)
+        .await?;
         Ok(())
     }
 
-    /// What the machine with this attestation key enrolled with, if it enrolled here.
+    /// What a machine enrolled with here under a statement, by the statement's digest.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn enrolment(&self, identity: &Identity) -> Result<Option<EnrolmentRow>, StoreError> {
+    pub async fn enrolment(
+        &self,
+        digest: B256,
+        identity: &Identity,
+    ) -> Result<Option<EnrolmentRow>, StoreError> {
         type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, i64, Vec<u8>);
         let row: Option<Columns> = sqlx::query_as(
             "SELECT account, ek_certificate, intermediates, ek_public, node_public, expiry, signature
-             FROM enrolments WHERE ak_hash = ?",
+             FROM enrolments WHERE digest = ?",
         )
-        .bind(identity.ak_hash.as_slice())
+        .bind(digest.as_slice())
         .fetch_optional(&self.read)
         .await?;
         let Some((account, certificate, intermediates, ek, node_public, expiry, signature)) = row
@@ -474,5 +481,51 @@ impl Store {
         }
         tx.commit().await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_enrolment_of_the_same_keys_does_not_replace_what_was_registered_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("oracle.sqlite"))
+            .await
+            .unwrap();
+        let identity = Identity {
+            account: Address::repeat_byte(1),
+            hardware_id: B256::repeat_byte(2),
+            ak_hash: B256::repeat_byte(3),
+            node_key_hash: B256::repeat_byte(4),
+        };
+        let row = |expiry| EnrolmentRow {
+            account: identity.account,
+            ek_certificate: vec![1].into(),
+            intermediates: Vec::new(),
+            ek_public: vec![2].into(),
+            ak_public: vec![3].into(),
+            node_key_public: vec![4].into(),
+            node_key: vec![5].into(),
+            node_key_hash: identity.node_key_hash,
+            expiry,
+            signature: vec![6].into(),
+        };
+        for (digest, expiry) in [(7, 100), (8, 200)] {
+            store
+                .keep_enrolment(B256::repeat_byte(digest), identity.ak_hash, &row(expiry))
+                .await
+                .unwrap();
+        }
+        for (digest, expected) in [(7, Some(row(100))), (8, Some(row(200))), (9, None)] {
+            let found = store
+                .enrolment(B256::repeat_byte(digest), &identity)
+                .await
+                .unwrap();
+            assert_eq!(found, expected);
+        }
     }
 }
