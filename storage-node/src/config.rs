@@ -370,6 +370,18 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_that_is_written_out_reads_back_the_same() {
+        let config = example();
+        let text = daemon::config::to_toml(&config).unwrap();
+        let again: Config = Layers::new()
+            .text(&text, "written")
+            .unwrap()
+            .build()
+            .unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
     fn wrong_values_are_named() {
         let mut config = example();
         config.prover.profile = "huge".to_owned();

@@ -342,3 +342,17 @@ async fn an_inventory_that_an_endpoint_shows_late_is_proven_all_the_same() {
     node.duty_rounds().await;
     assert_eq!(node.state.receipts(EPOCH).await.unwrap().len(), 4);
 }
+
+#[tokio::test]
+async fn pay_is_claimed_near_the_deadline_once_a_quorum_of_receipts_is_in() {
+    let mut node = TestNode::new().await;
+    at_epoch(&mut node).await;
+    node.chain.with(|world| world.resolved = EPOCH);
+    node.chain.go_to(2, 16);
+    node.keeper.round().await.unwrap();
+    assert!(node.chain.with(|world| world.claims.is_empty()));
+    node.duty_rounds().await;
+    assert!(node.state.receipts(EPOCH).await.unwrap().len() >= 3);
+    node.keeper.round().await.unwrap();
+    assert_eq!(node.chain.with(|world| world.claims.len()), 1);
+}
