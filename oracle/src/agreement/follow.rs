@@ -97,8 +97,29 @@ impl Agreement {
         }
     }
 
+    /// Waits for the place of the one who judges a view's proposal: anybody can repeat an old proposal of an honest leader, so a
+    /// place that is taken is no reason to refuse at once.
+    async fn await_place(
+        &self,
+        epoch: Epoch,
+        round: u32,
+    ) -> Result<JudgedAlone<'_>, AgreementError> {
+        let started = Instant::now();
+        loop {
+            if let Some(alone) = self.judge_alone(epoch, round) {
+                return Ok(alone);
+            }
+            if started.elapsed() > self.timing.answer_wait {
+                return Err(AgreementError::NotReady(
+                    "another proposal of this view is being judged".into(),
+                ));
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+
     /// Takes the place of the one who judges a view's proposal; `None` if it is taken.
-    fn judge_alone(&self, epoch: Epoch, round: u32) -> Option<JudgedAlone<'_>> {
+    pub(super) fn judge_alone(&self, epoch: Epoch, round: u32) -> Option<JudgedAlone<'_>> {
         let mut judging = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         // Lazily: dropping a place gives it back.
         judging.insert((epoch, round)).then(|| JudgedAlone {
@@ -124,11 +145,11 @@ impl Agreement {
                 padded.oracle
             )));
         }
-        let Some(_alone) = self.judge_alone(epoch, round) else {
-            return Err(AgreementError::NotReady(
-                "another proposal of this view is being judged".into(),
-            ));
-        };
+        // Asked before anything that takes time: whoever repeats a leader's words must not keep it from its answer.
+        if let Some(answer) = self.bound_by_signatures(report).await? {
+            return Ok(answer);
+        }
+        let _alone = self.await_place(epoch, round).await?;
         self.await_turn(epoch, round).await?;
         if let Some(refusal) = self.bound_by_signatures(report).await? {
             return Ok(refusal);
@@ -311,7 +332,7 @@ impl Agreement {
 }
 
 /// The place of the one who judges a view's proposal; given back however the judging ends.
-struct JudgedAlone<'a> {
+pub(super) struct JudgedAlone<'a> {
     agreement: &'a Agreement,
     place: (Epoch, u32),
 }

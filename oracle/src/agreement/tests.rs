@@ -752,27 +752,29 @@ async fn proposals_nobody_would_sign_leave_nothing_behind() {
     }
     assert_eq!(member.store.proposals(EPOCH).await.unwrap(), 0);
 
-    let both = tokio::join!(
+    let (one, other) = tokio::join!(
         member.agreement.on_proposal(&honest),
         member.agreement.on_proposal(&honest)
     );
-    // Either may come first.
-    let ((Ok(Answer::Signature(_)), Err(other)) | (Err(other), Ok(Answer::Signature(_)))) = both
-    else {
-        panic!("{both:?}")
-    };
-    assert!(
-        matches!(other, AgreementError::NotReady(_)),
-        "one at a time: {other}"
-    );
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert!(matches!(one, Answer::Signature(_)), "{one:?}");
+    assert_eq!(one, other, "one after the other, with the same answer");
     assert_eq!(member.store.proposals(EPOCH).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn one_proposal_of_a_view_is_judged_at_a_time() {
+    let world = World::new().await;
+    let agreement = &world.members[0].agreement;
+    let place = agreement.judge_alone(EPOCH, 0).unwrap();
+    assert!(agreement.judge_alone(EPOCH, 0).is_none());
     assert!(
-        matches!(
-            member.agreement.on_proposal(&honest).await,
-            Ok(Answer::Signature(_))
-        ),
-        "the place was given back"
+        agreement.judge_alone(EPOCH, 0).is_none(),
+        "asking in vain does not free it"
     );
+    assert!(agreement.judge_alone(EPOCH, 1).is_some());
+    drop(place);
+    assert!(agreement.judge_alone(EPOCH, 0).is_some());
 }
 
 #[tokio::test]

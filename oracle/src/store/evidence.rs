@@ -1,6 +1,7 @@
 //! What nodes sent: keys, enrolments, evidence with receipts, and the records of probes.
 
 use alloy::primitives::{Address, B256, Bytes};
+use sqlx::SqlitePool;
 use verifier::bundle::CertificateBytes;
 use verifier::cbor;
 use verifier::evidence::{Evidence, SignedReceipt};
@@ -260,14 +261,25 @@ impl Store {
         node: NodeId,
         envelope_hash: B256,
     ) -> Result<Vec<SignedReceipt>, StoreError> {
+        // Where receipts are written: whoever has just kept one sees every one kept before.
+        self.receipts_in(&self.write, epoch, node, envelope_hash)
+            .await
+    }
+
+    async fn receipts_in(
+        &self,
+        pool: &SqlitePool,
+        epoch: Epoch,
+        node: NodeId,
+        envelope_hash: B256,
+    ) -> Result<Vec<SignedReceipt>, StoreError> {
         let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
             "SELECT block, signature FROM receipts WHERE epoch = ? AND node = ? AND envelope_hash = ?",
         )
         .bind(int(epoch.0))
         .bind(int(node.0))
         .bind(envelope_hash.as_slice())
-        // Where receipts are written: whoever has just kept one sees every one kept before.
-        .fetch_all(&self.write)
+        .fetch_all(pool)
         .await?;
         let mut receipts: Vec<_> = rows
             .into_iter()
@@ -303,7 +315,9 @@ impl Store {
         .await?;
         let Some(bytes) = row else { return Ok(None) };
         let mut evidence: Evidence = cbor::decode("evidence", &bytes)?;
-        evidence.receipts = self.receipts(epoch, node, envelope_hash).await?;
+        evidence.receipts = self
+            .receipts_in(&self.read, epoch, node, envelope_hash)
+            .await?;
         Ok(Some(EvidenceRow {
             node,
             envelope_hash,
