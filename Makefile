@@ -9,10 +9,10 @@ ARCH := $(shell uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
 FOUNDRY := $(CURDIR)/contracts/node_modules/@foundry-rs
 export PATH := $(FOUNDRY)/forge-linux-$(ARCH)/bin:$(FOUNDRY)/anvil-linux-$(ARCH)/bin:$(FOUNDRY)/cast-linux-$(ARCH)/bin:$(PATH)
 
-# Debian packages, and for each the file that shows it is there.
-PACKAGES := swtpm:/usr/bin/swtpm swtpm-tools:/usr/bin/swtpm_setup pkg-config:/usr/bin/pkg-config \
-  libtss2-dev:/usr/include/tss2/tss2_esys.h libtss2-tcti-swtpm0:/usr/share/doc/libtss2-tcti-swtpm0
+# What Debian has to bring along.
+PACKAGES := swtpm swtpm-tools libtss2-dev libtss2-tcti-swtpm0 pkg-config
 
+.NOTPARALLEL:
 .PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story deep generate lint
 
 help: ## Show this list
@@ -20,7 +20,9 @@ help: ## Show this list
 
 deps: contracts/node_modules/.package-lock.json ## Install what is missing: Debian packages and npm packages
 	@missing=(); \
-	for entry in $(PACKAGES); do [ -e "$${entry#*:}" ] || missing+=("$${entry%%:*}"); done; \
+	for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' "$$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$$package"); \
+	done; \
 	if [ $${#missing[@]} -gt 0 ]; then \
 	  echo "installing $${missing[*]}"; \
 	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \

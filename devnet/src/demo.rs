@@ -3,10 +3,10 @@
 //!
 //! | epoch | what happens |
 //! |---|---|
-//! | F, F+1 | five nodes serve and prove |
-//! | F+2 | node 2 is without power; node 4's pushes reach one oracle only; the file is read with nodes 2 and 3 down |
-//! | F+3 | node 1 has lost 30% of its cells and proves zeroes; oracle 3 is down; slot 0 moves to node 6 |
-//! | F+4 | node 3 replays its last proof; oracle 2 lies about node 5; node 1 still proves zeroes, node 6 is paid |
+//! | F, F+1 | five nodes serve and prove; at the end of F+1 the file is read with nodes 2 and 3 down |
+//! | F+2 | node 2 is without power; node 4's pushes reach one oracle only; node 1 has lost 30% of its cells and proves zeroes |
+//! | F+3 | node 1 proves zeroes again; oracle 3 is down; slot 0 moves to node 6 |
+//! | F+4 | node 3 replays its last proof; oracle 2 lies about node 5; node 6 is paid |
 //!
 //! F is the first epoch that counts for every slot of the deal.
 
@@ -59,7 +59,9 @@ const LIAR: usize = 2;
 
 /// Block of an epoch when every node has long proven and pushed.
 const LATE: u64 = 27;
-/// Block of an epoch when its probes are as good as over.
+/// Block of an epoch when the file is read.
+const READ: u64 = 32;
+/// Block of an epoch near its end.
 const END: u64 = 36;
 
 /// Everything a part of the story needs.
@@ -135,8 +137,9 @@ impl Story {
         self.store().await?;
         self.arm()?;
         self.two_honest_epochs().await?;
-        self.power_cut_and_read().await?;
-        self.lost_cells_and_repair().await?;
+        self.read_with_two_nodes_down().await?;
+        self.dark_cut_off_and_lossy().await?;
+        self.oracle_down_and_repair().await?;
         self.replay_and_lie().await?;
         self.settle().await?;
         self.accounting().await?;
@@ -208,7 +211,7 @@ impl Story {
         };
         faults::write(&self.node(CUT_OFF)?.fault_file(), &faults)?;
         let faults = NodeFaults {
-            zeroes: Some(Epochs::since(first + 3)),
+            zeroes: Some(Epochs::since(first + 2)),
             ..NodeFaults::default()
         };
         faults::write(&self.node(LOSER)?.fault_file(), &faults)?;
@@ -241,23 +244,26 @@ impl Story {
                 self.first + epoch
             ));
         }
-        self.wait(1, END).await
+        Ok(())
     }
 
-    async fn power_cut_and_read(&mut self) -> Result<()> {
-        self.network
-            .narrator
-            .say(format_args!("node {DARK} loses its power"));
+    async fn read_with_two_nodes_down(&mut self) -> Result<()> {
+        // Late in the epoch: both nodes have proven it and answered most of its probes.
+        self.wait(1, READ).await?;
+        self.node(REPLAYER)?.cut_power()?;
         self.node(DARK)?.cut_power()?;
+        self.read_back().await?;
+        self.node(REPLAYER)?.power_on()
+    }
+
+    async fn dark_cut_off_and_lossy(&mut self) -> Result<()> {
         self.wait(2, 0).await?;
         self.network.narrator.say(format_args!(
-            "epoch {}: node {DARK} is dark, node {CUT_OFF}'s pushes reach one oracle only",
+            "epoch {}: node {DARK} is dark, node {CUT_OFF}'s pushes reach one oracle only, \
+             node {LOSER} has lost 30% of its cells and proves zeroes",
             self.first + 2
         ));
         self.wait(2, LATE).await?;
-        self.node(REPLAYER)?.cut_power()?;
-        self.read_back().await?;
-        self.node(REPLAYER)?.power_on()?;
         self.node(DARK)?.power_on()?;
         self.wait(2, END).await
     }
@@ -283,14 +289,14 @@ impl Story {
         Ok(())
     }
 
-    async fn lost_cells_and_repair(&mut self) -> Result<()> {
+    async fn oracle_down_and_repair(&mut self) -> Result<()> {
         self.network
             .narrator
             .say(format_args!("oracle {DOWN} goes down"));
         self.network.oracles[DOWN].shut_down();
         self.wait(3, 0).await?;
         self.network.narrator.say(format_args!(
-            "epoch {}: node {LOSER} has lost 30% of its cells and proves zeroes",
+            "epoch {}: oracle {DOWN} is down, node {LOSER} proves zeroes again, its slot is rebuilt",
             self.first + 3
         ));
         // Proving comes first: the repair must not make an honest node late on a small machine.

@@ -64,7 +64,7 @@ impl Story {
         let since_first = epoch.checked_sub(self.first);
         match (node, since_first) {
             (DARK, Some(2)) => Reason::Missing,
-            (LOSER, Some(3..)) => Reason::ProofBad,
+            (LOSER, Some(2..)) => Reason::ProofBad,
             (REPLAYER, Some(4)) => Reason::ProofBad,
             _ => Reason::Pass,
         }
@@ -130,12 +130,12 @@ impl Story {
             (
                 "a node that proves zeroes in place of lost cells is slashed",
                 vec![LOSER],
-                first + 3..=first + 3,
+                first + 2..=first + 2,
             ),
             (
                 "it is slashed twice as hard the second time",
                 vec![LOSER],
-                first + 4..=first + 4,
+                first + 3..=first + 3,
             ),
             (
                 "a node that replays its last proof is slashed",

@@ -18,7 +18,7 @@ impl Story {
             ("honest", SLANDERED, first),
             ("without-power", DARK, first + 2),
             ("cut-off", CUT_OFF, first + 2),
-            ("zeroes", LOSER, first + 3),
+            ("zeroes", LOSER, first + 2),
             ("replay", REPLAYER, first + 4),
             ("lied-about", SLANDERED, first + 4),
             ("repaired", SPARE, self.spare_from),

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::IsTerminal,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,9 @@ use daemon::{
 use serde::Serialize;
 
 use crate::narrator::Narrator;
+
+/// Width of the table where no terminal says how wide it is.
+const PRINTED_COLUMNS: u16 = 160;
 
 /// One thing that should have happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -138,6 +142,9 @@ impl Summary {
     pub fn print(&self, format: OutputFormat) -> Result<(), Failure> {
         print_with(format, self, |summary| {
             let mut rows = table(["", "Step", "Expected", "Seen", "Reason", "Cost", "Evidence"]);
+            if !std::io::stdout().is_terminal() {
+                rows.set_width(PRINTED_COLUMNS);
+            }
             for step in &summary.steps {
                 let name = |path: &PathBuf| {
                     path.file_name()
