@@ -17,6 +17,7 @@ use chain::{
     types::Schedule,
 };
 use circuits::Profile;
+use daemon::exit::Failure;
 
 use crate::{deploy, narrator::Narrator, ports::Port, swtpm, trust};
 
@@ -402,17 +403,19 @@ fn fresh_dir(dir: &Path) -> Result<(PathBuf, File)> {
     fs::create_dir_all(dir)?;
     let dir = dir.canonicalize()?;
     let lock = File::create(dir.with_extension("lock"))?;
-    ensure!(
-        lock.try_lock().is_ok(),
-        "another network runs in {}; stop it, or choose another with --dir",
-        dir.display()
-    );
+    if lock.try_lock().is_err() {
+        let shown = dir.display();
+        bail!(Failure::usage(format!(
+            "another network runs in {shown}; stop it, or choose another with --dir"
+        )));
+    }
     let empty = fs::read_dir(&dir)?.next().is_none();
-    ensure!(
-        empty || dir.join(MARK).exists(),
-        "{} is not empty and was not made by devnet; choose another with --dir",
-        dir.display()
-    );
+    if !empty && !dir.join(MARK).exists() {
+        let shown = dir.display();
+        bail!(Failure::usage(format!(
+            "{shown} is not empty and was not made by devnet; choose another with --dir"
+        )));
+    }
     description::end_leftovers(&dir);
     fs::remove_dir_all(&dir)?;
     fs::create_dir_all(dir.join("logs"))?;

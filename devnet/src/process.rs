@@ -283,6 +283,11 @@ mod tests {
     fn a_leftover_is_killed_only_if_it_is_the_one_meant() {
         let folder = tempfile::tempdir().unwrap();
         let mut process = sleeper(folder.path());
+        let arguments = format!("/proc/{}/cmdline", process.id());
+        // For a moment after its start a process has no arguments yet.
+        while fs::read(&arguments).unwrap().is_empty() {
+            thread::yield_now();
+        }
         kill_if(process.id(), |argument| argument == "601");
         assert!(process.child.try_wait().unwrap().is_none());
         kill_if(process.id(), |argument| argument == "600");
