@@ -145,7 +145,8 @@ pub enum GatewayError {
     },
     /// Nodes have the bytes but did not accept in time.
     #[error(
-        "{nodes:?} did not accept on chain within {seconds} s; run the same command again to go on waiting"
+        "nodes {} did not accept on chain within {seconds} s; run the same command again to go on waiting",
+        list(nodes)
     )]
     NotAccepted {
         /// The nodes that are missing.
@@ -167,6 +168,11 @@ pub enum GatewayError {
     /// A defect of this program.
     #[error("{0}")]
     Internal(String),
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    let numbers: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
+    numbers.join(", ")
 }
 
 impl GatewayError {
