@@ -10,6 +10,9 @@ import {IStorageProofVerifier} from "./interfaces/IStorageProofVerifier.sol";
 /// @dev INSECURE DEVELOPMENT KEYS: anybody can forge proofs for them. It cannot be deployed on any chain but the
 ///      development one.
 contract StorageProofVerifier is IStorageProofVerifier {
+    /// @notice The call came with too little gas to tell a true proof from a false one.
+    error NotEnoughGas(uint256 needed, uint256 available);
+
     /// @notice Development keys on a chain where money is at stake.
     error InsecureDevelopmentKeys(uint256 expectedChain, uint256 actualChain);
 
@@ -21,6 +24,13 @@ contract StorageProofVerifier is IStorageProofVerifier {
     // Order of the groups, and modulus of the field their coordinates are in.
     uint256 private constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
     uint256 private constant P = 21888242871839275222246405745257275088696311157297823662689037894645226208583;
+
+    // A precompile that refuses its input eats all the gas it was given: give it twice its price (EIP-1108), not everything.
+    uint256 private constant GAS_ADD = 300;
+    uint256 private constant GAS_MUL = 12_000;
+    uint256 private constant GAS_PAIRING = 362_000;
+    // All of these together with what a call may not pass on (EIP-150), and the rest of this contract.
+    uint256 private constant GAS_NEEDED = 420_000;
 
     // The verifying key; the points of the second group are negated, and the imaginary coordinate stands first.
     uint256 private constant ALPHA_X = 0x29c0c19b57738f600ff5b7bcd712ad242f6dbaa926f26c0fa8370680bd8c4183;
@@ -61,6 +71,8 @@ contract StorageProofVerifier is IStorageProofVerifier {
         if (proof[0] | proof[1] == 0) return false;
         if (proof[2] | proof[3] | proof[4] | proof[5] == 0) return false;
         if (proof[6] | proof[7] == 0) return false;
+        // Otherwise whoever pays for the gas could make a true proof look false.
+        require(gasleft() >= GAS_NEEDED, NotEnoughGas(GAS_NEEDED, gasleft()));
         return _pairingHolds(proof, publicInputs);
     }
 
@@ -80,18 +92,18 @@ contract StorageProofVerifier is IStorageProofVerifier {
             mstore(add(m, 0x40), IC1_X)
             mstore(add(m, 0x60), IC1_Y)
             mstore(add(m, 0x80), calldataload(add(publicInputs, 0x00)))
-            valid := and(valid, staticcall(gas(), 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
-            valid := and(valid, staticcall(gas(), 6, m, 0x80, m, 0x40))
+            valid := and(valid, staticcall(GAS_MUL, 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
+            valid := and(valid, staticcall(GAS_ADD, 6, m, 0x80, m, 0x40))
             mstore(add(m, 0x40), IC2_X)
             mstore(add(m, 0x60), IC2_Y)
             mstore(add(m, 0x80), calldataload(add(publicInputs, 0x20)))
-            valid := and(valid, staticcall(gas(), 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
-            valid := and(valid, staticcall(gas(), 6, m, 0x80, m, 0x40))
+            valid := and(valid, staticcall(GAS_MUL, 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
+            valid := and(valid, staticcall(GAS_ADD, 6, m, 0x80, m, 0x40))
             mstore(add(m, 0x40), IC3_X)
             mstore(add(m, 0x60), IC3_Y)
             mstore(add(m, 0x80), calldataload(add(publicInputs, 0x40)))
-            valid := and(valid, staticcall(gas(), 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
-            valid := and(valid, staticcall(gas(), 6, m, 0x80, m, 0x40))
+            valid := and(valid, staticcall(GAS_MUL, 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
+            valid := and(valid, staticcall(GAS_ADD, 6, m, 0x80, m, 0x40))
 
             let x := mload(m)
             let y := mload(add(m, 0x20))
@@ -113,7 +125,7 @@ contract StorageProofVerifier is IStorageProofVerifier {
             mstore(add(m, 0x2a0), NEG_DELTA_X0)
             mstore(add(m, 0x2c0), NEG_DELTA_Y1)
             mstore(add(m, 0x2e0), NEG_DELTA_Y0)
-            valid := and(valid, staticcall(gas(), 8, m, 0x300, m, 0x20))
+            valid := and(valid, staticcall(GAS_PAIRING, 8, m, 0x300, m, 0x20))
             valid := and(valid, eq(returndatasize(), 0x20))
             valid := and(valid, eq(mload(m), 1))
         }

@@ -109,6 +109,24 @@ contract StorageProofVerifierTest is Test {
         assertFalse(verifier.verify(nothing, inputs), "all");
     }
 
+    /// @dev A precompile that fails keeps all the gas it was given.
+    function test_a_false_proof_costs_no_more_than_a_bounded_amount() public {
+        (proof[0], proof[1]) = (1, 1);
+        uint256 before = gasleft();
+        assertFalse(verifier.verify(proof, inputs), "off the curve");
+        assertLt(before - gasleft(), 500_000);
+    }
+
+    function test_too_little_gas_never_makes_a_true_proof_look_false() public {
+        bytes memory call = abi.encodeCall(verifier.verify, (proof, inputs));
+        for (uint256 gas = 10_000; gas < 500_000; gas += 7_000) {
+            (bool done, bytes memory answer) = address(verifier).staticcall{gas: gas}(call);
+            if (done) assertTrue(abi.decode(answer, (bool)));
+        }
+        vm.expectPartialRevert(StorageProofVerifier.NotEnoughGas.selector);
+        verifier.verify{gas: 300_000}(proof, inputs);
+    }
+
     function test_a_point_of_the_twist_outside_the_subgroup_is_refused() public {
         // x = 1: on the curve over the extension field, but its order is not r.
         proof[2] = 0;

@@ -64,8 +64,8 @@ pub fn storage_proof_verifier(key: &VerifyingKey, manifest: &Manifest) -> String
             mstore(add(m, 0x40), IC{i}_X)
             mstore(add(m, 0x60), IC{i}_Y)
             mstore(add(m, 0x80), calldataload(add(publicInputs, {offset:#04x})))
-            valid := and(valid, staticcall(gas(), 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
-            valid := and(valid, staticcall(gas(), 6, m, 0x80, m, 0x40))"
+            valid := and(valid, staticcall(GAS_MUL, 7, add(m, 0x40), 0x60, add(m, 0x40), 0x40))
+            valid := and(valid, staticcall(GAS_ADD, 6, m, 0x80, m, 0x40))"
         )
         .expect("text");
     }
@@ -107,6 +107,9 @@ import {IStorageProofVerifier} from "./interfaces/IStorageProofVerifier.sol";
 /// @title Groth16 verifier of storage proofs: circuit {circuit}, profile {profile}
 /// @notice Public inputs in this order: {inputs}. Protocol: section 4.{notice}
 contract StorageProofVerifier is IStorageProofVerifier {
+    /// @notice The call came with too little gas to tell a true proof from a false one.
+    error NotEnoughGas(uint256 needed, uint256 available);
+
 {error}    /// @inheritdoc IStorageProofVerifier
     uint256 public constant CAPACITY = {capacity};
     /// @inheritdoc IStorageProofVerifier
@@ -115,6 +118,13 @@ contract StorageProofVerifier is IStorageProofVerifier {
     // Order of the groups, and modulus of the field their coordinates are in.
     uint256 private constant R = {r};
     uint256 private constant P = {p};
+
+    // A precompile that refuses its input eats all the gas it was given: give it twice its price (EIP-1108), not everything.
+    uint256 private constant GAS_ADD = 300;
+    uint256 private constant GAS_MUL = 12_000;
+    uint256 private constant GAS_PAIRING = 362_000;
+    // All of these together with what a call may not pass on (EIP-150), and the rest of this contract.
+    uint256 private constant GAS_NEEDED = 420_000;
 
     // The verifying key; the points of the second group are negated, and the imaginary coordinate stands first.
 {constants}
@@ -129,6 +139,8 @@ contract StorageProofVerifier is IStorageProofVerifier {
         if (proof[0] | proof[1] == 0) return false;
         if (proof[2] | proof[3] | proof[4] | proof[5] == 0) return false;
         if (proof[6] | proof[7] == 0) return false;
+        // Otherwise whoever pays for the gas could make a true proof look false.
+        require(gasleft() >= GAS_NEEDED, NotEnoughGas(GAS_NEEDED, gasleft()));
         return _pairingHolds(proof, publicInputs);
     }
 
@@ -166,7 +178,7 @@ contract StorageProofVerifier is IStorageProofVerifier {
             mstore(add(m, 0x2a0), NEG_DELTA_X0)
             mstore(add(m, 0x2c0), NEG_DELTA_Y1)
             mstore(add(m, 0x2e0), NEG_DELTA_Y0)
-            valid := and(valid, staticcall(gas(), 8, m, 0x300, m, 0x20))
+            valid := and(valid, staticcall(GAS_PAIRING, 8, m, 0x300, m, 0x20))
             valid := and(valid, eq(returndatasize(), 0x20))
             valid := and(valid, eq(mload(m), 1))
         }
