@@ -23,7 +23,7 @@ use alloy::{
 };
 use tower::Service;
 
-use crate::ChainError;
+use crate::{ChainError, logs::limits_size};
 
 /// How often the list of endpoints is gone through before a call fails.
 const ROUNDS: u32 = 2;
@@ -219,7 +219,9 @@ fn trouble(response: &ResponsePacket) -> Option<&ErrorPayload> {
     ];
     response.iter_errors().find(|error| {
         let message = error.message.to_lowercase();
-        let is_verdict = error.as_revert_data().is_some() || message.contains("revert");
+        // A query that is too large is the caller's to make smaller.
+        let is_verdict =
+            error.as_revert_data().is_some() || message.contains("revert") || limits_size(&message);
         !is_verdict
             && (CODES.contains(&error.code) || WORDS.iter().any(|word| message.contains(word)))
     })
@@ -267,6 +269,7 @@ mod tests {
             r#"{"code":3,"message":"execution reverted","data":"0x"}"#,
             r#"{"code":-32603,"message":"execution reverted: paused"}"#,
             r#"{"code":-32003,"message":"nonce too low"}"#,
+            r#"{"code":-32005,"message":"query returned more than 10000 results"}"#,
             r#"{"code":-32000,"message":"insufficient funds for gas * price + value"}"#,
         ] {
             assert!(trouble(&response(answer)).is_none(), "{answer}");

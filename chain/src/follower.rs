@@ -1,19 +1,17 @@
 //! The contracts' events, in order, each once, and only from blocks that are final.
 
 use alloy::{
-    eips::BlockNumberOrTag,
     primitives::B256,
-    providers::Provider,
-    rpc::{
-        client::BatchRequest,
-        types::{Block, Filter, Log, TransactionReceipt},
-    },
+    rpc::types::{Filter, TransactionReceipt},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ChainError, Client, Event};
+use crate::{
+    ChainError, Client, Event,
+    logs::{Page, PageSize},
+};
 
-/// Blocks a single `eth_getLogs` asks for; public endpoints limit it.
+/// Blocks a single `eth_getLogs` asks for to begin with; public endpoints limit it.
 const CHUNK_BLOCKS: u64 = 1_000;
 
 /// How far a follower has come. The caller stores it with what it made of the events, in one transaction.
@@ -31,14 +29,15 @@ impl Client {
     /// # Errors
     /// [`ChainError`]; [`ChainError::NoSuchBlock`] if the endpoint is not at `to` yet, instead of a list that ends early.
     pub async fn events(&self, from: u64, to: u64) -> Result<Vec<Event>, ChainError> {
-        let mut events = Vec::new();
+        let mut size = PageSize::new(CHUNK_BLOCKS);
+        let mut all = Vec::new();
         let mut start = from;
         while start <= to {
-            let end = to.min(start.saturating_add(CHUNK_BLOCKS - 1));
-            events.extend(self.chunk(start, end, None).await?.0);
-            start = end + 1;
+            let (events, page) = self.first_events(start, to, &mut size).await?;
+            all.extend(events);
+            start = page.to + 1;
         }
-        Ok(events)
+        Ok(all)
     }
 
     /// The events of the deployment's contracts in a transaction this process sent. They may be reorganised away.
@@ -56,77 +55,23 @@ impl Client {
         logs.map(|log| Event::decode(deployment, log)).collect()
     }
 
-    /// The events of at most [`CHUNK_BLOCKS`] blocks and the hash of the last one.
-    ///
-    /// Logs and blocks are asked for in one batch, so that one endpoint answers all: an endpoint that is behind would answer the
-    /// logs alone with a list that is too short and looks whole.
-    async fn chunk(
+    /// The events of the first blocks of `from..=to`, how far they reach, and the hash of the last one.
+    async fn first_events(
         &self,
         from: u64,
         to: u64,
-        parent: Option<B256>,
-    ) -> Result<(Vec<Event>, B256), ChainError> {
+        size: &mut PageSize,
+    ) -> Result<(Vec<Event>, Page), ChainError> {
         let deployment = self.deployment();
         let contracts = vec![deployment.registry, deployment.deals, deployment.hub];
-        let filter = Filter::new()
-            .address(contracts)
-            .from_block(from)
-            .to_block(to);
-        let parent_block = from.saturating_sub(1);
-
-        let unavailable = |error| ChainError::from_rpc("eth_getLogs", error);
-        let mut batch = BatchRequest::new(self.rpc().provider().client());
-        let block = |number: u64| (BlockNumberOrTag::Number(number), false);
-        let logs = batch
-            .add_call::<_, Vec<Log>>("eth_getLogs", &(&filter,))
-            .map_err(unavailable)?;
-        let last = batch
-            .add_call::<_, Option<Block>>("eth_getBlockByNumber", &block(to))
-            .map_err(unavailable)?;
-        let before = batch
-            .add_call::<_, Option<Block>>("eth_getBlockByNumber", &block(parent_block))
-            .map_err(unavailable)?;
-        batch.send().await.map_err(unavailable)?;
-
-        let no_block = |number: u64| ChainError::NoSuchBlock {
-            block: number.to_string(),
-        };
-        let last = last
-            .await
-            .map_err(unavailable)?
-            .ok_or_else(|| no_block(to))?;
-        let before = before
-            .await
-            .map_err(unavailable)?
-            .ok_or_else(|| no_block(parent_block))?;
-        if let Some(expected) = parent
-            && before.header.hash != expected
-        {
-            return Err(ChainError::HistoryChanged {
-                block: parent_block,
-                expected,
-                actual: before.header.hash,
-            });
-        }
-        let logs = logs.await.map_err(unavailable)?;
-        let mut events = logs
+        let filter = Filter::new().address(contracts);
+        let page = self.first_page(&filter, from, to, size).await?;
+        let events = page
+            .logs
             .iter()
             .map(|log| Event::decode(deployment, log))
             .collect::<Result<Vec<_>, _>>()?;
-        events.sort_by_key(Event::position);
-        if let Some(outside) = events
-            .iter()
-            .find(|event| !(from..=to).contains(&event.block))
-        {
-            return Err(ChainError::Undecodable {
-                what: "eth_getLogs".to_owned(),
-                why: format!(
-                    "asked for blocks {from} to {to}, got one of block {}",
-                    outside.block
-                ),
-            });
-        }
-        Ok((events, last.header.hash))
+        Ok((events, page))
     }
 }
 
@@ -138,6 +83,7 @@ impl Client {
 pub struct Follower {
     client: Client,
     cursor: Cursor,
+    size: PageSize,
 }
 
 impl Follower {
@@ -156,7 +102,11 @@ impl Follower {
     /// Goes on where a stored cursor ends.
     #[must_use]
     pub fn resume(client: Client, cursor: Cursor) -> Self {
-        Self { client, cursor }
+        Self {
+            client,
+            cursor,
+            size: PageSize::new(CHUNK_BLOCKS),
+        }
     }
 
     /// How far the events returned so far reach.
@@ -191,11 +141,22 @@ impl Follower {
         if finalized < next_block {
             return Ok(Vec::new());
         }
-        let to = finalized.min(next_block.saturating_add(CHUNK_BLOCKS - 1));
-        let (events, last_hash) = self.client.chunk(next_block, to, last_hash).await?;
+        let (events, page) = self
+            .client
+            .first_events(next_block, finalized, &mut self.size)
+            .await?;
+        if let Some(expected) = last_hash
+            && page.parent_hash != expected
+        {
+            return Err(ChainError::HistoryChanged {
+                block: page.from.saturating_sub(1),
+                expected,
+                actual: page.parent_hash,
+            });
+        }
         self.cursor = Cursor {
-            next_block: to + 1,
-            last_hash: Some(last_hash),
+            next_block: page.to + 1,
+            last_hash: Some(page.last_hash),
         };
         Ok(events)
     }

@@ -7,7 +7,7 @@ use chain::{
 
 use crate::scratch::{Scratch, emit, scratch, send};
 
-async fn exit(chain: &Scratch, emitter: Address, node: u64) -> u64 {
+pub async fn exit(chain: &Scratch, emitter: Address, node: u64) -> u64 {
     let receipt = send(
         chain,
         emit(emitter, &Registry::ExitRequested { node, epoch: 7 }),
@@ -17,7 +17,7 @@ async fn exit(chain: &Scratch, emitter: Address, node: u64) -> u64 {
     receipt.block_number.unwrap()
 }
 
-fn nodes(events: &[Event]) -> Vec<u64> {
+pub fn nodes(events: &[Event]) -> Vec<u64> {
     events
         .iter()
         .map(|event| match &event.body {

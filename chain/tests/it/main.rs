@@ -3,6 +3,7 @@
 
 mod contracts;
 mod follower;
+mod logs;
 mod proxy;
 mod rpc;
 mod scratch;
