@@ -22,6 +22,8 @@ const BURN: Address = address!("000000000000000000000000000000000000dEaD");
 /// What should have become of every node in every epoch up to the last one.
 struct Expected {
     outcomes: BTreeMap<(u64, u64), Outcome>,
+    /// Token units that the node's slots earn together in the epoch, if it passes.
+    rates: BTreeMap<(u64, u64), u128>,
     accounts: BTreeMap<u64, Account>,
 }
 
@@ -70,8 +72,8 @@ impl Story {
         }
     }
 
-    /// Token units that a node's slots earn together in an epoch, from the tenures alone.
-    async fn rates(&self) -> Result<Vec<(u64, u64, u64, u16)>> {
+    /// Every tenure of the deal's slots: node, first and last epoch, slot.
+    async fn tenures(&self) -> Result<Vec<(u64, u64, u64, u16)>> {
         let mut tenures = Vec::new();
         for slot in 0..SLOTS {
             for tenure in self
@@ -88,9 +90,10 @@ impl Story {
     }
 
     async fn expected(&self, seen: &Seen) -> Result<Expected> {
-        let tenures = self.rates().await?;
+        let tenures = self.tenures().await?;
         let mut expected = Expected {
             outcomes: BTreeMap::new(),
+            rates: BTreeMap::new(),
             accounts: BTreeMap::new(),
         };
         for node in 1..=NODES as u64 {
@@ -103,6 +106,7 @@ impl Story {
                 // Whether enough oracles could judge the figures is the chain's word; what follows from it is not.
                 let outcome = account.settle(self.reason(node, *epoch), settled.judged, rate);
                 expected.outcomes.insert((node, *epoch), outcome);
+                expected.rates.insert((node, *epoch), rate);
             }
             expected.accounts.insert(node, account);
         }
@@ -237,7 +241,7 @@ impl Story {
         let mut refunded = U256::ZERO;
         let mut wrong = Vec::new();
         let mut paid_to: BTreeMap<u64, U256> = BTreeMap::new();
-        for (node, from, _, slot) in self.rates().await? {
+        for (node, from, _, slot) in self.tenures().await? {
             let (paid, back, to) = seen.claims.get(&(slot, node)).copied().unwrap_or_default();
             let of = |paid: bool| {
                 let epochs = (from..=to).filter(|epoch| {
@@ -409,12 +413,13 @@ fn to_the_wei(wrong: &[String]) -> String {
 /// Compares what was settled for some nodes and epochs with what the rules say.
 fn outcome_step(name: &str, keys: &[(u64, u64)], seen: &Seen, expected: &Expected) -> Step {
     let mut wrong = Vec::new();
-    let (mut slashed, mut reason) = (0, None);
+    let (mut unpaid, mut slashed, mut reason) = (0, 0, None);
     let mut shown = Vec::new();
     for key in keys {
         let (node, epoch) = key;
-        match (expected.outcomes.get(key), seen.verdicts.get(key)) {
-            (Some(expected), Some(settled)) => {
+        let wanted = expected.outcomes.get(key).zip(expected.rates.get(key));
+        match (wanted, seen.verdicts.get(key)) {
+            (Some((expected, rate)), Some(settled)) => {
                 if *expected != settled.outcome || settled.reason != expected.reason {
                     wrong.push(format!(
                         "node {node}, epoch {epoch}: {:?}, expected {expected:?}",
@@ -422,6 +427,9 @@ fn outcome_step(name: &str, keys: &[(u64, u64)], seen: &Seen, expected: &Expecte
                     ));
                 }
                 slashed += settled.outcome.slashed;
+                if !settled.outcome.paid {
+                    unpaid += rate;
+                }
                 reason = Some(settled.reason.name().to_owned());
                 shown.push(describe(expected));
             }
@@ -444,12 +452,17 @@ fn outcome_step(name: &str, keys: &[(u64, u64)], seen: &Seen, expected: &Expecte
         expected,
         ok,
         reason,
-        cost: Some(if slashed == 0 {
-            "no bond".to_owned()
-        } else {
-            format!("{slashed} of its bond")
-        }),
+        cost: Some(cost(unpaid, slashed)),
         evidence: None,
+    }
+}
+
+/// What failing cost a node: the pay of the epochs, and what it lost of its bond; token units.
+fn cost(unpaid: u128, slashed: u128) -> String {
+    match (unpaid, slashed) {
+        (0, 0) => "nothing".to_owned(),
+        (pay, 0) => format!("{pay} of pay"),
+        (pay, bond) => format!("{pay} of pay, {bond} of bond"),
     }
 }
 

@@ -176,6 +176,11 @@ impl Summary {
             for line in &self.further {
                 println!("{line}");
             }
+            let passed = self.steps.iter().filter(|step| step.ok).count();
+            println!(
+                "story: {passed} passed, {} failed",
+                self.steps.len() - passed
+            );
         }
         Ok(())
     }
