@@ -175,8 +175,8 @@ pub trait DealBook: Send + Sync {
     async fn move_slot(&self, deal: DealId, slot: Slot, to: NodeId) -> Result<(), DealError>;
     /// A deal.
     async fn deal(&self, deal: DealId) -> Result<Deal, DealError>;
-    /// Roots published so far for a slot, in order of stripes.
-    async fn roots(&self, deal: DealId, slot: Slot) -> Result<Vec<ShardRoots>, DealError>;
+    /// Roots published so far, by slot, in order of stripes.
+    async fn roots(&self, deal: &Deal) -> Result<Vec<Vec<ShardRoots>>, DealError>;
     /// Every node the slot was offered to, in order; the last one is the present one.
     async fn tenures(&self, deal: DealId, slot: Slot) -> Result<Vec<Tenure>, DealError>;
     /// Where a node is reached.

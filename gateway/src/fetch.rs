@@ -38,8 +38,8 @@ impl<'a> Fetcher<'a> {
         without: Option<Slot>,
     ) -> Result<Self, GatewayError> {
         let mut sources = Vec::new();
-        for slot in deal.geometry.slot_numbers().map(Slot) {
-            let roots = deals.roots(deal.id, slot).await?;
+        let roots = deals.roots(deal).await?;
+        for (slot, roots) in deal.geometry.slot_numbers().map(Slot).zip(roots) {
             if roots.len() != deal.stripes as usize {
                 let problem = format!(
                     "has {} of {} roots published for slot {slot}",

@@ -176,7 +176,7 @@ impl Owner<'_> {
             }
         };
         let deal = self.propose_once(terms, kept).await?;
-        self.publish(deal, &roots).await?;
+        self.publish(&self.deals.deal(deal).await?, &roots).await?;
         self.deals.seal(deal).await?;
         kept.remove_roots()?;
         Ok(self.deals.deal(deal).await?)
@@ -251,15 +251,17 @@ impl Owner<'_> {
     }
 
     /// Publishes what is not published yet. Slots go side by side, the chunks of one slot one after the other.
-    async fn publish(&self, deal: DealId, roots: &[Vec<ShardRoots>]) -> Result<(), GatewayError> {
+    async fn publish(&self, deal: &Deal, roots: &[Vec<ShardRoots>]) -> Result<(), GatewayError> {
         let bar = self.progress.bar(
             "publishing",
             roots.iter().map(|list| list.len() as u64).sum(),
         );
-        let slots = roots.iter().zip(0_u16..).map(|(roots, slot)| {
+        let published = self.deals.roots(deal).await?;
+        let deal = deal.id;
+        let slots = (0_u16..).zip(roots).zip(published);
+        let slots = slots.map(|((slot, roots), published)| {
             let (slot, bar) = (Slot(slot), &bar);
             async move {
-                let published = self.deals.roots(deal, slot).await?;
                 if !roots.starts_with(&published) {
                     return Err(GatewayError::ForeignRoots { deal, slot });
                 }
@@ -285,10 +287,9 @@ impl Owner<'_> {
         if first >= deal.stripes {
             return Ok(());
         }
-        let mut roots = Vec::new();
+        let roots = self.deals.roots(deal).await?;
         let mut targets = Vec::new();
         for slot in geometry.slot_numbers().map(Slot) {
-            roots.push(self.deals.roots(deal.id, slot).await?);
             // Not the manifest's node: the slot may have been moved since.
             let tenure = self.deals.tenures(deal.id, slot).await?.last().copied();
             let node = tenure.ok_or_else(|| GatewayError::Deal {

@@ -66,9 +66,14 @@ impl Owner<'_> {
             };
             slots.push((slot, tenure));
         }
-        let reads = slots
-            .iter()
-            .map(|(slot, tenure)| self.read_first(deal, *slot, tenure));
+        let roots = self.deals.roots(&terms).await?;
+        let reads = slots.iter().map(|(slot, tenure)| {
+            let expected = roots
+                .get(usize::from(slot.0))
+                .and_then(|list| list.first())
+                .map(|roots| roots.content_id.0);
+            self.read_first(deal, *slot, tenure, expected)
+        });
         let reads = futures::future::try_join_all(reads).await?;
         let slots: Vec<SlotStatus> = slots
             .into_iter()
@@ -105,17 +110,12 @@ impl Owner<'_> {
         deal: DealId,
         slot: Slot,
         tenure: &Tenure,
+        expected: Option<[u8; 32]>,
     ) -> Result<String, GatewayError> {
         if !tenure.holds() {
             return Ok("not accepted yet".into());
         }
         let address = self.deals.node(tenure.node).await?;
-        let expected = self
-            .deals
-            .roots(deal, slot)
-            .await?
-            .first()
-            .map(|roots| roots.content_id.0);
         let name = ShardName {
             deal,
             slot,

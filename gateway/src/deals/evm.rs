@@ -1,9 +1,7 @@
 //! The real contracts, through the crate `chain`.
 
 use alloy::{
-    eips::BlockNumberOrTag,
-    primitives::{Address, B256, U256},
-    providers::Provider,
+    primitives::Address,
     rpc::types::Filter,
     signers::local::PrivateKeySigner,
     sol_types::{SolCall, SolEvent},
@@ -14,10 +12,14 @@ use chain::{
     bindings::{Deals, ProbityToken},
     types,
 };
-use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot, inventory};
+use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot};
 
 use super::{Deal, DealBook, DealError, DealState, NodeAddress, ShardRoots, Tenure, Terms};
 use crate::geometry::Geometry;
+
+mod published;
+#[cfg(test)]
+mod tests;
 
 /// One deployment, and the owner's account on it.
 pub struct EvmDeals {
@@ -47,40 +49,6 @@ impl EvmDeals {
         let receipt = self.sender.send(to, &call).await.map_err(reading(what))?;
         Ok(receipt.inner.logs().to_vec())
     }
-
-    /// Events of one kind in the deals contract, `topics` as indexed.
-    async fn logs<E: SolEvent>(
-        &self,
-        what: &'static str,
-        from: u64,
-        topics: [Option<B256>; 2],
-    ) -> Result<Vec<E>, DealError> {
-        let deployment = self.client.deployment();
-        let mut filter = Filter::new()
-            .address(deployment.deals)
-            .event_signature(E::SIGNATURE_HASH)
-            .from_block(from)
-            .to_block(BlockNumberOrTag::Latest);
-        if let Some(topic) = topics[0] {
-            filter = filter.topic1(topic);
-        }
-        if let Some(topic) = topics[1] {
-            filter = filter.topic2(topic);
-        }
-        let logs = self.client.rpc().provider().get_logs(&filter).await;
-        logs.map_err(|error| DealError::Unavailable {
-            what,
-            why: error.to_string(),
-        })?
-        .iter()
-        .map(|log| {
-            E::decode_log_data(log.data()).map_err(|error| DealError::Inconsistent {
-                what,
-                problem: error.to_string(),
-            })
-        })
-        .collect()
-    }
 }
 
 fn reading(what: &'static str) -> impl Fn(ChainError) -> DealError {
@@ -94,10 +62,6 @@ fn reading(what: &'static str) -> impl Fn(ChainError) -> DealError {
             why: daemon::exit::chain(&error),
         },
     }
-}
-
-fn number_topic(number: impl Into<U256>) -> Option<B256> {
-    Some(B256::from(number.into()))
 }
 
 #[async_trait]
@@ -168,9 +132,22 @@ impl DealBook for EvmDeals {
         terms: &Terms,
         since: BlockNumber,
     ) -> Result<Option<DealId>, DealError> {
-        let owner = Some(self.owner().into_word());
-        let events: Vec<Deals::DealProposed> =
-            self.logs("own proposals", since.0, [None, owner]).await?;
+        let what = "own proposals";
+        let filter = Filter::new()
+            .address(self.client.deployment().deals)
+            .event_signature(Deals::DealProposed::SIGNATURE_HASH)
+            .topic2(self.owner().into_word());
+        let head = self.head().await?;
+        let logs = self.client.logs(&filter, since.0, head.0).await;
+        let events = logs
+            .map_err(reading(what))?
+            .iter()
+            .map(|log| Deals::DealProposed::decode_log_data(log.data()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| DealError::Inconsistent {
+                what,
+                problem: error.to_string(),
+            })?;
         let nodes: Vec<u64> = terms.nodes.iter().map(|node| node.0).collect();
         Ok(events
             .iter()
@@ -259,38 +236,8 @@ impl DealBook for EvmDeals {
         })
     }
 
-    async fn roots(&self, deal: DealId, slot: Slot) -> Result<Vec<ShardRoots>, DealError> {
-        let what = "published roots";
-        let topics = [
-            number_topic(U256::from(deal.0)),
-            number_topic(U256::from(slot.0)),
-        ];
-        let events: Vec<Deals::SlotPublished> = self
-            .logs(what, self.client.deployment().deployment_block, topics)
-            .await?;
-        let roots: Vec<ShardRoots> = events
-            .into_iter()
-            .flat_map(|event| event.roots)
-            .map(|roots| ShardRoots {
-                storage_root: roots.storageRoot,
-                transport_root: roots.transportRoot,
-                content_id: roots.contentId,
-            })
-            .collect();
-        // An endpoint may leave events out; the contract's running hash tells.
-        let expected = self
-            .client
-            .latest()
-            .slot_list_hash(deal.0, slot.0)
-            .await
-            .map_err(reading(what))?;
-        let found = inventory::slot_list_hash(&roots);
-        if found != expected {
-            let problem =
-                format!("those of slot {slot} hash to {found}, the contract says {expected}");
-            return Err(DealError::Inconsistent { what, problem });
-        }
-        Ok(roots)
+    async fn roots(&self, deal: &Deal) -> Result<Vec<Vec<ShardRoots>>, DealError> {
+        published::roots(&self.client, deal).await
     }
 
     async fn tenures(&self, deal: DealId, slot: Slot) -> Result<Vec<Tenure>, DealError> {

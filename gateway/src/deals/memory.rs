@@ -164,8 +164,8 @@ impl DealBook for MemoryDeals {
         self.read(deal, |record| record.deal.clone())
     }
 
-    async fn roots(&self, deal: DealId, slot: Slot) -> Result<Vec<ShardRoots>, DealError> {
-        self.read(deal, |record| record.roots[usize::from(slot.0)].clone())
+    async fn roots(&self, deal: &Deal) -> Result<Vec<Vec<ShardRoots>>, DealError> {
+        self.read(deal.id, |record| record.roots.clone())
     }
 
     async fn tenures(&self, deal: DealId, slot: Slot) -> Result<Vec<Tenure>, DealError> {
