@@ -13,7 +13,7 @@ export PATH := $(FOUNDRY)/forge-linux-$(ARCH)/bin:$(FOUNDRY)/anvil-linux-$(ARCH)
 PACKAGES := swtpm swtpm-tools libtss2-dev libtss2-tcti-swtpm0 pkg-config
 
 .NOTPARALLEL:
-.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story deep generate lint
+.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep generate lint
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -62,7 +62,16 @@ test-rust: build
 test-story: build
 	target/debug/devnet demo --dir target/story
 
-deep: build ## What takes too long for every day: keys of the standard profile
+soak: build ## The story again and again: RUNS=10 of them, stopping at the first that fails
+	@for run in $$(seq 1 $(or $(RUNS),10)); do \
+	  SECONDS=0; \
+	  target/debug/devnet demo --dir target/soak >target/soak.out || { cat target/soak.out; exit 1; }; \
+	  echo "run $$run, $$SECONDS s, $$(tail -n 1 target/soak.out)"; \
+	done
+
+deep: build ## What takes too long for every day: many more random cases, keys and proofs of the standard profile
+	PROPTEST_CASES=4096 cargo test -p circuits -p prover -p verifier
+	cd contracts && FOUNDRY_FUZZ_RUNS=20000 FOUNDRY_INVARIANT_RUNS=256 forge test
 	cargo run -q -p prover -- setup --profile standard --dir target/keys
 	cargo run -q -p prover -- bench --profile standard --dir target/keys
 
