@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy::primitives::{B256, Bytes};
 use verifier::bundle::CertificateBytes;
-use verifier::bundle::{
-    BUNDLE_TAG, Bundle, EnrolmentRecord, PreviousQuote, ProofNode, SignatureBytes,
-};
+use verifier::bundle::{BUNDLE_TAG, Bundle, EnrolmentRecord, ProofNode, SignatureBytes};
 use verifier::cbor;
 use verifier::envelope::Envelope;
 use verifier::evidence::Evidence;
@@ -151,7 +149,7 @@ impl Exporter {
         node: NodeId,
         epoch: Epoch,
         anchor: verifier::BlockNumber,
-    ) -> Result<Option<PreviousQuote>, ExportError> {
+    ) -> Result<Option<Envelope>, ExportError> {
         let clocks = self.store.previous_clocks(epoch, anchor).await?;
         let Some(known) = clocks.get(&node) else {
             return Ok(None);
@@ -159,13 +157,8 @@ impl Exporter {
         let Some(evidence) = self.piece(known.epoch, node, known.envelope_hash).await? else {
             return missing("the quote before this epoch is no longer in the archive");
         };
-        let envelope: Envelope =
-            cbor::decode("envelope", &evidence.envelope).map_err(StoreError::from)?;
-        let (body, _) = envelope.open().map_err(StoreError::from)?;
-        Ok(Some(PreviousQuote {
-            attest: body.attest,
-            ak_signature: body.ak_signature,
-        }))
+        let envelope = cbor::decode("envelope", &evidence.envelope).map_err(StoreError::from)?;
+        Ok(Some(envelope))
     }
 
     async fn enrolment(

@@ -41,7 +41,7 @@ pub use enrolment::{
 pub use key::PublicKey;
 pub use quote::{
     PcrPolicy, QuoteFacts, check_attestation_key, check_node_key, verify_certify, verify_quote,
-    verify_quote_over_policy,
+    verify_quote_clock, verify_quote_over_policy,
 };
 pub use reject::Reject;
 pub use wire::{Attest, Name, Public, Signature};

@@ -5,13 +5,18 @@ use circuits::Profile;
 use circuits::keys::Manifest;
 
 use super::*;
-use crate::committee::Reachability;
-use crate::envelope::Envelope;
+use crate::committee::{Observations, Reachability};
+use crate::evidence;
 use crate::ids::{Availability, BlockNumber, LatencyMs};
+use crate::judgement::{self, Received};
 use crate::report::{ReportFrame, VerdictTree};
 use crate::testing::{DEADLINE, EPOCH, World};
 use crate::tpm::fixture::{self, CertificateBody, NOW, SoftKey};
-use crate::trust::{TrustFile, TrustedSchedule};
+use crate::tpm::{self, Attest, EnrolmentRequest};
+use crate::trust::{Trust, TrustFile, TrustedSchedule};
+use crate::{EvidenceReason, Reason, typed_data};
+
+mod previous;
 
 const ROOT: &str = "CN=Root";
 const ISSUER: &str = "CN=Issuer";
@@ -120,7 +125,7 @@ fn case() -> Case {
                 signatures: sign_all(enrolment_digest),
             },
             evidence: Some(evidence),
-            previous: None,
+            previous: Some(previous::Earlier::default().envelope(&world)),
             observations,
         },
         world,
@@ -150,6 +155,22 @@ fn placeholder(world: &World) -> Verdict {
 }
 
 impl Case {
+    fn again(&self) -> Self {
+        Self {
+            bundle: self.bundle.clone(),
+            world: World::clone_keys(&self.world),
+            trust: self.trust.clone(),
+        }
+    }
+
+    /// What an accepted bundle's audit says of one check.
+    fn said(&self, name: &str) -> Outcome {
+        let audit = self.audit();
+        assert!(audit.accepted(), "{audit:?}");
+        let check = audit.checks.iter().find(|check| check.name == name);
+        check.unwrap().outcome.clone()
+    }
+
     /// The verdict that follows from the bundle's own evidence and observations.
     fn judged(&self, inventory_mismatch: bool) -> Verdict {
         let context = self.world.context();
@@ -168,10 +189,15 @@ impl Case {
             inventory_mismatch,
             ..Received::default()
         };
+        let before = self.bundle.previous.as_ref().map(|it| {
+            let (body, _) = it.open().unwrap();
+            Attest::parse(&body.attest).unwrap().clock
+        });
         if let Some(evidence) = &self.bundle.evidence {
-            received
-                .pieces
-                .push((self.world.judge(evidence).unwrap(), true));
+            let opened =
+                evidence::open(&context, &self.world.duty, before.as_ref(), evidence).unwrap();
+            let judged = evidence::complete(&context, vec![opened]).remove(0);
+            received.pieces.push((judged, true));
         }
         let opinion = judgement::opine(&context, self.world.duty.node, &observations);
         judgement::verdict(
@@ -254,6 +280,9 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     surplus_signatures_must_hold_too(&case);
     false_verdicts_are_not_supported(&case);
     others_trust_files_reject(&case);
+    previous::a_previous_quote_counts_only_if_the_node_made_it_for_an_earlier_epoch_here(&case);
+    previous::a_clock_that_ran_backwards_is_repeated_from_both_quotes(&case);
+    previous::that_no_previous_quote_is_given_is_said(&case);
 }
 
 fn no_changed_byte_is_accepted(bytes: &[u8], trust: &Trust) {

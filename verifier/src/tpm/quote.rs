@@ -142,6 +142,24 @@ pub fn verify_quote(
     }
 }
 
+/// The clock in a quote that was judged before, if the attestation key made it over `extra_data`; whether its PCRs were accepted
+/// is not asked again.
+///
+/// # Errors
+/// Reasons in this order: the key's attributes, the signature, the structure, `extraData`.
+pub fn verify_quote_clock(
+    ak: &Public,
+    attest: &[u8],
+    signature: &[u8],
+    extra_data: &[u8; 32],
+) -> Result<ClockInfo, Reject> {
+    let attest = verify_attest(ak, attest, signature, extra_data)?;
+    match attest.attested {
+        Attested::Quote { .. } => Ok(attest.clock),
+        Attested::Certify { .. } => Err(Reject::WrongAttestationType("quote")),
+    }
+}
+
 fn verify_selection(
     ak: &Public,
     attest: &[u8],

@@ -1,0 +1,574 @@
+//! Repeats a verdict from its bundle, check by check, with the auditor's own trust file.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{B256, Bytes};
+use serde::Serialize;
+
+use super::Bundle;
+use crate::cbor;
+use crate::committee::Observations;
+use crate::envelope::{Envelope, sha256};
+use crate::evidence::{self, Duty, EpochContext};
+use crate::judgement::{self, Received};
+use crate::report::{Identity, Verdict, verdict_in_tree};
+use crate::tpm::{self, ClockInfo, EnrolmentRequest};
+use crate::trust::Trust;
+use crate::{Epoch, EvidenceReason, Reason, typed_data};
+
+/// How one check came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It holds.
+    Passed {
+        /// What was found.
+        detail: String,
+    },
+    /// It cannot be repeated from the bundle; the quorum's signature stands for it.
+    RestsOnQuorum {
+        /// What is taken on the quorum's word.
+        detail: String,
+    },
+    /// It does not hold.
+    Failed {
+        /// Code of the catalogue.
+        reason: EvidenceReason,
+        /// What was expected and what was found.
+        detail: String,
+    },
+}
+
+/// One check of an audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// How it came out.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// All checks on a bundle, in order; the audit ends at the first that fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// The verdict the bundle is about.
+    pub verdict: Option<Verdict>,
+}
+
+impl Audit {
+    /// Whether nothing failed.
+    pub fn accepted(&self) -> bool {
+        !self
+            .checks
+            .iter()
+            .any(|check| matches!(check.outcome, Outcome::Failed { .. }))
+    }
+}
+
+struct Failure(EvidenceReason, String);
+
+type Step = Result<Outcome, Failure>;
+
+type Rule = fn(&Auditor<'_>) -> Step;
+
+fn passed(detail: impl ToString) -> Step {
+    Ok(Outcome::Passed {
+        detail: detail.to_string(),
+    })
+}
+
+fn failed<T>(reason: EvidenceReason, detail: impl ToString) -> Result<T, Failure> {
+    Err(Failure(reason, detail.to_string()))
+}
+
+/// Repeats every check on a bundle with the auditor's own trust file.
+pub fn audit(bytes: &[u8], trust: &Trust) -> Audit {
+    let mut audit = Audit {
+        checks: Vec::new(),
+        verdict: None,
+    };
+    let bundle = match Bundle::from_bytes(bytes) {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            audit.checks.push(Check {
+                name: "encoding",
+                outcome: Outcome::Failed {
+                    reason: EvidenceReason::Malformed,
+                    detail: error.to_string(),
+                },
+            });
+            return audit;
+        }
+    };
+    let auditor = Auditor {
+        bundle: &bundle,
+        trust,
+    };
+    let steps: [(&'static str, Rule); 11] = [
+        ("encoding", |it| {
+            passed(format!(
+                "canonical CBOR, epoch {}, node {}",
+                it.bundle.verdict.epoch, it.bundle.verdict.node
+            ))
+        }),
+        ("deployment", |it| it.deployment()),
+        ("circuit", |it| it.circuit()),
+        ("policy", |it| it.policy()),
+        ("report signatures", |it| it.report_signatures()),
+        ("verdict in report", |it| it.verdict_in_report()),
+        ("enrolment", |it| it.enrolment()),
+        ("observations", |it| it.observations_step()),
+        ("receipts", |it| it.receipts()),
+        ("previous quote", |it| it.previous_quote()),
+        ("verdict from evidence", |it| it.verdict_from_evidence()),
+    ];
+    for (name, step) in steps {
+        let outcome = match step(&auditor) {
+            Ok(outcome) => outcome,
+            Err(Failure(reason, detail)) => Outcome::Failed { reason, detail },
+        };
+        let stop = matches!(outcome, Outcome::Failed { .. });
+        audit.checks.push(Check { name, outcome });
+        if stop {
+            return audit;
+        }
+    }
+    audit.verdict = Some(bundle.verdict);
+    audit
+}
+
+struct Auditor<'a> {
+    bundle: &'a Bundle,
+    trust: &'a Trust,
+}
+
+impl Auditor<'_> {
+    fn deployment(&self) -> Step {
+        let (own, theirs) = (&self.trust.deployment, &self.bundle.deployment);
+        if own != theirs {
+            return failed(
+                EvidenceReason::WrongContext,
+                format!(
+                    "bundle is for chain {}, hub {}; trusted are chain {}, hub {}",
+                    theirs.chain_id, theirs.hub, own.chain_id, own.hub
+                ),
+            );
+        }
+        let set = &self.bundle.oracle_set;
+        if set.digest() != self.trust.committee_digest
+            || set.faults() != self.trust.faults
+            || set.validate().is_err()
+        {
+            return failed(
+                EvidenceReason::WrongContext,
+                format!("oracle set {} is not the trusted committee", set.digest()),
+            );
+        }
+        passed(format!(
+            "chain {}, hub {}, committee of {} tolerating {}",
+            own.chain_id,
+            own.hub,
+            set.size(),
+            set.faults()
+        ))
+    }
+
+    fn circuit(&self) -> Step {
+        match self.trust.verifying_key() {
+            Ok(key) => passed(format!(
+                "profile {}, {}",
+                key.profile().name(),
+                self.trust.circuit
+            )),
+            Err(error) => failed(EvidenceReason::UnknownCircuit, error),
+        }
+    }
+
+    fn policy(&self) -> Step {
+        let own = self.trust.policy_hash();
+        if own != self.bundle.report.policy_hash {
+            return failed(
+                EvidenceReason::WrongContext,
+                format!(
+                    "report is judged by policy {}, trusted is {own}",
+                    self.bundle.report.policy_hash
+                ),
+            );
+        }
+        passed(format!(
+            "{own}, {} trusted roots",
+            self.trust.roots().roots().len()
+        ))
+    }
+
+    fn report_signatures(&self) -> Step {
+        let (bundle, set) = (self.bundle, &self.bundle.oracle_set);
+        if bundle.report.set_version != set.version {
+            return failed(
+                EvidenceReason::WrongContext,
+                "report is signed under another version of the oracle set",
+            );
+        }
+        let digest = bundle.deployment.hub_digest(&bundle.report.typed_data());
+        let signatures: Vec<Bytes> = bundle
+            .report_signatures
+            .iter()
+            .map(|it| it.0.clone())
+            .collect();
+        match set.check_quorum("report", &digest, &signatures) {
+            Ok(signers) => passed(format!(
+                "{} of {} oracles signed {digest}",
+                signers.len(),
+                set.size()
+            )),
+            Err(error) => failed(EvidenceReason::BadSignature, error),
+        }
+    }
+
+    fn verdict_in_report(&self) -> Step {
+        let (verdict, report) = (&self.bundle.verdict, &self.bundle.report);
+        let proof: Vec<B256> = self
+            .bundle
+            .verdict_proof
+            .iter()
+            .map(|node| node.0)
+            .collect();
+        if verdict.epoch != report.epoch || !verdict_in_tree(report.verdict_root, verdict, &proof) {
+            return failed(
+                EvidenceReason::NotInReport,
+                "the verdict is no leaf of the report",
+            );
+        }
+        if self.bundle.identity.hash() != verdict.identity_hash {
+            return failed(
+                EvidenceReason::IdentityMismatch,
+                "the identity is not the one the verdict commits to",
+            );
+        }
+        passed(format!(
+            "{} for node {} in epoch {}",
+            verdict.reason, verdict.node, verdict.epoch
+        ))
+    }
+
+    fn enrolment(&self) -> Step {
+        let (bundle, record) = (self.bundle, &self.bundle.enrolment);
+        let request = EnrolmentRequest {
+            chain_id: bundle.deployment.chain_id,
+            registry: bundle.deployment.registry.into_array(),
+            address: bundle.identity.account.into_array(),
+            ek_certificate: record.ek_certificate.0.to_vec(),
+            intermediates: record
+                .intermediates
+                .iter()
+                .map(|it| it.0.to_vec())
+                .collect(),
+            ek_public: record.ek_public.to_vec(),
+            ak_public: record.ak_public.to_vec(),
+            node_key_public: record.node_key_public.to_vec(),
+            expiry: record.expiry,
+        };
+        let Some(at) = record.expiry.checked_sub(1) else {
+            return failed(EvidenceReason::Malformed, "expiry is zero");
+        };
+        let facts = match tpm::judge_request(&request, self.trust.roots(), at) {
+            Ok(facts) => facts,
+            Err(error) => {
+                return failed(
+                    EvidenceReason::UntrustedEndorsement,
+                    format!("{}: {error}", error.code()),
+                );
+            }
+        };
+        for left_out in 0..request.intermediates.len() {
+            let mut fewer = request.clone();
+            fewer.intermediates.remove(left_out);
+            if tpm::judge_request(&fewer, self.trust.roots(), at).is_ok() {
+                return failed(
+                    EvidenceReason::Malformed,
+                    format!("intermediate certificate {left_out} is not needed"),
+                );
+            }
+        }
+        let found = Identity {
+            account: bundle.identity.account,
+            hardware_id: facts.hardware_id,
+            ak_hash: facts.ak_hash,
+            node_key_hash: facts.node_key_hash,
+        };
+        if found != bundle.identity {
+            return failed(
+                EvidenceReason::IdentityMismatch,
+                "certificate or keys are not those of the identity",
+            );
+        }
+        let digest = bundle.deployment.registry_digest(&typed_data::Enrolment {
+            account: bundle.identity.account,
+            hardwareId: facts.hardware_id,
+            akHash: facts.ak_hash,
+            nodeKeyHash: facts.node_key_hash,
+            resultHash: facts.result_hash,
+            expiry: record.expiry,
+        });
+        let signatures: Vec<Bytes> = record.signatures.iter().map(|it| it.0.clone()).collect();
+        if let Err(error) = bundle
+            .oracle_set
+            .check_quorum("enrolment", &digest, &signatures)
+        {
+            return failed(EvidenceReason::BadSignature, error);
+        }
+        passed(format!(
+            "TPM {} {} {}, machine {}, attested by {} oracles",
+            facts.certificate.manufacturer,
+            facts.certificate.model,
+            facts.certificate.version,
+            facts.hardware_id,
+            signatures.len()
+        ))
+    }
+
+    fn observations(&self) -> Result<Observations, Failure> {
+        let bundle = self.bundle;
+        let mut observations: Observations = BTreeMap::new();
+        for signed in &bundle.observations {
+            let observation = signed
+                .open(&bundle.deployment, bundle.report.epoch, &bundle.oracle_set)
+                .map_err(|error| Failure(EvidenceReason::BadSignature, error.to_string()))?;
+            let oracle = observation.oracle;
+            if observations
+                .last_key_value()
+                .is_some_and(|(last, _)| *last >= oracle)
+            {
+                return failed(
+                    EvidenceReason::Malformed,
+                    "observations are not in ascending order of oracle",
+                );
+            }
+            observations.insert(oracle, observation);
+        }
+        if observations.len() < bundle.oracle_set.quorum() {
+            return failed(
+                EvidenceReason::TooFewSigners,
+                format!(
+                    "{} observations where {} are needed",
+                    observations.len(),
+                    bundle.oracle_set.quorum()
+                ),
+            );
+        }
+        Ok(observations)
+    }
+
+    fn observations_step(&self) -> Step {
+        let observations = self.observations()?;
+        passed(format!("{} oracles observed", observations.len()))
+    }
+
+    /// Every receipt must be valid, even a surplus one, and in ascending order; whether they suffice is for the verdict.
+    fn receipts(&self) -> Step {
+        let bundle = self.bundle;
+        let Some(evidence) = &bundle.evidence else {
+            return match bundle.verdict.reason {
+                Reason::AttestationFailed => Ok(Outcome::RestsOnQuorum {
+                    detail: "a proof was submitted on chain in time under an envelope that is not the node's evidence"
+                        .into(),
+                }),
+                Reason::Missing | Reason::InventoryMismatch => Ok(Outcome::RestsOnQuorum {
+                    detail: "no evidence was received in time; receipts of f + 1 oracles would refute it".into(),
+                }),
+                reason => failed(EvidenceReason::VerdictNotSupported, format!("{reason} without evidence")),
+            };
+        };
+        let hash = cbor::decode::<Envelope>("envelope", &evidence.envelope)
+            .map_err(|error| Failure(EvidenceReason::Malformed, error.to_string()))?
+            .hash();
+        if !evidence.receipts.is_sorted_by(|a, b| a < b) {
+            return failed(
+                EvidenceReason::Malformed,
+                "receipts are not in ascending order",
+            );
+        }
+        for receipt in &evidence.receipts {
+            if (receipt.node, receipt.epoch, receipt.envelope_hash)
+                != (bundle.verdict.node, bundle.report.epoch, hash)
+            {
+                return failed(
+                    EvidenceReason::WrongContext,
+                    "a receipt is for another envelope",
+                );
+            }
+            if let Err(error) = receipt.signer(&bundle.deployment, &bundle.oracle_set) {
+                return failed(EvidenceReason::BadSignature, error);
+            }
+        }
+        let key = self.key()?;
+        if evidence::is_timely(
+            &self.context(&key),
+            bundle.verdict.node,
+            hash,
+            &evidence.receipts,
+            None,
+        ) {
+            passed(format!(
+                "{} receipts, enough of them before the deadline",
+                evidence.receipts.len()
+            ))
+        } else {
+            Ok(Outcome::RestsOnQuorum {
+                detail: format!(
+                    "{} receipts are too few; the quorum found the envelope on chain before the deadline",
+                    evidence.receipts.len()
+                ),
+            })
+        }
+    }
+
+    fn key(&self) -> Result<circuits::keys::VerifyingKey, Failure> {
+        self.trust
+            .verifying_key()
+            .cloned()
+            .map_err(|error| Failure(EvidenceReason::UnknownCircuit, error.to_string()))
+    }
+
+    fn context<'k>(&'k self, key: &'k circuits::keys::VerifyingKey) -> EpochContext<'k> {
+        EpochContext {
+            deployment: self.bundle.deployment,
+            epoch: self.bundle.report.epoch,
+            beacon: self.bundle.report.beacon,
+            deadline: self.trust.schedule.deadline(self.bundle.report.epoch),
+            set: &self.bundle.oracle_set,
+            policy: &self.trust.policy,
+            key,
+        }
+    }
+
+    /// Says what the clock is compared with. Nothing in a bundle shows that no later quote was accepted, nor that a node had none
+    /// before; a verdict that comes out the same with any other earlier quote does not need it shown.
+    fn previous_quote(&self) -> Step {
+        let (bundle, previous) = (self.bundle, self.previous()?);
+        // A quote that runs back behind any earlier one is at fault, whichever that is; graver reasons hide it anyway.
+        let settled = bundle.verdict.reason.rank() <= Reason::AttestationFailed.rank();
+        let detail = match (&previous, &bundle.evidence) {
+            (None, None) => return passed("no evidence, so no clock to compare"),
+            (Some((epoch, clock)), _) => format!(
+                "envelope of epoch {epoch} by the node's keys for this hub: reset {}, restart {}, clock {} ms",
+                clock.reset_count, clock.restart_count, clock.clock_ms
+            ),
+            (None, Some(_)) if settled => "no previous quote given, and none is needed".into(),
+            (None, Some(_)) => "no previous quote given".into(),
+        };
+        if settled {
+            return passed(detail);
+        }
+        Ok(Outcome::RestsOnQuorum {
+            detail: match previous {
+                Some(_) => {
+                    format!("{detail}; that no later one was accepted before rests on the quorum")
+                }
+                None => format!(
+                    "{detail}; that this is the first quote seen, or that its clock did not run backwards, rests on the quorum"
+                ),
+            },
+        })
+    }
+
+    /// Epoch and clock of the node's earlier envelope: bound to the node by both its keys, to chain, hub and epoch by what they
+    /// signed.
+    fn previous(&self) -> Result<Option<(Epoch, ClockInfo)>, Failure> {
+        let (bundle, verdict) = (self.bundle, &self.bundle.verdict);
+        let Some(previous) = &bundle.previous else {
+            return Ok(None);
+        };
+        let refuse = |reason: EvidenceReason, why: String| {
+            Failure(reason, format!("previous envelope: {why}"))
+        };
+        let (body, statement) = previous
+            .open()
+            .map_err(|error| refuse(EvidenceReason::Malformed, error.to_string()))?;
+        let deployment = &bundle.deployment;
+        if (statement.chain_id, statement.hub, statement.node)
+            != (deployment.chain_id, deployment.hub, verdict.node)
+            || statement.epoch >= verdict.epoch
+        {
+            return Err(refuse(
+                EvidenceReason::WrongContext,
+                format!(
+                    "it is for chain {}, hub {}, node {}, epoch {}",
+                    statement.chain_id, statement.hub, statement.node, statement.epoch
+                ),
+            ));
+        }
+        let bad = |error: tpm::Reject| refuse(EvidenceReason::BadSignature, error.to_string());
+        // Both keys are those of the identity: the enrolment was judged before.
+        let node_key = tpm::Public::parse(&bundle.enrolment.node_key_public)
+            .and_then(|key| tpm::check_node_key(&key))
+            .map_err(bad)?;
+        tpm::verify_p256(
+            &node_key,
+            &sha256(&previous.body).0,
+            &previous.node_signature,
+        )
+        .map_err(bad)?;
+        let clock = tpm::Public::parse(&bundle.enrolment.ak_public)
+            .and_then(|ak| {
+                tpm::verify_quote_clock(
+                    &ak,
+                    &body.attest,
+                    &body.ak_signature,
+                    &sha256(&body.statement).0,
+                )
+            })
+            .map_err(bad)?;
+        Ok(Some((statement.epoch, clock)))
+    }
+
+    fn verdict_from_evidence(&self) -> Step {
+        let bundle = self.bundle;
+        let key = self.key()?;
+        let context = self.context(&key);
+        let duty = Duty {
+            node: bundle.verdict.node,
+            identity: bundle.identity,
+            root: bundle.verdict.root,
+            count: bundle.verdict.count,
+        };
+        let previous = self.previous()?.map(|(_, clock)| clock);
+        let mut received = Received {
+            pieces: Vec::new(),
+            inventory_mismatch: bundle.verdict.reason == Reason::InventoryMismatch,
+            unopened_submission: bundle.verdict.reason == Reason::AttestationFailed
+                && bundle.evidence.is_none(),
+        };
+        if let Some(evidence) = &bundle.evidence {
+            let signed = evidence::open(&context, &duty, previous.as_ref(), evidence)
+                .map_err(|error| Failure(error.reason, error.detail))?;
+            received.pieces = evidence::complete(&context, vec![signed])
+                .into_iter()
+                .map(|it| (it, true))
+                .collect();
+        }
+        let finding = judgement::find(&received);
+        let opinion = judgement::opine(&context, duty.node, &self.observations()?);
+        let repeated = judgement::verdict(&context, &duty, &finding, &opinion);
+        if repeated != bundle.verdict {
+            return failed(
+                EvidenceReason::VerdictNotSupported,
+                format!(
+                    "the evidence gives {} ({:?}), the report says {}",
+                    repeated.reason, finding.detail, bundle.verdict.reason
+                ),
+            );
+        }
+        let what = match &finding.detail {
+            None => "storage proof, quote and observations give it again".to_owned(),
+            Some(detail) => detail.clone(),
+        };
+        if received.inventory_mismatch {
+            return Ok(Outcome::RestsOnQuorum { detail: what });
+        }
+        passed(format!("{}: {what}", repeated.reason))
+    }
+}
