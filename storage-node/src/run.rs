@@ -1,4 +1,4 @@
-//! The daemon: gRPC and health servers, and two loops, one for slots and one for the epoch duty.
+//! The daemon: gRPC and health servers, and three loops: for slots, for the epoch duty, and for files the database lost sight of.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use crate::evidence::NodeKeys;
 use crate::keeper::{Keeper, KeeperError, KeeperOptions};
 use crate::ledger::Ledger;
 use crate::oracles::GrpcOracles;
+use crate::reclaim::Reclaimer;
 use crate::service::{Conditions, Limits, NodeService};
 use crate::state::State;
 
@@ -168,9 +169,15 @@ async fn start(
     tasks.spawn(serve(listener, tls, service, shutdown.clone()));
     tasks.spawn(keep(
         keeper,
-        stored,
+        stored.clone(),
         config.poll(),
         readiness.clone(),
+        shutdown.clone(),
+    ));
+    tasks.spawn(reclaim(
+        Reclaimer::new(state, edges.store.clone()),
+        stored,
+        config.poll(),
         shutdown.clone(),
     ));
     tasks.spawn(prove(
@@ -239,7 +246,7 @@ async fn bind(state: &State, edges: &Edges, record: &NodeRecord) -> Result<(), F
     if foreign {
         tracing::warn!(
             node = %record.node, chain = deployment.chain_id, hub = %deployment.hub,
-            "the database was another node's; it is empty now, and shards it knew stay on disk unserved until they are put again"
+            "the database was another node's; it is empty now, and shards it knew stay on disk, unserved unless a slot of this node names them"
         );
     }
     Ok(())
@@ -344,6 +351,28 @@ async fn keep(
         match shutdown.or(woken).await {
             None => break,
             Some(notified) => shard_came = notified.is_ok(),
+        }
+    }
+    Ok(())
+}
+
+/// Looks for the files of slots as they are learnt; reads and proofs do not wait for it.
+async fn reclaim(
+    mut reclaimer: Reclaimer,
+    stored: Arc<Notify>,
+    poll: Duration,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    while !shutdown.is_triggered() {
+        match shutdown.or(reclaimer.pass()).await {
+            None => break,
+            Some(Ok(0)) => {}
+            // An offer may be whole now.
+            Some(Ok(_)) => stored.notify_one(),
+            Some(Err(error)) => tracing::warn!(%error, "looking for shards on disk: trying again"),
+        }
+        if !shutdown.sleep(poll).await {
+            break;
         }
     }
     Ok(())

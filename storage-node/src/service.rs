@@ -18,6 +18,7 @@ use verifier::{Epoch, EvidenceReason, NodeId};
 
 use crate::acceptance::{Acceptance, Refused};
 use crate::chain_view::{Assignment, ChainError, ChainView, DealTerms, epoch_at};
+use crate::reclaim::{ReclaimError, Reclaimer};
 use crate::shard::{CommittedShard, ShardId, SlotId};
 use crate::slots::{SlotBook, SlotError};
 use crate::state::{ShardRecord, State, StateError, TenureState};
@@ -74,6 +75,7 @@ pub struct NodeService {
     state: State,
     store: Arc<dyn ShardStore>,
     slots: SlotBook,
+    reclaimer: Reclaimer,
     /// Rung when a shard was stored, for the loop that accepts slots.
     stored: Arc<Notify>,
     conditions: Conditions,
@@ -97,6 +99,7 @@ impl NodeService {
         conditions: Conditions,
     ) -> Self {
         let slots = SlotBook::new(chain.clone(), state.clone(), node);
+        let reclaimer = Reclaimer::new(state.clone(), store.clone());
         let Limits { puts, reads, .. } = conditions.limits;
         Self {
             node,
@@ -104,6 +107,7 @@ impl NodeService {
             state,
             store,
             slots,
+            reclaimer,
             stored,
             conditions,
             lookups: Semaphore::new(puts.saturating_mul(LOOKUPS)),
@@ -252,9 +256,13 @@ impl NodeService {
 
     async fn stored_record(&self, id: ShardId) -> Result<ShardRecord, Status> {
         let record = self.state.shard(id).await.map_err(state_status)?;
-        record
-            .filter(|record| record.stored)
-            .ok_or_else(|| Status::not_found(format!("this node does not store {id}")))
+        if let Some(record) = record {
+            // After the loss of the database what is asked for is looked at first.
+            if record.stored || self.reclaimer.shard(id).await.map_err(reclaim_status)? {
+                return Ok(record);
+            }
+        }
+        Err(Status::not_found(format!("this node does not store {id}")))
     }
 }
 
@@ -520,6 +528,13 @@ fn store_status(error: StoreError) -> Status {
 
 fn state_status(error: StateError) -> Status {
     SlotError::State(error).into()
+}
+
+fn reclaim_status(error: ReclaimError) -> Status {
+    match error {
+        ReclaimError::State(error) => state_status(error),
+        ReclaimError::Store(error) => store_status(error),
+    }
 }
 
 fn chain_status(error: ChainError) -> Status {

@@ -83,6 +83,8 @@ pub trait ShardStore: Send + Sync {
         roots: &ShardRoots,
         cell: u16,
     ) -> Result<OpenedCell, StoreError>;
+    /// Reads a whole shard and compares it with all its roots.
+    async fn check(&self, id: ShardId, roots: &ShardRoots) -> Result<(), StoreError>;
     /// Those of the shards that are not there, or not in their full length. Their bytes are not read.
     async fn missing(&self, ids: Vec<ShardId>) -> Result<Vec<ShardId>, StoreError>;
     /// Bytes that may still be written.

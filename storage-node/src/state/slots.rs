@@ -207,6 +207,20 @@ impl State {
         .transpose()
     }
 
+    /// Every known slot, in order.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn slots(&self) -> Result<Vec<SlotId>, StateError> {
+        let rows: Vec<(i64, i64)> =
+            sqlx::query_as("SELECT deal, slot FROM slots ORDER BY deal, slot")
+                .fetch_all(&self.pool)
+                .await?;
+        rows.into_iter()
+            .map(|(deal, slot)| slot_id(deal, slot))
+            .collect()
+    }
+
     /// This node's tenures, in order.
     ///
     /// # Errors
@@ -440,12 +454,25 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub async fn stored_of(&self, slot: SlotId) -> Result<Vec<ShardId>, StateError> {
+        self.shards_of(slot, true).await
+    }
+
+    /// The shards of a slot that are not on disk, as far as is known.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub async fn unstored_of(&self, slot: SlotId) -> Result<Vec<ShardId>, StateError> {
+        self.shards_of(slot, false).await
+    }
+
+    async fn shards_of(&self, slot: SlotId, stored: bool) -> Result<Vec<ShardId>, StateError> {
         let (deal, number) = key(slot);
         let rows: Vec<(i64,)> = sqlx::query_as(
-            "SELECT stripe FROM shards WHERE deal = ? AND slot = ? AND stored ORDER BY stripe",
+            "SELECT stripe FROM shards WHERE deal = ? AND slot = ? AND stored = ? ORDER BY stripe",
         )
         .bind(deal)
         .bind(number)
+        .bind(stored)
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter()

@@ -120,17 +120,7 @@ impl DirStore {
         count: usize,
     ) -> Result<ProvenRange, StoreError> {
         let bytes = read_at(&mut self.open_file(id)?, id, 0, SHARD_BYTES)?;
-        let tree = TransportTree::from_shard(&bytes)?;
-        if tree.root() != roots.transport_root {
-            return Err(damaged(
-                id,
-                format!(
-                    "transport root {}, expected {}",
-                    tree.root(),
-                    roots.transport_root
-                ),
-            ));
-        }
+        let tree = transport_tree(id, &bytes, roots)?;
         let lemmas = tree.prove_range(first, count)?;
         let data = bytes[first * LEAF_BYTES..(first + count) * LEAF_BYTES].to_vec();
         Ok(ProvenRange { data, lemmas })
@@ -143,19 +133,7 @@ impl DirStore {
         cell: u16,
     ) -> Result<OpenedCell, StoreError> {
         let mut file = self.open_file(id)?;
-        let digests = read_at(&mut file, id, SHARD_BYTES, DIGEST_BYTES)?;
-        let tree =
-            StorageTree::from_bytes(&digests).map_err(|error| damaged(id, error.to_string()))?;
-        let root = B256::new(tree.root().to_bytes());
-        if root != roots.storage_root {
-            return Err(damaged(
-                id,
-                format!(
-                    "saved digests lead to storage root {root}, expected {}",
-                    roots.storage_root
-                ),
-            ));
-        }
+        let tree = storage_tree(id, &mut file, roots)?;
         let mut bytes = [0; CELL_BYTES];
         bytes.copy_from_slice(&read_at(
             &mut file,
@@ -173,6 +151,22 @@ impl DirStore {
             bytes,
             path: tree.path(cell),
         })
+    }
+
+    fn check_whole(&self, id: ShardId, roots: &ShardRoots) -> Result<(), StoreError> {
+        let mut file = self.open_file(id)?;
+        let bytes = read_at(&mut file, id, 0, SHARD_BYTES)?;
+        let content = B256::new(*blake3::hash(&bytes).as_bytes());
+        if content != roots.content_id {
+            let expected = roots.content_id;
+            return Err(damaged(
+                id,
+                format!("content id {content}, expected {expected}"),
+            ));
+        }
+        transport_tree(id, &bytes, roots)?;
+        // The digests were made from these bytes by the put that wrote both: each is proven whole, and so is their bond.
+        storage_tree(id, &mut file, roots).map(|_| ())
     }
 
     fn remove(&self, id: ShardId) -> Result<(), StoreError> {
@@ -228,6 +222,12 @@ impl ShardStore for DirStore {
             .await
     }
 
+    async fn check(&self, id: ShardId, roots: &ShardRoots) -> Result<(), StoreError> {
+        let roots = *roots;
+        self.blocking(move |store| store.check_whole(id, &roots))
+            .await
+    }
+
     async fn missing(&self, ids: Vec<ShardId>) -> Result<Vec<ShardId>, StoreError> {
         self.blocking(move |store| {
             let mut missing = Vec::new();
@@ -275,6 +275,43 @@ fn read_at(file: &mut File, id: ShardId, at: usize, length: usize) -> Result<Vec
         .and_then(|_| file.read_exact(&mut bytes))
         .map_err(|error| io(format!("reading {id}"), error))?;
     Ok(bytes)
+}
+
+/// The transport tree of a shard's bytes, if they are the ones the deal names.
+fn transport_tree(
+    id: ShardId,
+    bytes: &[u8],
+    roots: &ShardRoots,
+) -> Result<TransportTree, StoreError> {
+    let tree = TransportTree::from_shard(bytes)?;
+    let (root, expected) = (tree.root(), roots.transport_root);
+    if root == expected {
+        Ok(tree)
+    } else {
+        Err(damaged(
+            id,
+            format!("transport root {root}, expected {expected}"),
+        ))
+    }
+}
+
+/// The storage tree above the digests saved behind a shard, if they are the ones the deal names.
+fn storage_tree(
+    id: ShardId,
+    file: &mut File,
+    roots: &ShardRoots,
+) -> Result<StorageTree, StoreError> {
+    let digests = read_at(file, id, SHARD_BYTES, DIGEST_BYTES)?;
+    let tree = StorageTree::from_bytes(&digests).map_err(|error| damaged(id, error.to_string()))?;
+    let (root, expected) = (B256::new(tree.root().to_bytes()), roots.storage_root);
+    if root == expected {
+        Ok(tree)
+    } else {
+        Err(damaged(
+            id,
+            format!("saved digests lead to storage root {root}, expected {expected}"),
+        ))
+    }
 }
 
 fn remove_leftovers(folder: &Path, levels: u32) -> std::io::Result<usize> {
@@ -381,6 +418,41 @@ mod tests {
             store.cell(ID, shard.roots(), 3000).await,
             Err(StoreError::Damaged { .. })
         ));
+    }
+
+    #[tokio::test]
+    async fn a_whole_check_finds_a_flipped_bit_in_bytes_and_digests_and_another_shard() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::open(folder.path()).unwrap();
+        let shard = shard(6);
+        store.put(ID, shard.clone()).await.unwrap();
+        store.check(ID, shard.roots()).await.unwrap();
+        for at in [0, SHARD_BYTES as u64 - 1, SHARD_BYTES as u64 + 5] {
+            flip(&store, at);
+            let found = store.check(ID, shard.roots()).await;
+            assert!(matches!(found, Err(StoreError::Damaged { .. })), "{at}");
+            flip(&store, at);
+        }
+        let other = B256::repeat_byte(1);
+        for roots in [
+            ShardRoots {
+                storage_root: other,
+                ..*shard.roots()
+            },
+            ShardRoots {
+                transport_root: other,
+                ..*shard.roots()
+            },
+            ShardRoots {
+                content_id: other,
+                ..*shard.roots()
+            },
+        ] {
+            let found = store.check(ID, &roots).await;
+            assert!(matches!(found, Err(StoreError::Damaged { .. })));
+        }
+        let missing = store.check(SlotId::new(7, 2).shard(4), shard.roots()).await;
+        assert!(matches!(missing, Err(StoreError::NotFound(_))));
     }
 
     #[tokio::test]

@@ -4,5 +4,6 @@ mod cli;
 mod epochs;
 mod on_chain;
 mod put_shard;
+mod reclaim;
 mod slots;
 mod support;

@@ -15,12 +15,13 @@ use circuits::Profile;
 use storage_node::chain_view::{ChainActions, ChainError, ChainView, RealChain, Registration};
 use storage_node::inventory::Frozen;
 use storage_node::proof::Groth16Source;
+use storage_node::reclaim::Reclaimer;
 use storage_node::shard::SlotId;
 use storage_node::state::{Outcome, TenureState};
 use verifier::typed_data::Enrolment;
 use verifier::{DealId, Epoch, NodeId};
 
-use crate::support::{MemoryOracles, Parts, SoftTpm, slot_shards};
+use crate::support::{MemoryOracles, Parts, SoftTpm, lose, slot_shards};
 
 const SCHEDULE: Schedule = Schedule {
     genesisBlock: 10,
@@ -255,9 +256,11 @@ impl Network {
 }
 
 #[tokio::test]
-async fn a_node_holds_proves_submits_and_drops_against_the_real_contracts() {
-    let Some(network) =
-        network("a_node_holds_proves_submits_and_drops_against_the_real_contracts").await
+async fn a_node_holds_proves_loses_its_database_submits_and_drops_against_the_real_contracts() {
+    let Some(network) = network(
+        "a_node_holds_proves_loses_its_database_submits_and_drops_against_the_real_contracts",
+    )
+    .await
     else {
         return;
     };
@@ -289,6 +292,7 @@ async fn a_node_holds_proves_submits_and_drops_against_the_real_contracts() {
         tokio::task::spawn_blocking(move || Groth16Source::load(&Profile::DEV, &keys, None))
             .await
             .unwrap();
+    let source = Arc::new(source.unwrap());
     let folder = tempfile::tempdir().unwrap();
     let oracles = network.oracles.clone();
     let mut parts = Parts::open(
@@ -296,7 +300,7 @@ async fn a_node_holds_proves_submits_and_drops_against_the_real_contracts() {
         node,
         chain.clone(),
         oracles.clone(),
-        Arc::new(source.unwrap()),
+        source.clone(),
     )
     .await;
     parts.keeper.round().await.unwrap();
@@ -333,6 +337,18 @@ async fn a_node_holds_proves_submits_and_drops_against_the_real_contracts() {
     assert_eq!(
         parts.state.epoch(Epoch(2)).await.unwrap().outcome,
         Some(Outcome::Timely)
+    );
+
+    // The database goes and the files stay: log, slots and shards are found again, and what follows is proven from them.
+    lose(&folder.path().join("node.sqlite"));
+    parts = Parts::open(folder.path(), node, chain.clone(), oracles.clone(), source).await;
+    parts.keeper.round().await.unwrap();
+    assert_eq!(parts.state.stored_shards().await.unwrap(), 0);
+    let mut reclaimer = Reclaimer::new(parts.state.clone(), parts.store.clone());
+    assert_eq!(reclaimer.pass().await.unwrap(), 2);
+    assert_eq!(
+        parts.state.tenures().await.unwrap()[0].state,
+        TenureState::Accepted
     );
 
     // Cut off: the hub verifies the proof itself.

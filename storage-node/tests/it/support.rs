@@ -4,6 +4,7 @@
 mod chain;
 mod oracles;
 mod proofs;
+mod running;
 mod tpm;
 
 use std::ops::{Deref, DerefMut};
@@ -31,6 +32,7 @@ use verifier::NodeId;
 pub use chain::{MemoryChain, deployment};
 pub use oracles::MemoryOracles;
 pub use proofs::{EveryCell, NoProver};
+pub use running::{Running, id};
 pub use tpm::SoftTpm;
 
 pub const NODE: NodeId = NodeId(3);
@@ -44,6 +46,14 @@ pub const ACCEPTANCE: Acceptance = Acceptance {
     max_unaccepted_bytes: 1 << 30,
     min_free_bytes: 0,
 };
+
+/// The database goes, with what SQLite keeps beside it.
+pub fn lose(database: &Path) {
+    std::fs::remove_file(database).unwrap();
+    for beside in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(database.with_extension(format!("sqlite{beside}")));
+    }
+}
 
 /// A shard's bytes; the same for the same seed.
 pub fn shard_bytes(seed: u8) -> Vec<u8> {
