@@ -67,6 +67,14 @@ pub struct Deal {
     pub escrow: U256,
 }
 
+impl Deal {
+    /// Whether nodes can no longer accept its slots nor be paid for more than the present epoch.
+    #[must_use]
+    pub fn is_over(&self, now: Epoch) -> bool {
+        self.state == DealState::Closed || self.end_epoch <= now
+    }
+}
+
 /// One node's time in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenure {
@@ -80,7 +88,44 @@ pub struct Tenure {
     pub dropped: bool,
 }
 
+/// How far a tenure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenureState {
+    /// The node has not accepted yet.
+    Offered,
+    /// The node proves and is paid.
+    Held,
+    /// Over, or in its last epoch: nobody is paid for the slot any longer, and the node may drop its shards at any moment.
+    Ended,
+    /// The node let go of its shards.
+    Dropped,
+}
+
+impl TenureState {
+    /// The word for it in outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offered => "offered",
+            Self::Held => "held",
+            Self::Ended => "ended",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 impl Tenure {
+    /// How far the tenure is in epoch `now`; the deals contract draws the same lines.
+    #[must_use]
+    pub fn state(&self, now: Epoch) -> TenureState {
+        match self.from_epoch {
+            _ if self.dropped => TenureState::Dropped,
+            None => TenureState::Offered,
+            Some(_) if self.to_epoch > now => TenureState::Held,
+            Some(_) => TenureState::Ended,
+        }
+    }
+
     /// Whether the node still has the shards to serve.
     #[must_use]
     pub fn holds(&self) -> bool {
@@ -151,6 +196,8 @@ impl DealError {
 pub trait DealBook: Send + Sync {
     /// The account that owns what is proposed.
     fn owner(&self) -> Address;
+    /// The epoch of the latest block.
+    async fn epoch(&self) -> Result<Epoch, DealError>;
     /// Latest block.
     async fn head(&self) -> Result<BlockNumber, DealError>;
     /// Approves the escrow and proposes a deal.

@@ -135,6 +135,16 @@ pub enum GatewayError {
         /// What is in the way.
         problem: String,
     },
+    /// A slot is in a state that the same call will not change.
+    #[error("slot {slot} of deal {deal} {problem}")]
+    Slot {
+        /// The deal.
+        deal: DealId,
+        /// The slot.
+        slot: Slot,
+        /// Its state, and what can be done.
+        problem: String,
+    },
     /// Nodes did not take what they were sent.
     #[error("not stored everywhere: {causes}; run the same command again to go on")]
     NotStored {
@@ -198,6 +208,7 @@ impl GatewayError {
             | Self::ForeignRoots { .. }
             | Self::ContentMismatch { .. }
             | Self::EncodingInconsistent { .. }
+            | Self::Slot { .. }
             | Self::NotStored { refused: true, .. } => ExitCode::Rejected,
             Self::TooFewShards { .. } | Self::NotStored { .. } | Self::NotAccepted { .. } => {
                 ExitCode::Unavailable

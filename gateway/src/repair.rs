@@ -10,7 +10,7 @@ use verifier::{DealId, NodeId, Slot, Stripe};
 
 use crate::{
     codec,
-    deals::{Deal, DealState},
+    deals::{Deal, DealState, TenureState},
     error::GatewayError,
     fetch::Fetcher,
     nodes::ShardName,
@@ -34,8 +34,9 @@ impl Owner<'_> {
     /// Rebuilds a slot and moves it to `to`; returns once that node has accepted.
     ///
     /// # Errors
-    /// [`GatewayError::EncodingInconsistent`] if a rebuilt shard is not the deal's; others as the calls they come from. After
-    /// any error the same call goes on.
+    /// [`GatewayError::EncodingInconsistent`] if a rebuilt shard is not the deal's; [`GatewayError::Slot`] if the deal is over, or
+    /// `to` had the slot before and has not dropped it yet; others as the calls they come from. After any other error the same
+    /// call goes on.
     pub async fn repair(
         &self,
         deal: DealId,
@@ -50,11 +51,28 @@ impl Owner<'_> {
             );
             return Err(GatewayError::Deal { deal, problem });
         }
-        if terms.state != DealState::Sealed {
+        if terms.state == DealState::Proposed {
             return Err(GatewayError::Deal {
                 deal,
                 problem: "is not sealed; only a sealed deal can be repaired".into(),
             });
+        }
+        let refused = |problem: String| GatewayError::Slot {
+            deal,
+            slot,
+            problem,
+        };
+        let now = self.deals.epoch().await?;
+        let present = self.deals.tenures(deal, slot).await?.last().copied();
+        if terms.is_over(now) {
+            let left = present.map_or("offered to nobody", |tenure| tenure.state(now).name());
+            return Err(refused(format!(
+                "is {left} and cannot be given to a node any more: the deal is {}; store the object again",
+                match terms.state {
+                    DealState::Closed => "closed".to_owned(),
+                    _ => format!("in or past its last epoch, {}", terms.end_epoch),
+                }
+            )));
         }
         let done = Repaired {
             deal,
@@ -62,14 +80,24 @@ impl Owner<'_> {
             node: to,
             stripes: terms.stripes,
         };
-        let present = self.deals.tenures(deal, slot).await?.last().copied();
-        if present.is_some_and(|tenure| tenure.node == to && tenure.from_epoch.is_some()) {
-            return Ok(done);
+        let state = present
+            .filter(|tenure| tenure.node == to)
+            .map(|tenure| (tenure.state(now), tenure.to_epoch));
+        match state {
+            Some((TenureState::Held, _)) => return Ok(done),
+            Some((TenureState::Ended, last)) => {
+                return Err(refused(format!(
+                    "has no node: the tenure of node {to} ended with epoch {last}, and the node can have the slot again only \
+                     once it has dropped its shards; name another node, or try later"
+                )));
+            }
+            // A node that dropped its shards is as good as any other.
+            Some((TenureState::Offered | TenureState::Dropped, _)) | None => {}
         }
         let spool = tempfile::tempdir_in(self.manifests.folder())
             .map_err(GatewayError::file("write in", self.manifests.folder()))?;
         self.rebuild(&terms, slot, spool.path()).await?;
-        if present.is_none_or(|tenure| tenure.node != to) {
+        if !matches!(state, Some((TenureState::Offered, _))) {
             self.deals.move_slot(deal, slot, to).await?;
         }
 
@@ -130,9 +158,25 @@ impl Owner<'_> {
     ) -> Result<(), GatewayError> {
         let started = tokio::time::Instant::now();
         loop {
-            let present = self.deals.tenures(deal.id, slot).await?.last().copied();
-            if present.is_some_and(|tenure| tenure.node == node && tenure.from_epoch.is_some()) {
-                return Ok(());
+            let now = self.deals.epoch().await?;
+            let tenures = self.deals.tenures(deal.id, slot).await?;
+            // An endpoint that is behind does not know of the move yet.
+            let offered = tenures.iter().any(|tenure| tenure.node == node);
+            if let Some(present) = tenures.last().filter(|_| offered) {
+                match present.state(now) {
+                    TenureState::Held if present.node == node => return Ok(()),
+                    TenureState::Offered if present.node == node => {}
+                    state => {
+                        let (state, other) = (state.name(), present.node);
+                        return Err(GatewayError::Slot {
+                            deal: deal.id,
+                            slot,
+                            problem: format!(
+                                "is {state} (node {other}) instead of held by node {node}"
+                            ),
+                        });
+                    }
+                }
             }
             if started.elapsed() >= self.patience.acceptance {
                 let seconds = self.patience.acceptance.as_secs();

@@ -44,6 +44,8 @@ pub struct SlotStatus {
     pub slot: Slot,
     /// Who has or is offered it.
     pub node: NodeId,
+    /// offered, held, ended or dropped.
+    pub state: &'static str,
     /// First epoch that counts; none until the node accepts.
     pub from_epoch: Option<Epoch>,
     /// Last epoch that counts.
@@ -59,6 +61,7 @@ impl Owner<'_> {
     /// [`GatewayError`] if the chain cannot be asked; a node that does not answer is part of the answer.
     pub async fn status(&self, deal: DealId) -> Result<DealStatus, GatewayError> {
         let terms = self.deals.deal(deal).await?;
+        let now = self.deals.epoch().await?;
         let mut slots = Vec::new();
         for slot in terms.geometry.slot_numbers().map(Slot) {
             let Some(tenure) = self.deals.tenures(deal, slot).await?.last().copied() else {
@@ -81,6 +84,7 @@ impl Owner<'_> {
             .map(|((slot, tenure), read)| SlotStatus {
                 slot,
                 node: tenure.node,
+                state: tenure.state(now).name(),
                 from_epoch: tenure.from_epoch,
                 to_epoch: tenure.to_epoch,
                 read,
@@ -112,6 +116,9 @@ impl Owner<'_> {
         tenure: &Tenure,
         expected: Option<[u8; 32]>,
     ) -> Result<String, GatewayError> {
+        if tenure.dropped {
+            return Ok("dropped".into());
+        }
         if !tenure.holds() {
             return Ok("not accepted yet".into());
         }

@@ -334,6 +334,75 @@ async fn a_repair_goes_on_after_the_new_node_was_down() {
     );
 }
 
+/// A deal that is stored, and the slot 0 of it repaired onto node 6.
+async fn repaired(world: &World) -> DealId {
+    let file = world.file(LENGTH);
+    let kept = world.owner().put(&file, offer(), false).await.unwrap();
+    let deal = kept.manifest.deal.unwrap();
+    let owner = world.owner();
+    owner.repair(deal, Slot(0), NodeId(6)).await.unwrap();
+    deal
+}
+
+#[tokio::test]
+async fn a_repair_onto_a_node_whose_tenure_ended_says_so_and_is_not_done() {
+    let world = World::new();
+    let deal = repaired(&world).await;
+    world.deals.set_epoch(1);
+    world.deals.end_slot(deal, Slot(0));
+    let owner = world.owner();
+    let error = owner.repair(deal, Slot(0), NodeId(6)).await.unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Rejected);
+    let text = error.to_string();
+    assert!(
+        text.contains("slot 0 of deal 1 has no node") && text.contains("ended with epoch 1"),
+        "{text}"
+    );
+    assert_eq!(owner.status(deal).await.unwrap().slots[0].state, "ended");
+}
+
+#[tokio::test]
+async fn a_slot_that_was_dropped_is_repaired_even_onto_the_node_that_dropped_it() {
+    let world = World::new();
+    let deal = repaired(&world).await;
+    world.deals.end_slot(deal, Slot(0));
+    world.deals.drop_slot(deal, Slot(0));
+    let owner = world.owner();
+    assert_eq!(owner.status(deal).await.unwrap().slots[0].state, "dropped");
+    owner.repair(deal, Slot(0), NodeId(6)).await.unwrap();
+    let tenures = world.deals.tenures(deal, Slot(0)).await.unwrap();
+    assert_eq!(tenures.len(), 3, "offered once more");
+    assert_eq!(owner.status(deal).await.unwrap().slots[0].state, "held");
+}
+
+#[tokio::test]
+async fn a_slot_of_a_deal_that_is_over_or_closed_is_not_repaired_and_its_state_is_named() {
+    let world = World::new();
+    let deal = repaired(&world).await;
+    let owner = world.owner();
+    let gets = world.nodes.gets.load(Ordering::SeqCst);
+    world.deals.set_epoch(3);
+    for (words, node) in [("is ended", 6), ("its last epoch, 3", 5)] {
+        let error = owner.repair(deal, Slot(0), NodeId(node)).await.unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::Rejected);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    world.deals.drop_slot(deal, Slot(0));
+    world.deals.close(deal);
+    let error = owner.repair(deal, Slot(0), NodeId(6)).await.unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Rejected);
+    let text = error.to_string();
+    assert!(
+        text.contains("is dropped") && text.contains("the deal is closed"),
+        "{text}"
+    );
+    assert_eq!(
+        world.nodes.gets.load(Ordering::SeqCst),
+        gets,
+        "nothing was rebuilt for it"
+    );
+}
+
 #[tokio::test]
 async fn shards_that_are_no_codeword_are_the_owners_fault_and_the_slot_stays() {
     let world = World::new();

@@ -81,6 +81,11 @@ impl DealBook for EvmDeals {
         ))
     }
 
+    async fn epoch(&self) -> Result<Epoch, DealError> {
+        let epoch = self.client.latest().current_epoch().await;
+        epoch.map(Epoch).map_err(reading("the epoch"))
+    }
+
     async fn propose(&self, terms: &Terms) -> Result<DealId, DealError> {
         let what = "the proposal";
         let Deployment { deals, token, .. } = *self.client.deployment();

@@ -19,12 +19,29 @@ struct Record {
     terms: Terms,
     block: BlockNumber,
     roots: Vec<Vec<ShardRoots>>,
-    offers: Vec<Vec<NodeId>>,
+    offers: Vec<Vec<Offer>>,
+}
+
+struct Offer {
+    node: NodeId,
+    ended: Option<Epoch>,
+    dropped: bool,
+}
+
+impl Offer {
+    fn to(node: NodeId) -> Self {
+        Self {
+            node,
+            ended: None,
+            dropped: false,
+        }
+    }
 }
 
 pub(crate) struct MemoryDeals {
     nodes: Arc<MemoryNodes>,
     deals: Mutex<HashMap<DealId, Record>>,
+    now: Mutex<Epoch>,
     /// The transaction is sent, but its sender dies before it sees the receipt.
     pub(crate) die_after_propose: Mutex<bool>,
 }
@@ -34,6 +51,7 @@ impl MemoryDeals {
         Self {
             nodes,
             deals: Mutex::default(),
+            now: Mutex::new(Epoch(0)),
             die_after_propose: Mutex::new(false),
         }
     }
@@ -44,6 +62,37 @@ impl MemoryDeals {
 
     pub(crate) fn with_roots(&self, deal: DealId, change: impl FnOnce(&mut Vec<Vec<ShardRoots>>)) {
         change(&mut self.deals.lock().unwrap().get_mut(&deal).unwrap().roots);
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: u64) {
+        *self.now.lock().unwrap() = Epoch(epoch);
+    }
+
+    /// The owner ends the present tenure, which the present epoch is the last of.
+    pub(crate) fn end_slot(&self, deal: DealId, slot: Slot) {
+        let now = *self.now.lock().unwrap();
+        self.with_present(deal, slot, |offer| offer.ended = Some(now));
+    }
+
+    /// The slot's node lets go of its shards.
+    pub(crate) fn drop_slot(&self, deal: DealId, slot: Slot) {
+        self.with_present(deal, slot, |offer| offer.dropped = true);
+    }
+
+    fn with_present(&self, deal: DealId, slot: Slot, change: impl FnOnce(&mut Offer)) {
+        self.change(deal, |record| {
+            change(record.offers[usize::from(slot.0)].last_mut().unwrap());
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    pub(crate) fn close(&self, deal: DealId) {
+        self.change(deal, |record| {
+            record.deal.state = DealState::Closed;
+            Ok(())
+        })
+        .unwrap();
     }
 
     fn read<T>(&self, deal: DealId, what: impl FnOnce(&Record) -> T) -> Result<T, DealError> {
@@ -79,6 +128,10 @@ impl DealBook for MemoryDeals {
         Ok(BlockNumber(self.count() as u64 + 1))
     }
 
+    async fn epoch(&self) -> Result<Epoch, DealError> {
+        Ok(*self.now.lock().unwrap())
+    }
+
     async fn propose(&self, terms: &Terms) -> Result<DealId, DealError> {
         let id = DealId(self.count() as u64 + 1);
         let slots = usize::from(terms.geometry.slots());
@@ -88,7 +141,7 @@ impl DealBook for MemoryDeals {
             state: DealState::Proposed,
             geometry: terms.geometry,
             stripes: terms.stripes,
-            end_epoch: Epoch(terms.epochs),
+            end_epoch: Epoch(self.now.lock().unwrap().0 + terms.epochs),
             rate: terms.rate,
             escrow: terms.escrow(),
         };
@@ -97,7 +150,11 @@ impl DealBook for MemoryDeals {
             terms: terms.clone(),
             block: BlockNumber(id.0),
             roots: vec![Vec::new(); slots],
-            offers: terms.nodes.iter().map(|node| vec![*node]).collect(),
+            offers: terms
+                .nodes
+                .iter()
+                .map(|node| vec![Offer::to(*node)])
+                .collect(),
         };
         self.deals.lock().unwrap().insert(id, record);
         if std::mem::take(&mut *self.die_after_propose.lock().unwrap()) {
@@ -154,8 +211,19 @@ impl DealBook for MemoryDeals {
     }
 
     async fn move_slot(&self, deal: DealId, slot: Slot, to: NodeId) -> Result<(), DealError> {
+        let now = *self.now.lock().unwrap();
         self.change(deal, |record| {
-            record.offers[usize::from(slot.0)].push(to);
+            if record.deal.is_over(now) {
+                return Err("DealOver");
+            }
+            let mut places = record.offers.iter().flatten();
+            if places.any(|offer| offer.node == to && !offer.dropped) {
+                return Err("NodeTwice");
+            }
+            let offers = &mut record.offers[usize::from(slot.0)];
+            let present = offers.last_mut().unwrap();
+            present.ended = present.ended.or(Some(now));
+            offers.push(Offer::to(to));
             Ok(())
         })
     }
@@ -173,15 +241,15 @@ impl DealBook for MemoryDeals {
             let offers = &record.offers[usize::from(slot.0)];
             offers
                 .iter()
-                .map(|node| {
+                .map(|offer| {
                     let holds = (0..record.deal.stripes)
-                        .all(|stripe| self.nodes.has(*node, deal, slot, Stripe(stripe)));
+                        .all(|stripe| self.nodes.has(offer.node, deal, slot, Stripe(stripe)));
                     Tenure {
-                        node: *node,
-                        from_epoch: (holds && record.deal.state == DealState::Sealed)
+                        node: offer.node,
+                        from_epoch: (holds && record.deal.state != DealState::Proposed)
                             .then_some(Epoch(1)),
-                        to_epoch: record.deal.end_epoch,
-                        dropped: false,
+                        to_epoch: offer.ended.unwrap_or(record.deal.end_epoch),
+                        dropped: offer.dropped,
                     }
                 })
                 .collect()
