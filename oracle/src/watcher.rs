@@ -58,7 +58,7 @@ impl Watcher {
         }
     }
 
-    /// Follows what has become final, at most [`STEP_BLOCKS`]; true if there is more.
+    /// Follows what has become final, at most `STEP_BLOCKS` blocks; true if there is more.
     ///
     /// # Errors
     /// [`WatchError`]; the database is as before then.
