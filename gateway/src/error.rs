@@ -84,7 +84,8 @@ pub enum GatewayError {
     },
     /// Roots on chain are not those of the manifest.
     #[error(
-        "deal {deal} publishes other roots for slot {slot} than the manifest: another run published into it"
+        "deal {deal} publishes other roots for slot {slot} than the manifest: another run published into it; \
+         remove the manifest of that deal to store the object in a new one"
     )]
     ForeignRoots {
         /// The deal.

@@ -11,7 +11,7 @@ use std::{
 
 use alloy::primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
-use verifier::{BlockNumber, DealId, NodeId};
+use verifier::{BlockNumber, DealId, NodeId, Slot};
 
 use crate::{
     deals::{ShardRoots, Terms},
@@ -67,6 +67,9 @@ pub struct Manifest {
     pub proposed_since: Option<BlockNumber>,
     /// Stripes that each slot's node has taken so far.
     pub stored: Vec<u32>,
+    /// The nodes that `stored` counts for. Manifests of earlier versions of this program have none: there it was those of `nodes`.
+    #[serde(default)]
+    pub stored_by: Vec<NodeId>,
     /// Whether every node has accepted.
     pub complete: bool,
 }
@@ -114,6 +117,7 @@ impl Manifest {
             epochs: terms.epochs,
             proposed_since: None,
             stored: vec![0; usize::from(terms.geometry.slots())],
+            stored_by: terms.nodes.clone(),
             complete: false,
         }
     }
@@ -128,6 +132,15 @@ impl Manifest {
             && self.nodes == terms.nodes
             && self.rate == terms.rate.to_string()
             && self.epochs == terms.epochs
+    }
+
+    /// The count of a slot's stripes that `node` has taken. It starts anew if another node has taken stripes so far.
+    pub(crate) fn stored_mut(&mut self, slot: Slot, node: NodeId) -> &mut u32 {
+        let slot = usize::from(slot.0);
+        if std::mem::replace(&mut self.stored_by[slot], node) != node {
+            self.stored[slot] = 0;
+        }
+        &mut self.stored[slot]
     }
 
     /// Reads and checks a manifest.
@@ -148,7 +161,7 @@ impl Manifest {
             )));
         }
         let text = fs::read(path).map_err(GatewayError::file("read", path))?;
-        let manifest: Self =
+        let mut manifest: Self =
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         if manifest.version != VERSION {
             return Err(wrong(format!(
@@ -158,9 +171,13 @@ impl Manifest {
         }
         let geometry = Geometry::new(manifest.k, manifest.m)?;
         let slots = usize::from(geometry.slots());
+        if manifest.stored_by.is_empty() {
+            manifest.stored_by.clone_from(&manifest.nodes);
+        }
         if geometry.stripes(manifest.length) != Some(manifest.stripes)
             || manifest.nodes.len() != slots
             || manifest.stored.len() != slots
+            || manifest.stored_by.len() != slots
             || manifest
                 .stored
                 .iter()
@@ -456,6 +473,29 @@ mod tests {
     }
 
     #[test]
+    fn stripes_are_counted_for_one_node_and_anew_for_another() {
+        let mut manifest = Manifest::new(network(), "file".into(), content(), &terms());
+        *manifest.stored_mut(Slot(2), NodeId(3)) = 2;
+        assert_eq!(*manifest.stored_mut(Slot(2), NodeId(3)), 2);
+        assert_eq!(*manifest.stored_mut(Slot(2), NodeId(9)), 0);
+        assert_eq!(*manifest.stored_mut(Slot(2), NodeId(3)), 0);
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_say_who_stored_counts_for_the_first_nodes() {
+        let folder = tempfile::tempdir().unwrap();
+        let manifests = Manifests::open(folder.path()).unwrap();
+        let kept = manifests
+            .create(Manifest::new(network(), "file".into(), content(), &terms()))
+            .unwrap();
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&fs::read(&kept.path).unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove("stored_by").unwrap();
+        fs::write(&kept.path, json.to_string()).unwrap();
+        assert_eq!(Manifest::read(&kept.path).unwrap(), kept.manifest);
+    }
+
+    #[test]
     fn damaged_manifests_are_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let manifests = Manifests::open(folder.path()).unwrap();
@@ -467,6 +507,7 @@ mod tests {
             ("\"version\": 1", "\"version\": 2"),
             ("\"stripes\": 2", "\"stripes\": 3"),
             ("\"k\": 3", "\"k\": 0"),
+            ("\"stored_by\": [\n    1,", "\"stored_by\": ["),
             ("\"name\"", "\"nome\""),
             ("\n}", ""),
         ] {

@@ -12,11 +12,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 use futures::future::join_all;
 use rayon::prelude::*;
 use tokio::sync::mpsc;
-use verifier::{DealId, NodeId, Slot, Stripe};
+use verifier::{BlockNumber, DealId, NodeId, Slot, Stripe};
 
 use crate::{
     codec,
-    deals::{Deal, DealBook, DealState, NodeAddress, ShardRoots, Terms},
+    deals::{Deal, DealBook, DealState, NodeAddress, ShardRoots, TenureState, Terms},
     error::GatewayError,
     geometry::Geometry,
     manifest::{Kept, Manifest, Manifests, Network},
@@ -83,7 +83,8 @@ pub struct Offer {
 }
 
 impl Owner<'_> {
-    /// Stores a file. A matching `put` that did not end goes on; one that did is answered with its deal, unless `again`.
+    /// Stores a file. A matching `put` that did not end goes on; one that did is answered with its deal, unless `again`. A deal that
+    /// is closed or over stores nothing any longer: the file goes into a new one.
     ///
     /// # Errors
     /// [`GatewayError`]. After every error the same call goes on where this one ended.
@@ -122,10 +123,7 @@ impl Owner<'_> {
             epochs,
         };
 
-        let known = self.manifests.all()?.into_iter().find(|kept| {
-            kept.manifest.is_of(&self.network, &content, &terms)
-                && !(again && kept.manifest.complete)
-        });
+        let known = self.known(&content, &terms, again).await?;
         let mut kept = match known {
             Some(kept) if kept.manifest.complete => return Ok(kept),
             Some(kept) => kept,
@@ -146,6 +144,32 @@ impl Owner<'_> {
         Ok(kept)
     }
 
+    /// The manifest of an earlier call for the same, to go on with or to answer with.
+    async fn known(
+        &self,
+        content: &Content,
+        terms: &Terms,
+        again: bool,
+    ) -> Result<Option<Kept>, GatewayError> {
+        let mut known = self.manifests.all()?;
+        known.retain(|kept| {
+            kept.manifest.is_of(&self.network, content, terms) && !(again && kept.manifest.complete)
+        });
+        // What is stored already answers before what is to be stored once more.
+        known.sort_by_key(|kept| (!kept.manifest.complete, kept.path.clone()));
+        let now = self.deals.epoch().await?;
+        for kept in known {
+            let Some(deal) = kept.manifest.deal else {
+                return Ok(Some(kept));
+            };
+            if !self.deals.deal(deal).await?.is_over(now) {
+                return Ok(Some(kept));
+            }
+            tracing::info!(%deal, "the deal of an earlier call is closed or over and is not used again");
+        }
+        Ok(None)
+    }
+
     /// Brings the deal on chain as far as its seal.
     async fn place(
         &self,
@@ -158,7 +182,9 @@ impl Owner<'_> {
             match deal.state {
                 DealState::Sealed => return Ok(deal),
                 DealState::Closed => {
-                    let problem = "is closed; store the object again with --again".into();
+                    let problem =
+                        "was closed meanwhile; run the same command again to store the object in a new one"
+                            .into();
                     return Err(GatewayError::Deal {
                         deal: deal.id,
                         problem,
@@ -223,11 +249,7 @@ impl Owner<'_> {
             return Ok(deal);
         }
         let found = match kept.manifest.proposed_since {
-            Some(since) => self
-                .deals
-                .find_proposal(terms, since)
-                .await?
-                .filter(|deal| self.is_nobodys(*deal)),
+            Some(since) => self.own_proposal(terms, since).await?,
             None => None,
         };
         let deal = match found {
@@ -245,9 +267,20 @@ impl Owner<'_> {
         Ok(deal)
     }
 
-    /// Whether no manifest claims the deal yet: two objects on equal terms must not end up in one deal.
-    fn is_nobodys(&self, deal: DealId) -> bool {
-        self.manifests.of_deal(&self.network, deal).is_err()
+    /// A proposal on these terms to go on with: not closed since, and claimed by no manifest yet, as two objects on equal terms
+    /// must not end up in one deal.
+    async fn own_proposal(
+        &self,
+        terms: &Terms,
+        since: BlockNumber,
+    ) -> Result<Option<DealId>, GatewayError> {
+        let Some(found) = self.deals.find_proposal(terms, since).await? else {
+            return Ok(None);
+        };
+        let now = self.deals.epoch().await?;
+        let usable = !self.deals.deal(found).await?.is_over(now)
+            && self.manifests.of_deal(&self.network, found).is_err();
+        Ok(usable.then_some(found))
     }
 
     /// Publishes what is not published yet. Slots go side by side, the chunks of one slot one after the other.
@@ -283,53 +316,50 @@ impl Owner<'_> {
     /// Second pass: encodes again and streams each slot's shards to its node, all nodes side by side.
     async fn send(&self, file: &Path, deal: &Deal, kept: &mut Kept) -> Result<(), GatewayError> {
         let geometry = deal.geometry;
-        let first = kept.manifest.stored.iter().copied().min().unwrap_or(0);
-        if first >= deal.stripes {
-            return Ok(());
-        }
-        let roots = self.deals.roots(deal).await?;
+        let now = self.deals.epoch().await?;
         let mut targets = Vec::new();
         for slot in geometry.slot_numbers().map(Slot) {
             // Not the manifest's node: the slot may have been moved since.
             let tenure = self.deals.tenures(deal.id, slot).await?.last().copied();
-            let node = tenure.ok_or_else(|| GatewayError::Deal {
+            let tenure = tenure.ok_or_else(|| GatewayError::Deal {
                 deal: deal.id,
                 problem: format!("has no node in slot {slot}"),
             })?;
-            targets.push((self.deals.node(node.node).await?, node.holds()));
+            let stored = kept.manifest.stored_mut(slot, tenure.node);
+            let from = match tenure.state(now) {
+                TenureState::Offered => *stored,
+                // Who has accepted has everything.
+                TenureState::Held => {
+                    *stored = deal.stripes;
+                    deal.stripes
+                }
+                // Who has left takes nothing, and needs everything should it be offered the slot again.
+                TenureState::Ended | TenureState::Dropped => {
+                    *stored = 0;
+                    deal.stripes
+                }
+            };
+            targets.push((slot, tenure.node, from));
         }
-        for (stored, (_, holds)) in kept.manifest.stored.iter_mut().zip(&targets) {
-            if *holds {
-                *stored = deal.stripes;
-            }
+        let first = targets.iter().map(|(_, _, from)| *from).min().unwrap_or(0);
+        if first >= deal.stripes {
+            return Ok(());
         }
+        let roots = self.deals.roots(deal).await?;
 
         let bar = self.progress.bar(
             "sending",
             u64::from(deal.stripes) * u64::from(geometry.slots()),
         );
-        bar.set(
-            kept.manifest
-                .stored
-                .iter()
-                .map(|stored| u64::from(*stored))
-                .sum(),
-        );
+        bar.set(targets.iter().map(|(_, _, from)| u64::from(*from)).sum());
         let (notes, mut noted) = mpsc::unbounded_channel();
         let mut senders = Vec::new();
         let mut workers = Vec::new();
-        for ((target, _), slot) in targets.iter().zip(geometry.slot_numbers()) {
+        for (slot, node, from) in targets {
             let (sender, receiver) = mpsc::channel(QUEUE_SHARDS);
             senders.push(sender);
-            let from = kept.manifest.stored[usize::from(slot)];
-            workers.push(self.send_slot(
-                deal.id,
-                Slot(slot),
-                target,
-                from,
-                receiver,
-                notes.clone(),
-            ));
+            let target = self.deals.node(node).await?;
+            workers.push(self.send_slot(deal.id, slot, target, from, receiver, notes.clone()));
         }
         drop(notes);
 
@@ -398,7 +428,7 @@ impl Owner<'_> {
         &self,
         deal: DealId,
         slot: Slot,
-        target: &NodeAddress,
+        target: NodeAddress,
         from: u32,
         mut queue: mpsc::Receiver<(Stripe, Arc<[u8]>)>,
         notes: mpsc::UnboundedSender<(Slot, Stripe)>,
@@ -408,7 +438,7 @@ impl Owner<'_> {
                 continue;
             }
             let name = ShardName { deal, slot, stripe };
-            self.put_patiently(target, name, bytes)
+            self.put_patiently(&target, name, bytes)
                 .await
                 .map_err(|error| (target.node, error))?;
             let _ = notes.send((slot, stripe));
@@ -448,17 +478,33 @@ impl Owner<'_> {
         let bar = self.progress.bar("accepting", expected.len() as u64);
         let started = tokio::time::Instant::now();
         loop {
-            let mut missing = Vec::new();
+            let now = self.deals.epoch().await?;
+            let (mut missing, mut left) = (Vec::new(), None);
             for slot in deal.geometry.slot_numbers().map(Slot) {
                 match self.deals.tenures(deal.id, slot).await?.last() {
-                    Some(tenure) if tenure.from_epoch.is_some() => {}
-                    Some(tenure) => missing.push(tenure.node),
+                    Some(tenure) => match tenure.state(now) {
+                        TenureState::Held => {}
+                        TenureState::Offered => missing.push(tenure.node),
+                        state => left = Some((slot, tenure.node, state)),
+                    },
                     None => missing.extend(expected.get(usize::from(slot.0))),
                 }
             }
             bar.set((usize::from(deal.geometry.slots()) - missing.len()) as u64);
-            if missing.is_empty() {
-                return Ok(());
+            match left {
+                Some((slot, node, state)) if missing.is_empty() => {
+                    let problem = format!(
+                        "is {} (node {node}); give it to another node with `gateway repair`, then run the same command again",
+                        state.name()
+                    );
+                    return Err(GatewayError::Slot {
+                        deal: deal.id,
+                        slot,
+                        problem,
+                    });
+                }
+                None if missing.is_empty() => return Ok(()),
+                _ => {}
             }
             if started.elapsed() >= self.patience.acceptance {
                 return Err(GatewayError::NotAccepted {

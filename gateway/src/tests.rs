@@ -237,6 +237,97 @@ async fn a_proposal_whose_receipt_was_never_seen_is_found_again() {
 }
 
 #[tokio::test]
+async fn an_object_whose_deal_was_closed_is_stored_in_a_new_one() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let owner = world.owner();
+    // An interrupted one first, which no call may go on with.
+    world.nodes.set_down(2, true);
+    owner.put(&file, offer(), false).await.unwrap_err();
+    world.nodes.set_down(2, false);
+    world.deals.close(DealId(1));
+    for (again, deal) in [(true, 2), (false, 3)] {
+        let kept = owner.put(&file, offer(), again).await.unwrap();
+        assert_eq!(kept.manifest.deal, Some(DealId(deal)));
+        world.assert_reads_back(DealId(deal), &file).await;
+        world.deals.close(DealId(deal));
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_deal_is_over_is_not_called_stored() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let owner = world.owner();
+    owner.put(&file, offer(), false).await.unwrap();
+    world.deals.set_epoch(2);
+    let kept = owner.put(&file, offer(), false).await.unwrap();
+    assert_eq!(kept.manifest.deal, Some(DealId(1)));
+    world.deals.set_epoch(3);
+    let kept = owner.put(&file, offer(), false).await.unwrap();
+    assert_eq!(kept.manifest.deal, Some(DealId(2)));
+}
+
+#[tokio::test]
+async fn a_lost_proposal_that_was_closed_is_not_gone_on_with() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    *world.deals.die_after_propose.lock().unwrap() = true;
+    world.owner().put(&file, offer(), false).await.unwrap_err();
+    world.deals.close(DealId(1));
+    let kept = world.owner().put(&file, offer(), false).await.unwrap();
+    assert_eq!(kept.manifest.deal, Some(DealId(2)));
+}
+
+#[tokio::test]
+async fn a_slot_moved_before_it_was_accepted_is_sent_whole_to_its_new_node() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let owner = world.owner();
+    world.nodes.set_down(2, true);
+    owner.put(&file, offer(), false).await.unwrap_err();
+    let mut kept = world.manifests.of_deal(&owner.network, DealId(1)).unwrap();
+    // Node 2 took everything, so it said, and never accepted.
+    kept.manifest.stored = vec![2; 3];
+    kept.save().unwrap();
+    let deal = DealId(1);
+    world
+        .deals
+        .move_slot(deal, Slot(1), NodeId(5))
+        .await
+        .unwrap();
+    let kept = owner.put(&file, offer(), false).await.unwrap();
+    assert_eq!((kept.manifest.deal, world.nodes.count(5)), (Some(deal), 2));
+    assert_eq!(kept.manifest.stored_by, [1, 5, 3].map(NodeId));
+    assert_eq!(world.assert_reads_back(deal, &file).await, 0);
+}
+
+#[tokio::test]
+async fn a_put_with_a_slot_that_was_left_stores_the_others_and_names_it() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let owner = world.owner();
+    world.nodes.set_down(2, true);
+    owner.put(&file, offer(), false).await.unwrap_err();
+    world.deals.end_slot(DealId(1), Slot(0));
+    world.deals.drop_slot(DealId(1), Slot(0));
+    world.nodes.set_down(2, false);
+    let error = owner.put(&file, offer(), false).await.unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Rejected);
+    assert!(
+        error.to_string().contains("slot 0 of deal 1 is dropped"),
+        "{error}"
+    );
+    assert_eq!(world.nodes.count(2), 2, "the others are stored");
+    owner.repair(DealId(1), Slot(0), NodeId(6)).await.unwrap();
+    let kept = owner.put(&file, offer(), false).await.unwrap();
+    assert_eq!(
+        (kept.manifest.deal, kept.manifest.complete),
+        (Some(DealId(1)), true)
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_changes_between_the_passes_is_not_stored() {
     let world = World::new();
     let file = world.file(LENGTH);
