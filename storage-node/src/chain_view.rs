@@ -28,6 +28,9 @@ pub enum ChainError {
         /// Name and arguments.
         detail: String,
     },
+    /// The contracts are not those this program was made for. No retry helps.
+    #[error("{0}")]
+    Incompatible(String),
     /// What the chain says cannot be.
     #[error("chain: {0}")]
     Inconsistent(String),

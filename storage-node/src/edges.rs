@@ -72,7 +72,7 @@ pub const fn push_timeout(config: &Config) -> Duration {
 /// The chain with this node's account.
 ///
 /// # Errors
-/// Usage for a wrong deployment or key file, unavailable if the chain does not answer.
+/// Usage for a wrong deployment or key file and for contracts of another version, unavailable if the chain does not answer.
 pub async fn real_chain(config: &Config) -> Result<RealChain, Failure> {
     let deployment =
         Deployment::load(&config.deployment).map_err(|error| Failure::usage(error.to_string()))?;
@@ -144,6 +144,7 @@ impl From<ChainError> for Failure {
         let text = error.to_string();
         match error {
             ChainError::Reverted { .. } => Self::rejected(text),
+            ChainError::Incompatible(_) => Self::usage(text),
             ChainError::Unavailable(_) | ChainError::Inconsistent(_) => Self::unavailable(text),
         }
     }

@@ -1,6 +1,7 @@
 //! The chain itself, through the crate `chain`.
 
 mod actions;
+mod compat;
 mod read;
 
 use alloy::signers::local::PrivateKeySigner;
@@ -20,19 +21,24 @@ impl RealChain {
     /// Connects to a deployment with the account of `key`.
     ///
     /// # Errors
-    /// [`ChainError`] if no endpoint answers, or not with this deployment.
+    /// [`ChainError::Unavailable`] if no endpoint answers, [`ChainError::Incompatible`] if other contracts answer than this
+    /// program was made for.
     pub async fn connect(
         deployment: Deployment,
         key: PrivateKeySigner,
     ) -> Result<Self, ChainError> {
-        let client = Client::connect(deployment).await?;
-        let clock = client.clock().await?;
+        let client = Client::connect(deployment)
+            .await
+            .map_err(compat::first_contact)?;
+        let clock = client.clock().await.map_err(compat::first_contact)?;
         let sender = Sender::new(client.rpc().clone(), key);
-        Ok(Self {
+        let chain = Self {
             client,
             clock,
             sender,
-        })
+        };
+        chain.check_contracts().await?;
+        Ok(chain)
     }
 
     /// The client, for whoever builds on this node.

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn node(folder: &Path, arguments: &[&str]) -> Output {
+pub fn node(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_storage-node"))
         .args(arguments)
         .current_dir(folder)
@@ -16,7 +16,7 @@ fn node(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// The exit code and the error line, of which there is exactly one.
-fn failure(output: &Output) -> (i32, String) {
+pub fn failure(output: &Output) -> (i32, String) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = stderr
         .lines()

@@ -1,17 +1,19 @@
 //! A node against the real contracts on a development chain, where both are at hand: only TPM and oracles are in memory.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::signers::SignerSync;
-use alloy::sol_types::SolValue;
-use chain::anvil::{Anvil, AnvilError, AnvilOptions, mine};
-use chain::bindings::{Deals, ProbityToken};
+use alloy::sol_types::{SolCall, SolValue};
+use chain::anvil::{Anvil, AnvilError, AnvilOptions, mine, raw};
+use chain::bindings::{Deals, Hub, ProbityToken, Registry};
 use chain::types::{OracleInfo, Schedule, ShardRoots};
 use chain::{Deployment, Sender};
 use circuits::Profile;
+use serde_json::json;
 use storage_node::chain_view::{ChainActions, ChainError, ChainView, RealChain, Registration};
 use storage_node::inventory::Frozen;
 use storage_node::proof::Groth16Source;
@@ -21,6 +23,7 @@ use storage_node::state::{Outcome, TenureState};
 use verifier::typed_data::Enrolment;
 use verifier::{DealId, Epoch, NodeId};
 
+use crate::cli::{failure, node};
 use crate::support::{MemoryOracles, Parts, SoftTpm, lose, slot_shards};
 
 const SCHEDULE: Schedule = Schedule {
@@ -396,4 +399,115 @@ async fn a_node_holds_proves_loses_its_database_submits_and_drops_against_the_re
     network.go_to(4, 3).await;
     parts.keeper.round().await.unwrap();
     assert_eq!(parts.state.stored_shards().await.unwrap(), 0);
+}
+
+impl Network {
+    /// Puts a contract in place that has another function where the real one has `selector`. Returns the real one's code.
+    async fn rename(&self, contract: Address, selector: [u8; 4]) -> Bytes {
+        let rpc = self.owner.rpc();
+        let code: Bytes = raw(rpc, "eth_getCode", json!([contract, "latest"]))
+            .await
+            .unwrap();
+        let mut other = code.to_vec();
+        // PUSH4 and the selector, as in the dispatcher.
+        let push = [&[0x63], &selector[..]].concat();
+        let places: Vec<usize> = other
+            .windows(push.len())
+            .enumerate()
+            .filter(|(_, window)| *window == push)
+            .map(|(at, _)| at)
+            .collect();
+        assert!(!places.is_empty(), "{selector:02x?} is in the dispatcher");
+        for at in places {
+            other[at + 4] ^= 0xff;
+        }
+        self.replace(contract, Bytes::from(other)).await;
+        code
+    }
+
+    async fn replace(&self, contract: Address, code: Bytes) {
+        raw::<Option<bool>>(self.owner.rpc(), "anvil_setCode", json!([contract, code]))
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn contracts_without_a_function_the_node_calls_are_refused_at_the_start_by_its_name() {
+    let Some(network) =
+        network("contracts_without_a_function_the_node_calls_are_refused_at_the_start_by_its_name")
+            .await
+    else {
+        return;
+    };
+    let Deployment {
+        registry,
+        deals,
+        hub,
+        ..
+    } = network.deployment;
+    let key = network.anvil.keys()[2].clone();
+    let connect = || RealChain::connect(network.deployment.clone(), key.clone());
+    connect().await.unwrap();
+    for (contract, selector, name) in [
+        (
+            registry,
+            Registry::setEndpointCall::SELECTOR,
+            "setEndpoint(",
+        ),
+        (registry, Registry::registerCall::SELECTOR, "register("),
+        (registry, Registry::nodeOfCall::SELECTOR, "nodeOf("),
+        (registry, Registry::oracleSetCall::SELECTOR, "oracleSet("),
+        (deals, Deals::acceptCall::SELECTOR, "accept("),
+        (deals, Deals::dropCall::SELECTOR, "drop("),
+        (deals, Deals::claimCall::SELECTOR, "claim("),
+        (deals, Deals::dealOfCall::SELECTOR, "dealOf("),
+        (deals, Deals::inventoryAtCall::SELECTOR, "inventoryAt("),
+        (hub, Hub::submitProofCall::SELECTOR, "submitProof("),
+        (hub, Hub::recordBeaconCall::SELECTOR, "recordBeacon("),
+        (hub, Hub::submissionOfCall::SELECTOR, "submissionOf("),
+        (hub, Hub::policyHashCall::SELECTOR, "policyHash"),
+        (hub, Hub::scheduleCall::SELECTOR, "schedule"),
+    ] {
+        let code = network.rename(contract, selector).await;
+        let error = connect().await.unwrap_err();
+        assert!(matches!(error, ChainError::Incompatible(_)), "{error:?}");
+        assert!(error.to_string().contains(name), "{error}");
+        network.replace(contract, code).await;
+        connect().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_daemon_on_contracts_of_another_version_ends_with_one_line_and_code_2() {
+    let Some(network) =
+        network("the_daemon_on_contracts_of_another_version_ends_with_one_line_and_code_2").await
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    assert!(node(folder.path(), &["init"]).status.success());
+    let file = folder.path().join("deployment.json");
+    fs::write(&file, serde_json::to_string(&network.deployment).unwrap()).unwrap();
+    let commands = [&["run"][..], &["status"], &["enrol", "--bond", "1"]];
+
+    let deals = network.deployment.deals;
+    let code = network.rename(deals, Deals::acceptCall::SELECTOR).await;
+    for command in commands {
+        let (code, line) = failure(&node(folder.path(), command));
+        assert_eq!(code, 2, "{line}");
+        let named = ["Deals contract at", "accept(", "deployment file"];
+        assert!(named.iter().all(|part| line.contains(part)), "{line}");
+    }
+    network.replace(deals, code).await;
+
+    // No contracts at all at the addresses.
+    let mut elsewhere = network.deployment.clone();
+    elsewhere.hub = Address::repeat_byte(0x33);
+    fs::write(&file, serde_json::to_string(&elsewhere).unwrap()).unwrap();
+    for command in commands {
+        let (code, line) = failure(&node(folder.path(), command));
+        assert_eq!(code, 2, "{line}");
+        assert!(line.contains("deployment file"), "{line}");
+    }
 }
