@@ -1,15 +1,23 @@
 //! Fetching any k shards of a stripe, each checked against the deal before it is used.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::{
+    FutureExt,
+    stream::{FuturesUnordered, StreamExt},
+};
 use verifier::{Slot, Stripe};
 
 use crate::{
     codec::Shards,
-    deals::{Deal, DealBook, NodeAddress, ShardRoots},
+    deals::{Deal, NodeAddress, ShardRoots},
     error::GatewayError,
-    nodes::{LinkError, NodeLink, ShardName},
+    nodes::{Bounded, LinkError, NodeLink, ShardName},
+    put::Owner,
 };
 
 /// One slot as a source of shards.
@@ -18,13 +26,15 @@ struct Source {
     /// Present holder first, then former ones that have not dropped their shards yet.
     holders: Vec<NodeAddress>,
     roots: Vec<ShardRoots>,
-    /// Failures so far: sources that fail are asked last.
+    /// Failures and delays so far: sources that had one are asked last.
     failures: AtomicU32,
 }
 
 /// Reads stripes of one deal.
 pub(crate) struct Fetcher<'a> {
-    nodes: &'a dyn NodeLink,
+    nodes: Bounded<'a>,
+    /// How long a source may take until another is asked too.
+    slow: Duration,
     deal: &'a Deal,
     sources: Vec<Source>,
 }
@@ -32,11 +42,11 @@ pub(crate) struct Fetcher<'a> {
 impl<'a> Fetcher<'a> {
     /// Looks up roots and holders of every slot; `without` is left out as a source.
     pub(crate) async fn new(
-        deals: &dyn DealBook,
-        nodes: &'a dyn NodeLink,
+        owner: &'a Owner<'_>,
         deal: &'a Deal,
         without: Option<Slot>,
     ) -> Result<Self, GatewayError> {
+        let deals = owner.deals;
         let mut sources = Vec::new();
         let roots = deals.roots(deal).await?;
         for (slot, roots) in deal.geometry.slot_numbers().map(Slot).zip(roots) {
@@ -71,7 +81,8 @@ impl<'a> Fetcher<'a> {
             });
         }
         Ok(Self {
-            nodes,
+            nodes: owner.bounded(),
+            slow: owner.patience.slow,
             deal,
             sources,
         })
@@ -82,7 +93,8 @@ impl<'a> Fetcher<'a> {
         &self.sources[usize::from(slot.0)].roots
     }
 
-    /// Any k shards of a stripe. Data shards first, since they need no decoding; a parity shard replaces each that fails.
+    /// Any k shards of a stripe. Data shards first, since they need no decoding; a parity shard replaces each that fails, and joins
+    /// in for each that is slow: whichever comes first is taken.
     pub(crate) async fn fetch(&self, stripe: Stripe) -> Result<Shards, GatewayError> {
         let needed = usize::from(self.deal.geometry.k());
         let mut order: Vec<&Source> = self
@@ -92,16 +104,35 @@ impl<'a> Fetcher<'a> {
             .collect();
         order.sort_by_key(|source| (source.failures.load(Ordering::Relaxed), source.slot));
         let mut waiting = order.into_iter();
-        let mut running: FuturesUnordered<_> = waiting
-            .by_ref()
-            .take(needed)
-            .map(|source| self.fetch_from(source, stripe))
-            .collect();
+        let mut running = FuturesUnordered::new();
+        let mut slow = FuturesUnordered::new();
+        let mut free = needed;
 
         let mut shards: Shards = vec![None; self.sources.len()];
         let mut found = 0;
+        // Sources that have answered, or in whose place another was asked already.
+        let mut settled = HashSet::new();
         let mut causes = Vec::new();
-        while let Some((source, answer)) = running.next().await {
+        while found < needed {
+            for source in waiting.by_ref().take(std::mem::take(&mut free)) {
+                running.push(self.fetch_from(source, stripe));
+                slow.push(tokio::time::sleep(self.slow).map(move |()| source));
+            }
+            let (source, answer) = tokio::select! {
+                answer = running.next() => match answer {
+                    Some(answer) => answer,
+                    None => break,
+                },
+                Some(source) = slow.next() => {
+                    if settled.insert(source.slot) {
+                        source.failures.fetch_add(1, Ordering::Relaxed);
+                        tracing::debug!(slot = %source.slot, %stripe, "slow");
+                        free = 1;
+                    }
+                    continue;
+                }
+            };
+            let replaced = !settled.insert(source.slot);
             match answer {
                 Ok(bytes) => {
                     shards[usize::from(source.slot.0)] = Some(bytes);
@@ -111,9 +142,7 @@ impl<'a> Fetcher<'a> {
                     source.failures.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(slot = %source.slot, %stripe, "no shard: {cause}");
                     causes.push(format!("slot {}: {cause}", source.slot));
-                    if let Some(next) = waiting.next() {
-                        running.push(self.fetch_from(next, stripe));
-                    }
+                    free = usize::from(!replaced);
                 }
             }
         }

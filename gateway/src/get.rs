@@ -48,7 +48,7 @@ impl Owner<'_> {
             let problem = "has another geometry on chain than in the manifest".into();
             return Err(GatewayError::Deal { deal, problem });
         }
-        let fetcher = Fetcher::new(self.deals, self.nodes, &terms, None).await?;
+        let fetcher = Fetcher::new(self, &terms, None).await?;
         let folder = out
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())

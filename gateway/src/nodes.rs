@@ -1,12 +1,15 @@
 //! The edge to the storage nodes: whole shards, there and back.
 
+use std::{sync::Arc, time::Duration};
+
 use async_trait::async_trait;
-use std::sync::Arc;
 use verifier::{DealId, Slot, Stripe};
 
 use crate::deals::NodeAddress;
 
+mod bounded;
 pub mod grpc;
+pub(crate) use bounded::Bounded;
 #[cfg(test)]
 pub(crate) mod memory;
 
@@ -43,6 +46,34 @@ impl LinkError {
     }
 }
 
+/// How long one call to a node may take in all: reaching it, the TLS handshake, the transfer, and what the node does with the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallDeadline {
+    /// However little is transferred.
+    pub floor: Duration,
+    /// Slowest transfer that is waited for.
+    pub bytes_per_second: u32,
+}
+
+impl Default for CallDeadline {
+    /// A shard of 2 MB may take a little more than a minute: over an uplink of 3 Mbit/s all of 14 nodes are served in time.
+    fn default() -> Self {
+        Self {
+            floor: Duration::from_secs(15),
+            bytes_per_second: 32 * 1024,
+        }
+    }
+}
+
+impl CallDeadline {
+    /// For a call that transfers this many bytes.
+    #[must_use]
+    pub fn of(&self, bytes: usize) -> Duration {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.floor + Duration::from_secs(bytes.into()) / self.bytes_per_second.max(1)
+    }
+}
+
 /// What the gateway needs of a storage node.
 #[async_trait]
 pub trait NodeLink: Send + Sync {
@@ -55,4 +86,25 @@ pub trait NodeLink: Send + Sync {
     ) -> Result<(), LinkError>;
     /// Reads a shard of exactly `SHARD_BYTES` bytes. Whether it is the right one the caller checks.
     async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Vec<u8>, LinkError>;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+    use super::*;
+
+    #[test]
+    fn a_deadline_grows_with_the_bytes_from_a_floor_on() {
+        let deadline = CallDeadline {
+            floor: Duration::from_secs(10),
+            bytes_per_second: 1_000,
+        };
+        assert_eq!(deadline.of(0), Duration::from_secs(10));
+        assert_eq!(deadline.of(2_500), Duration::from_millis(12_500));
+        let never = CallDeadline {
+            bytes_per_second: 0,
+            ..deadline
+        };
+        assert!(never.of(usize::MAX) > deadline.of(usize::MAX));
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
     error::GatewayError,
     geometry::Geometry,
     manifest::{Kept, Manifest, Manifests, Network},
-    nodes::{LinkError, NodeLink, ShardName},
+    nodes::{Bounded, CallDeadline, LinkError, NodeLink, ShardName},
     object::Content,
     progress::Progress,
 };
@@ -37,6 +37,10 @@ const NOTE_EVERY: u32 = 8;
 pub struct Patience {
     /// For a node to take one shard, retries included.
     pub shard: Duration,
+    /// For one call to a node.
+    pub call: CallDeadline,
+    /// For a node to give a shard before another is asked for one too, and this one asked last from then on.
+    pub slow: Duration,
     /// For nodes to accept on chain once they have every shard.
     pub acceptance: Duration,
     /// Between two looks.
@@ -47,6 +51,8 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             shard: Duration::from_secs(120),
+            call: CallDeadline::default(),
+            slow: Duration::from_secs(20),
             acceptance: Duration::from_secs(300),
             poll: Duration::from_millis(500),
         }
@@ -83,6 +89,11 @@ pub struct Offer {
 }
 
 impl Owner<'_> {
+    /// The nodes, with a deadline around each call.
+    pub(crate) fn bounded(&self) -> Bounded<'_> {
+        Bounded::new(self.nodes, self.patience.call)
+    }
+
     /// Stores a file. A matching `put` that did not end goes on; one that did is answered with its deal, unless `again`. A deal that
     /// is closed or over stores nothing any longer: the file goes into a new one.
     ///
@@ -456,7 +467,7 @@ impl Owner<'_> {
         let started = tokio::time::Instant::now();
         let mut pause = Duration::from_millis(200);
         loop {
-            match self.nodes.put_shard(target, name, bytes.clone()).await {
+            match self.bounded().put_shard(target, name, bytes.clone()).await {
                 Err(error)
                     if error.is_transient() && started.elapsed() + pause < self.patience.shard =>
                 {

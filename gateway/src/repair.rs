@@ -120,7 +120,7 @@ impl Owner<'_> {
 
     /// Rebuilds every shard of a slot into a folder, one file a stripe, and compares it with the deal.
     async fn rebuild(&self, deal: &Deal, slot: Slot, folder: &Path) -> Result<(), GatewayError> {
-        let fetcher = Fetcher::new(self.deals, self.nodes, deal, Some(slot)).await?;
+        let fetcher = Fetcher::new(self, deal, Some(slot)).await?;
         let bar = self.progress.bar("rebuilding", u64::from(deal.stripes));
         let geometry = deal.geometry;
         for stripe in (0..deal.stripes).map(Stripe) {

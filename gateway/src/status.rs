@@ -6,7 +6,7 @@ use verifier::{DealId, Epoch, NodeId, Slot, Stripe};
 use crate::{
     deals::{DealState, Tenure},
     error::GatewayError,
-    nodes::ShardName,
+    nodes::{NodeLink, ShardName},
     put::Owner,
 };
 
@@ -128,7 +128,7 @@ impl Owner<'_> {
             slot,
             stripe: Stripe(0),
         };
-        Ok(match self.nodes.get_shard(&address, name).await {
+        Ok(match self.bounded().get_shard(&address, name).await {
             Ok(bytes) if expected == Some(*blake3::hash(&bytes).as_bytes()) => "ok".into(),
             Ok(_) => "wrong bytes".into(),
             Err(error) => error.to_string(),

@@ -20,7 +20,7 @@ use crate::{
     error::GatewayError,
     geometry::Geometry,
     manifest::{Manifests, Network},
-    nodes::{ShardName, memory::MemoryNodes},
+    nodes::{CallDeadline, ShardName, memory::MemoryNodes},
     progress::Progress,
     put::{Offer, Owner, Patience},
 };
@@ -56,6 +56,11 @@ impl World {
             manifests: &self.manifests,
             patience: Patience {
                 shard: Duration::from_secs(2),
+                call: CallDeadline {
+                    floor: Duration::from_secs(1),
+                    bytes_per_second: u32::MAX,
+                },
+                slow: Duration::from_millis(200),
                 acceptance: Duration::from_millis(300),
                 poll: Duration::from_millis(10),
             },
@@ -157,6 +162,54 @@ async fn a_node_that_serves_wrong_bytes_is_noticed_and_replaced_by_parity() {
             .await,
         2
     );
+}
+
+#[tokio::test]
+async fn a_stalled_node_delays_a_get_once_and_is_asked_last_from_then_on() {
+    let world = World::new();
+    let file = world.file(5 * SHARD_BYTES);
+    let narrow = Offer {
+        geometry: Geometry::new(1, 1).unwrap(),
+        nodes: [1, 2].map(NodeId).to_vec(),
+        ..offer()
+    };
+    let kept = world.owner().put(&file, narrow, false).await.unwrap();
+    world.nodes.set_stalled(1);
+    let rebuilt = world
+        .assert_reads_back(kept.manifest.deal.unwrap(), &file)
+        .await;
+    assert_eq!(rebuilt, 5);
+    let stalls = world.nodes.stalls.load(Ordering::SeqCst);
+    assert!(stalls <= 3, "asked {stalls} times for 5 stripes");
+}
+
+#[tokio::test]
+async fn nodes_that_stall_hang_neither_get_nor_repair_nor_put() {
+    let world = World::new();
+    let file = world.file(LENGTH);
+    let owner = world.owner();
+    let kept = owner.put(&file, offer(), false).await.unwrap();
+    let deal = kept.manifest.deal.unwrap();
+
+    world.nodes.set_stalled(6);
+    let error = owner.repair(deal, Slot(0), NodeId(6)).await.unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Unavailable);
+    assert!(error.to_string().contains("did not take"), "{error}");
+
+    world.nodes.set_stalled(2);
+    world.nodes.set_stalled(3);
+    let out = world.folder.path().join("out");
+    for error in [
+        owner.get(deal, &kept.manifest, &out).await.map(|_| ()),
+        owner.repair(deal, Slot(0), NodeId(5)).await.map(|_| ()),
+        owner.put(&file, offer(), true).await.map(|_| ()),
+    ] {
+        let error = error.unwrap_err();
+        assert_eq!(error.exit_code(), ExitCode::Unavailable);
+        assert!(error.to_string().contains("within 1.0 s"), "{error}");
+    }
+    let status = owner.status(deal).await.unwrap();
+    assert!(status.slots[1].read.contains("did not give"));
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,16 +18,13 @@ use proto::{
 use tonic::{Code, Status, transport::Channel};
 use verifier::NodeId;
 
-use super::{LinkError, NodeLink, ShardName};
+use super::{CallDeadline, LinkError, NodeLink, ShardName};
 use crate::deals::NodeAddress;
-
-/// How long a whole shard may take in either direction. 2 MB take 10 s at 1.6 Mbit/s; a node also hashes it twice.
-const SHARD_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Bytes sent in one message: small enough that several shards share a connection fairly.
 const SEND_CHUNK_BYTES: usize = MAX_CHUNK_BYTES / 4;
 
-/// Channels to storage nodes, one each, opened at the first call.
+/// Channels to storage nodes, one each, opened at the first call. Callers set a deadline around each whole call.
 #[derive(Default)]
 pub struct GrpcLink {
     channels: Mutex<HashMap<NodeId, (NodeAddress, Channel)>>,
@@ -48,7 +44,8 @@ impl GrpcLink {
             Some((address, channel)) if address == node => channel.clone(),
             _ => {
                 let deadlines = Deadlines {
-                    request: SHARD_DEADLINE,
+                    // The answer to a put begins only when all of the shard is there.
+                    request: CallDeadline::default().of(SHARD_BYTES),
                     ..Deadlines::default()
                 };
                 let channel = tls::connect_pinned(&node.url, node.tls_key_hash.0, deadlines)
@@ -109,53 +106,41 @@ impl NodeLink for GrpcLink {
             }
         });
         let stream = tokio_stream::iter(std::iter::once(first).chain(chunks));
-        match tokio::time::timeout(SHARD_DEADLINE, client.put_shard(stream)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(status)) => Err(link_error(&status)),
-            Err(_) => Err(LinkError::Transient(format!(
-                "did not take a shard within {SHARD_DEADLINE:?}"
-            ))),
+        match client.put_shard(stream).await {
+            Ok(_) => Ok(()),
+            Err(status) => Err(link_error(&status)),
         }
     }
 
     async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Vec<u8>, LinkError> {
         let mut client = self.client(node)?;
-        let read = async move {
-            let request = GetShardRequest {
-                shard: Some(shard_id(name)),
-            };
-            let mut stream = client
-                .get_shard(request)
-                .await
-                .map_err(|status| link_error(&status))?
-                .into_inner();
-            let mut bytes = Vec::with_capacity(SHARD_BYTES);
-            while let Some(chunk) = stream
-                .message()
-                .await
-                .map_err(|status| link_error(&status))?
-            {
-                if bytes.len() + chunk.data.len() > SHARD_BYTES {
-                    return Err(LinkError::Malformed(format!(
-                        "more than the {SHARD_BYTES} bytes of a shard"
-                    )));
-                }
-                bytes.extend_from_slice(&chunk.data);
-            }
-            if bytes.len() != SHARD_BYTES {
+        let request = GetShardRequest {
+            shard: Some(shard_id(name)),
+        };
+        let mut stream = client
+            .get_shard(request)
+            .await
+            .map_err(|status| link_error(&status))?
+            .into_inner();
+        let mut bytes = Vec::with_capacity(SHARD_BYTES);
+        while let Some(chunk) = stream
+            .message()
+            .await
+            .map_err(|status| link_error(&status))?
+        {
+            if bytes.len() + chunk.data.len() > SHARD_BYTES {
                 return Err(LinkError::Malformed(format!(
-                    "{} bytes where a shard has {SHARD_BYTES}",
-                    bytes.len()
+                    "more than the {SHARD_BYTES} bytes of a shard"
                 )));
             }
-            Ok(bytes)
-        };
-        tokio::time::timeout(SHARD_DEADLINE, read)
-            .await
-            .unwrap_or_else(|_| {
-                Err(LinkError::Transient(format!(
-                    "did not give a shard within {SHARD_DEADLINE:?}"
-                )))
-            })
+            bytes.extend_from_slice(&chunk.data);
+        }
+        if bytes.len() != SHARD_BYTES {
+            return Err(LinkError::Malformed(format!(
+                "{} bytes where a shard has {SHARD_BYTES}",
+                bytes.len()
+            )));
+        }
+        Ok(bytes)
     }
 }

@@ -23,6 +23,9 @@ pub(crate) struct MemoryNodes {
     shards: Mutex<Stored>,
     down: Mutex<HashSet<NodeId>>,
     corrupt: Mutex<HashSet<NodeId>>,
+    stalled: Mutex<HashSet<NodeId>>,
+    /// Calls to nodes that never answer.
+    pub(crate) stalls: AtomicUsize,
     /// Puts that still fail before they succeed again.
     pub(crate) flaky_puts: AtomicUsize,
     pub(crate) puts: AtomicUsize,
@@ -37,6 +40,11 @@ impl MemoryNodes {
         } else {
             set.remove(&NodeId(node))
         };
+    }
+
+    /// From now on the node takes calls and never answers.
+    pub(crate) fn set_stalled(&self, node: u64) {
+        self.stalled.lock().unwrap().insert(NodeId(node));
     }
 
     pub(crate) fn set_corrupt(&self, node: u64) {
@@ -66,7 +74,11 @@ impl MemoryNodes {
             .contains_key(&(node, ShardName { deal, slot, stripe }))
     }
 
-    fn check(&self, node: NodeId) -> Result<(), LinkError> {
+    async fn check(&self, node: NodeId) -> Result<(), LinkError> {
+        if self.stalled.lock().unwrap().contains(&node) {
+            self.stalls.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         if self.down.lock().unwrap().contains(&node) {
             return Err(LinkError::Transient("connection refused".into()));
         }
@@ -82,7 +94,7 @@ impl NodeLink for MemoryNodes {
         name: ShardName,
         bytes: Arc<[u8]>,
     ) -> Result<(), LinkError> {
-        self.check(node.node)?;
+        self.check(node.node).await?;
         if self
             .flaky_puts
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
@@ -98,7 +110,7 @@ impl NodeLink for MemoryNodes {
     }
 
     async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Vec<u8>, LinkError> {
-        self.check(node.node)?;
+        self.check(node.node).await?;
         self.gets.fetch_add(1, Ordering::SeqCst);
         let shards = self.shards.lock().unwrap();
         let mut bytes = shards
