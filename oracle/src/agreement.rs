@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use alloy::primitives::{Address, B256, Bytes};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use verifier::committee::{CommitteeError, Observation, Observations};
+use verifier::committee::{CommitteeError, Observation};
 use verifier::envelope::Envelope;
 use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::report::{Report, ReportFrame};
@@ -25,12 +25,15 @@ use crate::rules::{EpochView, Rules};
 use crate::store::{Store, StoreError};
 use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
 
+use self::conclude::Attempts;
+
 /// How long slower oracles may still answer once a quorum has.
 const GRACE: Duration = Duration::from_millis(700);
 /// Most answers taken from one peer when fetching an epoch's evidence.
 const MAX_PAGES: usize = 256;
 
 mod commit;
+mod conclude;
 mod follow;
 mod lead;
 
@@ -151,8 +154,8 @@ pub struct Agreement {
     intake: Arc<Intake>,
     /// One observation at a time: committing and leading may both ask for it first.
     observing: tokio::sync::Mutex<()>,
-    /// One conclusion at a time: each builds on the clocks of the one before.
-    concluding: tokio::sync::Mutex<()>,
+    /// One conclusion at a time: each builds on the clocks of the one before. Holds which were tried without success.
+    concluding: tokio::sync::Mutex<Attempts>,
     /// Views whose proposal is being judged: one at a time each, for judging costs.
     judging: Mutex<BTreeSet<(Epoch, u32)>>,
 }
@@ -177,7 +180,6 @@ impl Agreement {
             chain.clone(),
             key.clone(),
         ));
-        let (observing, concluding) = (tokio::sync::Mutex::new(()), tokio::sync::Mutex::new(()));
         Self {
             store,
             rules,
@@ -188,8 +190,8 @@ impl Agreement {
             verdicts,
             timing,
             intake,
-            observing,
-            concluding,
+            observing: tokio::sync::Mutex::default(),
+            concluding: tokio::sync::Mutex::default(),
             judging: Mutex::default(),
         }
     }
@@ -341,67 +343,6 @@ impl Agreement {
             });
         }
         Ok(cases)
-    }
-
-    /// Judges an epoch as of an anchor.
-    async fn judge(
-        &self,
-        view: &EpochView,
-        anchor: BlockNumber,
-        observations: Observations,
-    ) -> Result<Vec<NodeVerdict>, AgreementError> {
-        self.conclude(anchor).await?;
-        self.judge_concluded(view, anchor, observations).await
-    }
-
-    async fn judge_concluded(
-        &self,
-        view: &EpochView,
-        anchor: BlockNumber,
-        observations: Observations,
-    ) -> Result<Vec<NodeVerdict>, AgreementError> {
-        let cases = self.cases(view, anchor).await?;
-        let (view, rules, verdicts) = (view.clone(), self.rules.clone(), self.verdicts.clone());
-        // Pairings take milliseconds each: not on a thread that serves others.
-        tokio::task::spawn_blocking(move || {
-            verdicts.verdicts(&view.context(&rules), &cases, &observations)
-        })
-        .await
-        .map_err(|error| AgreementError::Interrupted(error.to_string()))
-    }
-
-    /// Keeps what reports accepted up to a block leave behind for later epochs: the clocks of the evidence they rest on.
-    ///
-    /// An oracle that took no part judges the evidence it can still get.
-    ///
-    /// # Errors
-    /// [`AgreementError`].
-    pub async fn conclude(&self, up_to: BlockNumber) -> Result<(), AgreementError> {
-        let _one_at_a_time = self.concluding.lock().await;
-        for report in self.store.unconcluded(up_to).await? {
-            let epoch = report.epoch;
-            let known = !self
-                .store
-                .judgements(epoch, report.verdict_root)
-                .await?
-                .is_empty();
-            if known || report.leaf_count == 0 {
-                self.store.conclude(epoch, report.verdict_root).await?;
-                continue;
-            }
-            let view = self.epoch(epoch).await?;
-            self.gather(&view).await?;
-            let judged = self
-                .judge_concluded(&view, report.anchor_block, Observations::new())
-                .await?;
-            let own_root = verdict_root(&judged);
-            self.store
-                .keep_judgements(epoch, own_root, &judged, None)
-                .await?;
-            self.store.conclude(epoch, own_root).await?;
-            tracing::info!(%epoch, "concluded a report this oracle did not sign from the evidence of its peers");
-        }
-        Ok(())
     }
 
     fn report(

@@ -90,7 +90,7 @@ pub struct Driver {
     plans: BTreeMap<Epoch, BTreeMap<NodeId, ProbePlan>>,
     announced: Arc<Mutex<HashSet<Epoch>>>,
     last_started: BTreeMap<(Epoch, u8), Instant>,
-    concluded: BTreeMap<Epoch, BlockNumber>,
+    concluded: Arc<Mutex<HashSet<Epoch>>>,
     forgotten: Option<Epoch>,
 }
 
@@ -123,7 +123,7 @@ impl Driver {
             plans: BTreeMap::new(),
             announced: Arc::default(),
             last_started: BTreeMap::new(),
-            concluded: BTreeMap::new(),
+            concluded: Arc::default(),
             forgotten: None,
         }
     }
@@ -386,15 +386,26 @@ impl Driver {
     }
 
     fn conclude(&mut self, epoch: Epoch, block: BlockNumber) {
-        if self.concluded.contains_key(&epoch) {
+        if self
+            .concluded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&epoch)
+        {
             return;
         }
-        self.concluded.insert(epoch, block);
-        let agreement = self.parts.agreement.clone();
+        let (agreement, concluded) = (self.parts.agreement.clone(), self.concluded.clone());
         self.start(epoch, Job::Conclude, async move {
-            if let Err(error) = agreement.conclude(block).await {
-                // Whoever judges next concludes first.
-                tracing::warn!(%epoch, %error, "a report is not concluded yet");
+            match agreement.conclude(block).await {
+                Ok(true) => {
+                    concluded
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(epoch);
+                }
+                // Peers may have it later.
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%epoch, %error, "a report is not concluded yet"),
             }
         });
     }
@@ -405,7 +416,10 @@ impl Driver {
         let recent = Epoch(current.0.saturating_sub(schedule.report_window + 1));
         self.plans.retain(|epoch, _| *epoch >= recent);
         self.beacon_delay.retain(|epoch, _| *epoch >= recent);
-        self.concluded.retain(|epoch, _| *epoch >= recent);
+        self.concluded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|epoch| *epoch >= recent);
         self.last_started.retain(|(epoch, _), _| *epoch >= recent);
         self.announced
             .lock()

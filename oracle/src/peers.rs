@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use alloy::primitives::{B256, Bytes};
 use async_trait::async_trait;
+use verifier::bundle::Bundle;
 use verifier::committee::{Reveal, SignedCommitment, SignedCommitmentList, SignedProposal};
 use verifier::evidence::Evidence;
 use verifier::{Epoch, NodeId};
@@ -58,6 +59,8 @@ pub trait Peer: Send + Sync {
         epoch: Epoch,
         after: Option<(NodeId, B256)>,
     ) -> Result<EvidencePage, PeerError>;
+    /// What a reported verdict on a node rests on.
+    async fn bundle(&self, node: NodeId, epoch: Epoch) -> Result<Bundle, PeerError>;
 }
 
 /// The way to other oracles.

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes, keccak256};
@@ -14,29 +13,31 @@ use circuits::keys::VerifyingKey;
 use p256::ecdsa::SigningKey;
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use tempfile::TempDir;
-use verifier::committee::{
-    Observations, Reveal, SignedCommitment, SignedCommitmentList, SignedProposal,
-};
+use verifier::committee::Observations;
 use verifier::envelope::{Claim, Envelope, EnvelopeBody, EnvelopeStatement};
-use verifier::evidence::{self, EpochContext, Evidence, SignedReceipt};
+use verifier::evidence::{self, EpochContext, Evidence, Fault, SignedReceipt};
 use verifier::inventory::{InventoryReplay, Operation, ShardRoots};
 use verifier::judgement::{self, Received};
 use verifier::policy::Policy;
 use verifier::report::Identity;
-use verifier::tpm::RootStore;
-use verifier::{DealId, Epoch, LatencyMs, NodeId, Slot, cbor};
+use verifier::tpm::{ClockInfo, RootStore};
+use verifier::{DealId, Epoch, LatencyMs, NodeId, Reason, Slot, cbor};
 
-use crate::agreement::{Agreement, AgreementError, Honest, Observer, Parts, Timing};
-use crate::intake::EvidencePage;
+use crate::agreement::{Agreement, Honest, Observer, Parts, Timing};
+use crate::bundle::Exporter;
 use crate::key::OracleKey;
 use crate::onchain::memory::MemoryChain;
 use crate::onchain::{Endpoint, Event, InventoryChange, OnChain, OracleMember};
-use crate::peers::{Answer, Links, Peer, PeerError};
+use crate::peers::Links;
 use crate::probe::{ProbeOutcome, ProbeRecord, ProbeTarget, Prober};
 use crate::rules::{EpochView, Rules};
-use crate::store::Store;
+use crate::store::{EnrolmentRow, Store};
 use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
 use crate::watcher::Watcher;
+
+mod links;
+
+pub(crate) use links::MemoryLinks;
 
 /// The epoch tests play in: blocks 50 to 89, deadline 74.
 pub(crate) const EPOCH: Epoch = Epoch(1);
@@ -49,7 +50,20 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-/// Judges timeliness, reachability and inventories as the real one does, and takes every envelope the node key signed for
+/// The clock in a piece whose quote is nothing but that: eight bytes.
+fn clock_of(piece: &Evidence) -> Option<ClockInfo> {
+    let envelope: Envelope = cbor::decode("envelope", &piece.envelope).ok()?;
+    let (body, _) = envelope.open().ok()?;
+    let clock_ms = u64::from_be_bytes(body.attest[..].try_into().ok()?);
+    Some(ClockInfo {
+        clock_ms,
+        reset_count: 0,
+        restart_count: 0,
+        safe: true,
+    })
+}
+
+/// Judges timeliness, reachability, inventories and clocks as the real one does, and takes every envelope the node key signed for
 /// valid: no test here needs a TPM or a pairing.
 pub(crate) struct SignedIsValid;
 
@@ -72,11 +86,19 @@ impl VerdictSource for SignedIsValid {
                         &piece.receipts,
                         case.submission.as_ref(),
                     );
+                    let clock = clock_of(piece);
+                    let backwards = case.previous.zip(clock).and_then(|(before, now)| {
+                        let error = ClockInfo::check_progress(&before, &now).err()?;
+                        Some(Fault {
+                            reason: Reason::AttestationFailed,
+                            detail: error.to_string(),
+                        })
+                    });
                     let judged = evidence::Judged {
                         envelope_hash: opened.envelope_hash,
                         quote_hash: opened.quote_hash,
-                        clock: None,
-                        fault: None,
+                        clock,
+                        fault: backwards,
                     };
                     Some((judged, timely))
                 };
@@ -175,6 +197,15 @@ impl TestNode {
 
     /// An envelope the node key signed; `tweak` makes several different ones.
     pub(crate) fn evidence(&self, world: &World, epoch: Epoch, tweak: u8) -> Evidence {
+        self.evidence_with(world, epoch, tweak, vec![0xff; 40])
+    }
+
+    /// An envelope whose quote shows a clock.
+    pub(crate) fn evidence_at(&self, world: &World, epoch: Epoch, clock_ms: u64) -> Evidence {
+        self.evidence_with(world, epoch, 7, clock_ms.to_be_bytes().to_vec())
+    }
+
+    fn evidence_with(&self, world: &World, epoch: Epoch, tweak: u8, attest: Vec<u8>) -> Evidence {
         let replay = self.replay();
         let proof = vec![tweak; 256];
         let claim = Claim {
@@ -188,7 +219,7 @@ impl TestNode {
         let statement = EnvelopeStatement::new(&world.chain.deployment(), &claim);
         let body = EnvelopeBody {
             statement: statement.to_bytes().into(),
-            attest: vec![0xff; 40].into(),
+            attest: attest.into(),
             ak_signature: vec![1; 64].into(),
         };
         let signature: p256::ecdsa::Signature = self
@@ -208,75 +239,6 @@ impl TestNode {
             node_key: self.node_key().into(),
             receipts: Vec::new(),
         }
-    }
-}
-
-/// The links of one member: straight into the others.
-#[derive(Clone, Default)]
-pub(crate) struct MemoryLinks {
-    pub(crate) members: Arc<Mutex<BTreeMap<Address, Arc<Agreement>>>>,
-    /// Members nobody reaches.
-    pub(crate) down: Arc<Mutex<BTreeSet<Address>>>,
-    /// This member does not get evidence from others.
-    pub(crate) no_evidence: bool,
-}
-
-/// Bytes of evidence in one answer of a [`MemoryPeer`].
-const PAGE_BYTES: usize = 2_500;
-
-struct MemoryPeer(Option<Arc<Agreement>>, bool);
-
-impl Links for MemoryLinks {
-    fn peer(&self, member: &OracleMember) -> Arc<dyn Peer> {
-        let down = self.down.lock().unwrap().contains(&member.account);
-        let agreement = self
-            .members
-            .lock()
-            .unwrap()
-            .get(&member.account)
-            .filter(|_| !down)
-            .cloned();
-        Arc::new(MemoryPeer(agreement, self.no_evidence))
-    }
-}
-
-impl MemoryPeer {
-    fn reached(&self) -> Result<&Arc<Agreement>, PeerError> {
-        self.0
-            .as_ref()
-            .ok_or_else(|| PeerError::Unreachable("down".into()))
-    }
-}
-
-fn refused(error: AgreementError) -> PeerError {
-    PeerError::Refused(error.to_string())
-}
-
-#[async_trait]
-impl Peer for MemoryPeer {
-    async fn commit(&self, commitment: &SignedCommitment) -> Result<(), PeerError> {
-        self.reached()?.on_commit(commitment).await.map_err(refused)
-    }
-
-    async fn reveal(&self, list: &SignedCommitmentList) -> Result<Reveal, PeerError> {
-        self.reached()?.on_list(list).await.map_err(refused)
-    }
-
-    async fn propose(&self, proposal: &SignedProposal) -> Result<Answer, PeerError> {
-        self.reached()?.on_proposal(proposal).await.map_err(refused)
-    }
-
-    async fn evidence(
-        &self,
-        epoch: Epoch,
-        after: Option<(NodeId, B256)>,
-    ) -> Result<EvidencePage, PeerError> {
-        if self.1 {
-            return Err(PeerError::Unreachable("cut off".into()));
-        }
-        let intake = self.reached()?.intake();
-        // Two small pieces a page, so that every exchange goes over several.
-        Ok(intake.page(epoch, None, after, PAGE_BYTES).await.unwrap())
     }
 }
 
@@ -402,12 +364,17 @@ impl World {
         for index in 0..4 {
             let place = world.place(oracle_key(index).address());
             let member = world.member(index, character(index, place)).await;
+            let exporter = Exporter::new(
+                member.store.clone(),
+                world.rules.clone(),
+                world.chain.clone(),
+            );
             world
                 .links
                 .members
                 .lock()
                 .unwrap()
-                .insert(member.key.address(), member.agreement.clone());
+                .insert(member.key.address(), (member.agreement.clone(), exporter));
             world.members.push(member);
         }
         world.follow().await;
@@ -523,6 +490,43 @@ impl World {
             for member in &self.members {
                 self.push(member, &evidence, node.node).await;
             }
+        }
+    }
+
+    /// Every node is enrolled with every member: without that nobody exports its bundle.
+    pub(crate) async fn enrol_all(&self) {
+        for (node, member) in self
+            .nodes
+            .iter()
+            .flat_map(|node| self.members.iter().map(move |member| (node, member)))
+        {
+            let registered_in = member.store.registered_in(node.node).await.unwrap();
+            let registration = self
+                .chain
+                .registration(registered_in.unwrap())
+                .await
+                .unwrap();
+            let digest = self
+                .rules
+                .deployment()
+                .registry_digest(&registration.enrolment);
+            let row = EnrolmentRow {
+                account: node.identity.account,
+                ek_certificate: Bytes::new(),
+                intermediates: Vec::new(),
+                ek_public: Bytes::new(),
+                ak_public: vec![node.node.0 as u8].into(),
+                node_key_public: Bytes::new(),
+                node_key: node.node_key().into(),
+                node_key_hash: node.identity.node_key_hash,
+                expiry: 0,
+                signature: Bytes::new(),
+            };
+            member
+                .store
+                .keep_enrolment(digest, node.identity.ak_hash, &row)
+                .await
+                .unwrap();
         }
     }
 

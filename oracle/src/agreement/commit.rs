@@ -34,8 +34,10 @@ impl Agreement {
             )));
         }
         self.gather(&view).await?;
+        // What this oracle could not follow may not keep it from saying what it saw.
+        self.conclude_own(followed.number).await?;
         let judged = self
-            .judge(&view, followed.number, Observations::new())
+            .judge_as_known(&view, followed.number, Observations::new())
             .await?;
         let probes = self.store.probes(epoch).await?;
         let draft = Observation {

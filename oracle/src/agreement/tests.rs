@@ -17,6 +17,7 @@ use crate::store::{Store, StoreError};
 use crate::testing::{Character, EPOCH, Member, SignedIsValid, World, oracle_key, probe};
 use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
 
+mod absence;
 mod attacks;
 
 async fn agreed(member: &Member, view: u32) -> Report {
@@ -639,36 +640,4 @@ async fn an_anchor_that_is_not_final_or_not_ours_is_refused() {
             .unwrap(),
     );
     assert!(reason.contains("another hash"), "{reason}");
-}
-
-#[tokio::test]
-async fn an_oracle_that_took_no_part_concludes_from_its_peers_evidence() {
-    let world = World::new().await;
-    let absent = world.followers(0)[0];
-    world.to_block(60).await;
-    for node in &world.nodes {
-        let evidence = node.evidence(&world, EPOCH, 7);
-        for member in world
-            .members
-            .iter()
-            .filter(|it| it.key.address() != absent.key.address())
-        {
-            world.push(member, &evidence, node.node).await;
-        }
-    }
-    world.take_down(absent);
-    world.commit_all().await;
-    let report = agreed(world.leader(0), 0).await;
-    world.chain.log(92, Event::Report(report.clone()));
-    world.to_block(100).await;
-    absent.agreement.conclude(BlockNumber(98)).await.unwrap();
-    assert!(
-        absent
-            .store
-            .unconcluded(BlockNumber(98))
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    assert_eq!(absent.store.evidence(EPOCH, None).await.unwrap().len(), 3);
 }

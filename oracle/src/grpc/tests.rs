@@ -10,15 +10,15 @@ use proto::v1::oracle_client::OracleClient;
 use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::transport::Channel;
-use verifier::cbor;
 use verifier::evidence::SignedReceipt;
+use verifier::{NodeId, cbor};
 
 use super::Services;
 use crate::agreement::Led;
 use crate::bundle::Exporter;
 use crate::enrol::Enroller;
-use crate::onchain::Endpoint;
-use crate::peers::GrpcLinks;
+use crate::onchain::{Endpoint, Event};
+use crate::peers::{GrpcLinks, Links, PeerError};
 use crate::run::grpc_server;
 use crate::testing::{Character, EPOCH, World};
 
@@ -136,6 +136,21 @@ async fn a_committee_agrees_over_tls() {
         .unwrap()
         .into_inner();
     assert_eq!(fetched.items.len(), 3);
+
+    // Once the report is accepted, who has signed it shows what it rests on.
+    let Led::Agreed(report) = led else {
+        panic!("agreed above")
+    };
+    world.enrol_all().await;
+    world.chain.log(94, Event::Report((*report).clone()));
+    world.to_block(97).await;
+    let view = world.view().await;
+    let links = GrpcLinks::new(Deadlines::default());
+    let bundle = links.peer(&view.members[2]).bundle(NodeId(1), EPOCH).await;
+    let bundle = bundle.unwrap();
+    assert_eq!((bundle.report, bundle.observations.len()), (*report, 4));
+    let none = links.peer(&view.members[2]).bundle(NodeId(9), EPOCH).await;
+    assert!(matches!(none, Err(PeerError::Refused(_))), "{none:?}");
     network.shutdown.trigger();
 }
 

@@ -6,6 +6,7 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use async_trait::async_trait;
 use verifier::committee::Deployment;
 use verifier::report::{Report, Verdict};
+use verifier::typed_data;
 use verifier::{BlockNumber, Epoch, NodeId};
 
 use super::{BlockRef, ChainError, Event, Logged, OnChain, Registration, Schedule};
@@ -169,9 +170,29 @@ impl OnChain for MemoryChain {
     }
 
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {
-        Err(ChainError::Unavailable(format!(
-            "the endpoint does not have transaction {transaction}"
-        )))
+        let state = self.reached()?;
+        let found = state.events.iter().find_map(|it| match &it.event {
+            Event::NodeRegistered { identity, .. } if it.transaction == transaction => {
+                Some(*identity)
+            }
+            _ => None,
+        });
+        let identity = found.ok_or_else(|| {
+            ChainError::Unavailable(format!(
+                "the endpoint does not have transaction {transaction}"
+            ))
+        })?;
+        Ok(Registration {
+            enrolment: typed_data::Enrolment {
+                account: identity.account,
+                hardwareId: identity.hardware_id,
+                akHash: identity.ak_hash,
+                nodeKeyHash: identity.node_key_hash,
+                resultHash: B256::ZERO,
+                expiry: 0,
+            },
+            signatures: Vec::new(),
+        })
     }
 
     async fn report_signatures(&self, _: B256) -> Result<Vec<Bytes>, ChainError> {

@@ -424,20 +424,46 @@ impl Store {
         row.map(|bytes| hash("transaction", &bytes)).transpose()
     }
 
-    /// Accepted reports whose clocks are not kept yet, up to a block, ascending by epoch.
+    /// Accepted reports of an epoch and later ones whose clocks are not kept yet, up to a block, ascending by epoch.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn unconcluded(&self, up_to: BlockNumber) -> Result<Vec<Report>, StoreError> {
+    pub async fn unconcluded(
+        &self,
+        from: Epoch,
+        up_to: BlockNumber,
+    ) -> Result<Vec<Report>, StoreError> {
         let rows: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT report FROM reports WHERE concluded = 0 AND block <= ? ORDER BY epoch",
+            "SELECT report FROM reports WHERE concluded = 0 AND epoch >= ? AND block <= ? ORDER BY epoch",
         )
+        .bind(int(from.0))
         .bind(int(up_to.0))
         .fetch_all(&self.read)
         .await?;
         rows.iter()
             .map(|bytes| Ok(cbor::decode("report", bytes)?))
             .collect()
+    }
+
+    /// The latest epochs before one whose reports were accepted up to a block and whose clocks are not kept yet, descending.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unconcluded_before(
+        &self,
+        epoch: Epoch,
+        up_to: BlockNumber,
+        most: u32,
+    ) -> Result<Vec<Epoch>, StoreError> {
+        let rows: Vec<i64> = sqlx::query_scalar(
+            "SELECT epoch FROM reports WHERE concluded = 0 AND epoch < ? AND block <= ? ORDER BY epoch DESC LIMIT ?",
+        )
+        .bind(int(epoch.0))
+        .bind(int(up_to.0))
+        .bind(i64::from(most))
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows.into_iter().map(|epoch| Epoch(uint(epoch))).collect())
     }
 }
 

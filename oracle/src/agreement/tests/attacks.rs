@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
+use verifier::bundle::Bundle;
 use verifier::committee::{
     Observation, Reveal, SignedCommitment, SignedCommitmentList, SignedProposal,
 };
@@ -95,6 +96,10 @@ impl Peer for StallingPeer {
         _: Epoch,
         _: Option<(NodeId, B256)>,
     ) -> Result<EvidencePage, PeerError> {
+        std::future::pending().await
+    }
+
+    async fn bundle(&self, _: NodeId, _: Epoch) -> Result<Bundle, PeerError> {
         std::future::pending().await
     }
 }
