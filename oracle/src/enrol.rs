@@ -2,7 +2,6 @@
 //!
 //! Every oracle runs its own activation. Secrets live in memory only: a restart makes a node begin again. Protocol: section 5.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,14 +22,13 @@ use crate::key::{OracleKey, SigningError};
 use crate::rules::Rules;
 use crate::store::{EnrolmentRow, Store, StoreError};
 
-/// How long a node has to open its credential.
-const SESSION_TIME: Duration = Duration::from_secs(300);
+mod sessions;
+
+pub use sessions::Requester;
+use sessions::Sessions;
+
 /// Furthest a node may put the expiry of its enrolment.
 const MAX_VALIDITY: Duration = Duration::from_secs(24 * 3600);
-/// Most sessions open at a time.
-const MAX_SESSIONS: usize = 1024;
-/// Most sessions one account has open.
-const MAX_SESSIONS_OF_ACCOUNT: usize = 4;
 /// Largest certificate or TPM structure in a request, bytes.
 const MAX_PART_BYTES: usize = 16 << 10;
 /// Most intermediate certificates in a request.
@@ -92,7 +90,6 @@ pub struct Enrolled {
 }
 
 struct Session {
-    began: Instant,
     request: EnrolmentRequest,
     facts: EnrolmentFacts,
     secret: Zeroizing<[u8; 32]>,
@@ -104,7 +101,7 @@ pub struct Enroller {
     store: Store,
     rules: Rules,
     key: OracleKey,
-    sessions: Mutex<HashMap<[u8; 16], Session>>,
+    sessions: Mutex<Sessions<Session>>,
 }
 
 impl Enroller {
@@ -124,7 +121,11 @@ impl Enroller {
     ///
     /// # Errors
     /// [`EnrolError`].
-    pub fn begin(&self, request: EnrolmentRequest) -> Result<Begun, EnrolError> {
+    pub fn begin(
+        &self,
+        request: EnrolmentRequest,
+        requester: Requester,
+    ) -> Result<Begun, EnrolError> {
         let parts = [
             &request.ek_certificate,
             &request.ek_public,
@@ -158,25 +159,21 @@ impl Enroller {
         OsRng.fill_bytes(&mut session);
         OsRng.fill_bytes(&mut nonce);
 
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|_, open| open.began.elapsed() < SESSION_TIME);
-        let of_account = sessions
-            .values()
-            .filter(|open| open.request.address == request.address)
-            .count();
-        if sessions.len() >= MAX_SESSIONS || of_account >= MAX_SESSIONS_OF_ACCOUNT {
+        let hardware = facts.hardware_id;
+        let open = Session {
+            request,
+            facts,
+            secret,
+            nonce,
+        };
+        let opened = self
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .open(session, requester, hardware, open, Instant::now());
+        if !opened {
             return Err(EnrolError::Busy);
         }
-        sessions.insert(
-            session,
-            Session {
-                began: Instant::now(),
-                request,
-                facts,
-                secret,
-                nonce,
-            },
-        );
         let verifier::tpm::Credential {
             id_object,
             encrypted_secret,
@@ -207,10 +204,8 @@ impl Enroller {
             .sessions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&session);
-        let open = open
-            .filter(|open| open.began.elapsed() < SESSION_TIME)
-            .ok_or(EnrolError::NoSession)?;
+            .take(&session, Instant::now());
+        let open = open.ok_or(EnrolError::NoSession)?;
         if !bool::from(secret.as_slice().ct_eq(open.secret.as_slice())) {
             return Err(EnrolError::WrongSecret);
         }

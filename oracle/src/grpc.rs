@@ -140,6 +140,9 @@ impl Oracle for Services {
         &self,
         request: Request<v1::BeginEnrolmentRequest>,
     ) -> Result<Response<v1::BeginEnrolmentResponse>, Status> {
+        let from = request
+            .remote_addr()
+            .ok_or_else(|| Status::failed_precondition("the connection has no address"))?;
         let request = request.into_inner();
         let deployment = self.inner.rules.deployment();
         let request = EnrolmentRequest {
@@ -157,7 +160,7 @@ impl Oracle for Services {
             expiry: request.expiry,
         };
         let enroller = self.inner.enroller.clone();
-        let begun = tokio::task::spawn_blocking(move || enroller.begin(request))
+        let begun = tokio::task::spawn_blocking(move || enroller.begin(request, from.ip().into()))
             .await
             .map_err(|error| own_fault(&error))??;
         Ok(Response::new(v1::BeginEnrolmentResponse {
