@@ -232,7 +232,8 @@ pub struct OnChainProof {
 }
 
 /// What a node sends to the contracts, from its own account. Each call returns once the transaction is in a block, with its
-/// hash; a refusal is [`ChainError::Reverted`].
+/// hash; a refusal is [`ChainError::Reverted`]. There is one queue: a call waits for the one before it. A call that is dropped
+/// leaves the queue, and the next one takes the place of its transaction unless that was mined already.
 #[async_trait]
 pub trait ChainActions: Send + Sync {
     /// Takes a slot on. `new` is the inventory afterwards; the contract refuses it if its log ends elsewhere.

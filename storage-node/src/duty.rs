@@ -22,6 +22,7 @@ use crate::inventory::Frozen;
 use crate::ledger::{Ledger, LedgerError};
 use crate::oracles::OracleLink;
 use crate::proof::{Challenge, InventoryCells, ProofError, ProofSource};
+use crate::queue::{CLEARANCE, send_until};
 use crate::state::{EpochRecord, Outcome, State, StateError};
 use crate::store::ShardStore;
 use crate::tpm::{TpmError, TpmHandle};
@@ -151,7 +152,7 @@ impl Duty {
         let facts = self.facts(epoch, latest, &record).await?;
         match next_step(&facts) {
             Step::Wait => Ok(()),
-            Step::RecordBeacon => self.record_beacon(epoch).await,
+            Step::RecordBeacon => self.record_beacon(epoch, latest).await,
             Step::Prove { beacon } => self.prove(epoch, beacon).await,
             Step::Deliver { submit } => self.deliver(epoch, latest, &record, submit).await,
             Step::Close(outcome) => self.close(epoch, outcome).await,
@@ -224,7 +225,7 @@ impl Duty {
         Ok(committee)
     }
 
-    async fn record_beacon(&mut self, epoch: Epoch) -> Result<(), DutyError> {
+    async fn record_beacon(&mut self, epoch: Epoch, latest: u64) -> Result<(), DutyError> {
         let longest = self.options.beacon_delay;
         // A random wait, so that of many nodes one pays for it.
         let at = *self
@@ -234,7 +235,28 @@ impl Duty {
         if Instant::now() < at {
             return Ok(());
         }
-        match self.edges.actions.record_beacon(epoch).await {
+        // Not past the time when the queue is the proof's, nor on behalf of a beacon that another node has recorded.
+        let clear = self
+            .edges
+            .chain
+            .clock()
+            .fallback_block(epoch.0)
+            .saturating_sub(CLEARANCE);
+        let chain = &self.edges.chain;
+        let over = || async {
+            match chain.head().await {
+                Ok(head) if head.latest >= clear => true,
+                Ok(head) if head.latest > latest.saturating_add(1) => {
+                    matches!(chain.beacon(epoch).await, Ok(Some(_)))
+                }
+                _ => false,
+            }
+        };
+        let Some(sent) = send_until(self.edges.actions.record_beacon(epoch), over).await else {
+            tracing::info!(%epoch, "the transaction that records the beacon is no longer waited for");
+            return Ok(());
+        };
+        match sent {
             Ok(transaction) => {
                 tracing::info!(%epoch, %transaction, "recorded the beacon");
                 Ok(())
@@ -397,7 +419,18 @@ impl Duty {
             node_signature: envelope.node_signature,
             proof,
         };
-        match self.edges.actions.submit_proof(on_chain).await {
+        // What is not mined by the deadline must not keep the next epoch waiting.
+        let (chain, deadline) = (
+            &self.edges.chain,
+            self.edges.chain.clock().deadline_block(epoch.0),
+        );
+        let over = || async { matches!(chain.head().await, Ok(head) if head.latest > deadline) };
+        let submission = self.edges.actions.submit_proof(on_chain);
+        let Some(sent) = send_until(submission, over).await else {
+            tracing::error!(%epoch, "the submission was not mined by the deadline");
+            return Ok(());
+        };
+        match sent {
             Ok(transaction) => {
                 metrics::counter!("storage_node_submissions_total").increment(1);
                 tracing::info!(%epoch, %transaction, "submitted on chain");

@@ -9,6 +9,7 @@ mod offers;
 
 use std::sync::Arc;
 
+use alloy::primitives::B256;
 use verifier::inventory::ReplayError;
 use verifier::{Epoch, NodeId};
 
@@ -16,6 +17,7 @@ use crate::acceptance::Acceptance;
 use crate::chain_view::{ChainActions, ChainError, ChainView, Head, epoch_at};
 use crate::inventory::{Frozen, Mismatch};
 use crate::ledger::{Ledger, LedgerError};
+use crate::queue::{CLEARANCE, send_until};
 use crate::shard::SlotId;
 use crate::state::{State, StateError, Tenure, TenureState};
 use crate::store::{ShardStore, StoreError};
@@ -45,9 +47,6 @@ pub struct KeeperOptions {
     /// What is accepted and claimed.
     pub acceptance: Acceptance,
 }
-
-/// Blocks before the fallback block from which no transaction is begun that may be in the way of the proof's.
-const CLEARANCE: u64 = 2;
 
 /// The housekeeper.
 pub struct Keeper {
@@ -149,6 +148,20 @@ impl Keeper {
         Ok(self.state.receipts(epoch).await?.len() >= quorum)
     }
 
+    /// Sends a transaction; `None` if it hung and had to give way to the proof's. A later round sees what became of it.
+    async fn send(
+        &self,
+        call: impl Future<Output = Result<B256, ChainError>>,
+    ) -> Option<Result<B256, ChainError>> {
+        // Where the queue cannot be judged nobody is sent away.
+        let over = || async { !self.may_send().await.unwrap_or(true) };
+        let sent = send_until(call, over).await;
+        if sent.is_none() {
+            tracing::warn!("a transaction was not mined yet and gives way to the epoch's proof");
+        }
+        sent
+    }
+
     async fn drop_over(&self, tenures: &[Tenure], epoch: Epoch) -> Result<(), KeeperError> {
         // In the last epoch already: the change counts from the next one on, and no epoch is proven that nobody pays for.
         for tenure in tenures
@@ -180,7 +193,10 @@ impl Keeper {
             Err(error) => return Err(LedgerError::Mismatch(Mismatch::Replay(error)).into()),
         }
         let after = Frozen::from(&open.inventory);
-        match self.actions.drop_slot(slot, after).await {
+        let Some(sent) = self.send(self.actions.drop_slot(slot, after)).await else {
+            return Ok(());
+        };
+        match sent {
             Ok(transaction) => {
                 tracing::info!(%slot, count = after.count, %transaction, "dropped; its tenure is over");
                 Ok(())

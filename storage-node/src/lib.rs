@@ -14,6 +14,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod oracles;
 pub mod proof;
+pub mod queue;
 pub mod reclaim;
 pub mod run;
 pub mod service;

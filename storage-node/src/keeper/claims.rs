@@ -45,7 +45,11 @@ impl Keeper {
                 // What is left is claimed in a later round.
                 return Ok(());
             }
-            match self.actions.claim(tenure.slot, tenure.assignment).await {
+            let call = self.actions.claim(tenure.slot, tenure.assignment);
+            let Some(sent) = self.send(call).await else {
+                return Ok(());
+            };
+            match sent {
                 Ok(transaction) => {
                     tracing::info!(slot = %tenure.slot, %transaction, to = %resolved, "claimed pay")
                 }

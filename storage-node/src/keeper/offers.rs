@@ -118,7 +118,10 @@ impl Keeper {
             }
         }
         let after = Frozen::from(&open.inventory);
-        match self.actions.accept(slot, after).await {
+        let Some(sent) = self.send(self.actions.accept(slot, after)).await else {
+            return Ok(());
+        };
+        match sent {
             Ok(transaction) => {
                 metrics::counter!("storage_node_slots_accepted_total").increment(1);
                 tracing::info!(%slot, count = after.count, root = %after.root, %transaction, "accepted");

@@ -4,6 +4,7 @@ mod cli;
 mod epochs;
 mod on_chain;
 mod put_shard;
+mod queue;
 mod reclaim;
 mod slots;
 mod support;

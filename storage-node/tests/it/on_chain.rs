@@ -26,7 +26,7 @@ use verifier::{DealId, Epoch, NodeId};
 use crate::cli::{failure, node};
 use crate::support::{MemoryOracles, Parts, SoftTpm, lose, slot_shards};
 
-const SCHEDULE: Schedule = Schedule {
+pub const SCHEDULE: Schedule = Schedule {
     genesisBlock: 10,
     epochBlocks: 40,
     fallbackBlock: 16,
@@ -40,12 +40,12 @@ const SCHEDULE: Schedule = Schedule {
 const BOND: u64 = 1_000_000;
 const RATE: u64 = 100;
 
-struct Network {
-    anvil: Anvil,
-    deployment: Deployment,
+pub struct Network {
+    pub anvil: Anvil,
+    pub deployment: Deployment,
     deployer: Sender,
-    owner: Sender,
-    oracles: Arc<MemoryOracles>,
+    pub owner: Sender,
+    pub oracles: Arc<MemoryOracles>,
 }
 
 fn bytecode(name: &str) -> Option<Vec<u8>> {
@@ -65,7 +65,7 @@ fn bytecode(name: &str) -> Option<Vec<u8>> {
 }
 
 /// Starts a chain and deploys the contracts, or prints why the test cannot run.
-async fn network(test: &str) -> Option<Network> {
+pub async fn network(test: &str) -> Option<Network> {
     let anvil = match Anvil::spawn(&AnvilOptions::default()) {
         Ok(anvil) => anvil,
         Err(error @ AnvilError::Missing { .. }) => {
@@ -143,7 +143,7 @@ async fn network(test: &str) -> Option<Network> {
 
 impl Network {
     /// A chain seen from one of the development accounts, with tokens for the bond.
-    async fn chain(&self, account: usize) -> Arc<RealChain> {
+    pub async fn chain(&self, account: usize) -> Arc<RealChain> {
         let key = self.anvil.keys()[account].clone();
         self.mint(key.address(), BOND).await;
         Arc::new(
@@ -164,7 +164,7 @@ impl Network {
             .unwrap();
     }
 
-    async fn enrol(&self, chain: &RealChain, hardware: u8) -> Result<NodeId, ChainError> {
+    pub async fn enrol(&self, chain: &RealChain, hardware: u8) -> Result<NodeId, ChainError> {
         let (ak_hash, node_key_hash) = SoftTpm::key_hashes();
         let enrolment = Enrolment {
             account: chain.account(),
@@ -198,7 +198,11 @@ impl Network {
     }
 
     /// The owner proposes a deal of one data and one parity shard and publishes the same roots for both slots.
-    async fn deal(&self, nodes: [NodeId; 2], roots: &[verifier::inventory::ShardRoots]) -> DealId {
+    pub async fn deal(
+        &self,
+        nodes: [NodeId; 2],
+        roots: &[verifier::inventory::ShardRoots],
+    ) -> DealId {
         let owner = &self.owner;
         self.mint(owner.address(), 2 * RATE * 20).await;
         let deals = self.deployment.deals;
@@ -242,12 +246,12 @@ impl Network {
         DealId(deal)
     }
 
-    async fn mine(&self, blocks: u64) {
+    pub async fn mine(&self, blocks: u64) {
         mine(self.owner.rpc(), blocks).await.unwrap();
     }
 
     /// Goes on to a block of an epoch.
-    async fn go_to(&self, epoch: u64, offset: u64) {
+    pub async fn go_to(&self, epoch: u64, offset: u64) {
         let target = SCHEDULE.genesisBlock + epoch * SCHEDULE.epochBlocks + offset;
         let latest = self.owner.rpc().head().await.unwrap().number;
         assert!(latest <= target, "block {latest} is past {target}");

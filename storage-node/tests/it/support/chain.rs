@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use alloy::primitives::{Address, B256, keccak256};
 use async_trait::async_trait;
@@ -66,6 +67,8 @@ pub struct World {
     /// Names of transactions that are refused, once each, as if overtaken.
     pub refuse_once: HashSet<&'static str>,
     pub transactions: u64,
+    /// Names of transactions that no block takes.
+    pub stuck: HashSet<&'static str>,
     pub unreachable: bool,
     /// Deals and assignments as each block left them, for questions about final blocks.
     history: BTreeMap<u64, Past>,
@@ -106,6 +109,8 @@ impl World {
 
 pub struct MemoryChain {
     world: Mutex<World>,
+    /// As a real account's: one transaction waits for the one before it.
+    queue: tokio::sync::Mutex<()>,
     clock: EpochClock,
     committee: Committee,
 }
@@ -119,6 +124,7 @@ impl MemoryChain {
         };
         Self {
             world: Mutex::new(world),
+            queue: tokio::sync::Mutex::default(),
             clock: EpochClock::new(SCHEDULE).unwrap(),
             committee,
         }
@@ -244,11 +250,15 @@ impl MemoryChain {
         });
     }
 
-    fn call<T>(
+    async fn call<T>(
         &self,
         name: &'static str,
         act: impl FnOnce(&mut World, Epoch) -> Result<T, ChainError>,
     ) -> Result<B256, ChainError> {
+        let _place = self.queue.lock().await;
+        while self.with(|world| world.stuck.contains(name)) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         self.with(|world| {
             if world.unreachable {
                 return Err(ChainError::Unavailable("no endpoint answers".to_owned()));
@@ -454,6 +464,7 @@ impl ChainActions for MemoryChain {
             (tenure.from, tenure.to, tenure.claimed) = (Epoch(epoch.0 + 1), end, epoch);
             Ok(())
         })
+        .await
     }
 
     async fn drop_slot(&self, slot: SlotId, new: Frozen) -> Result<B256, ChainError> {
@@ -466,6 +477,7 @@ impl ChainActions for MemoryChain {
             tenure.dropped = true;
             self.change(Operation::Drop, slot, new, world)
         })
+        .await
     }
 
     async fn record_beacon(&self, epoch: Epoch) -> Result<B256, ChainError> {
@@ -480,6 +492,7 @@ impl ChainActions for MemoryChain {
                 .or_insert_with(|| keccak256(epoch.0.to_be_bytes()));
             Ok(())
         })
+        .await
     }
 
     async fn submit_proof(&self, proof: OnChainProof) -> Result<B256, ChainError> {
@@ -497,6 +510,7 @@ impl ChainActions for MemoryChain {
             );
             Ok(())
         })
+        .await
     }
 
     async fn claim(&self, slot: SlotId, assignment: u64) -> Result<B256, ChainError> {
@@ -510,6 +524,7 @@ impl ChainActions for MemoryChain {
             world.claims.push((slot, resolved.0));
             Ok(())
         })
+        .await
     }
 
     async fn set_endpoint(
@@ -522,6 +537,7 @@ impl ChainActions for MemoryChain {
             (world.url, world.tls_key_hash) = (url.to_owned(), tls_key_hash);
             Ok(())
         })
+        .await
     }
 
     async fn register(&self, _: Registration) -> Result<B256, ChainError> {
