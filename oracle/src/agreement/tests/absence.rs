@@ -76,9 +76,11 @@ impl Story {
             .log(start(epoch) + 9, Event::Beacon(epoch, beacon));
     }
 
-    /// Nodes push to every oracle that is up, and to the absent one too if it is to judge the epoch, with the others' receipts.
+    /// Nodes push to every oracle that is up, to the one that was away last, with the others' receipts.
     async fn evidence(&self, epoch: Epoch, clock_ms: u64) {
         self.world.to_block(start(epoch) + 12).await;
+        let mut members: Vec<&Member> = self.world.members.iter().collect();
+        members.sort_by_key(|it| it.key.address() == self.absent().key.address());
         for node in &self.world.nodes {
             let clock = if node.node == NODE {
                 clock_ms
@@ -86,8 +88,8 @@ impl Story {
                 1_000 * epoch.0
             };
             let mut evidence = node.evidence_at(&self.world, epoch, clock);
-            for member in &self.world.members {
-                if self.is_down(member) && epoch == MISSED {
+            for member in &members {
+                if self.is_down(member) {
                     continue;
                 }
                 let bytes = verifier::cbor::encode(&evidence);
@@ -150,10 +152,14 @@ impl Story {
 
     /// What the clock of node 1 is compared with at the absent oracle: epoch and clock.
     async fn known(&self) -> (Epoch, u64) {
+        self.known_before(NEXT).await
+    }
+
+    async fn known_before(&self, epoch: Epoch) -> (Epoch, u64) {
         let clocks = self
             .absent()
             .store
-            .previous_clocks(NEXT, BlockNumber(start(NEXT.next())))
+            .previous_clocks(epoch, BlockNumber(start(epoch.next())))
             .await
             .unwrap();
         (clocks[&NODE].epoch, clocks[&NODE].clock.clock_ms)
@@ -162,7 +168,9 @@ impl Story {
     /// The next epoch as the other three agree on it; the absent oracle holds the evidence, and is asked afterwards.
     async fn proposal_without_it(&self, clock_ms: u64) -> SignedProposal {
         self.beacon(NEXT, |leader, absent| leader != absent);
+        self.world.links.down.lock().unwrap().clear();
         self.evidence(NEXT, clock_ms).await;
+        self.world.take_down(self.absent());
         let (report, signers) = self.agree(NEXT).await;
         assert_eq!(signers, 3);
         self.proposed(&report).await
@@ -210,6 +218,29 @@ async fn a_clock_that_ran_backwards_since_a_missed_epoch_gives_all_oracles_the_s
         assert_eq!(rows.len(), 3);
         assert_eq!(story.known().await, (MISSED, 300));
     }
+}
+
+#[tokio::test]
+async fn an_oracle_that_missed_two_epochs_repeats_both_in_order() {
+    let story = Story::begin().await;
+    story.beacon(NEXT, |leader, absent| leader != absent);
+    // Behind the missed epoch before: only who has repeated that comes to the same verdict.
+    story.evidence(NEXT, 200).await;
+    let report = story.report(NEXT).await;
+    assert_eq!((report.passed, report.failed), (2, 1));
+    let returned = &story.absent().agreement;
+    assert!(
+        returned
+            .conclude(BlockNumber(start(Epoch(5))))
+            .await
+            .unwrap()
+    );
+    let store = &story.absent().store;
+    let rows = store.judgements(NEXT, report.verdict_root).await.unwrap();
+    let row = rows.iter().find(|row| row.verdict.node == NODE).unwrap();
+    assert_eq!(row.verdict.reason, Reason::AttestationFailed);
+    assert_eq!(story.known_before(NEXT).await, (MISSED, 300));
+    assert_eq!(story.known_before(Epoch(4)).await, (NEXT, 200));
 }
 
 #[tokio::test]
