@@ -16,7 +16,7 @@ use verifier::{BlockNumber, DealId, NodeId, Slot, Stripe};
 
 use crate::{
     codec,
-    deals::{Deal, DealBook, DealState, NodeAddress, ShardRoots, TenureState, Terms},
+    deals::{Deal, DealBook, DealError, DealState, NodeAddress, ShardRoots, TenureState, Terms},
     error::GatewayError,
     geometry::Geometry,
     manifest::{Kept, Manifest, Manifests, Network},
@@ -173,7 +173,16 @@ impl Owner<'_> {
             let Some(deal) = kept.manifest.deal else {
                 return Ok(Some(kept));
             };
-            if !self.deals.deal(deal).await?.is_over(now) {
+            let found = self.deals.deal(deal).await.map_err(|error| match error {
+                DealError::UnknownDeal(_) => GatewayError::Manifest {
+                    path: kept.path.clone(),
+                    problem: format!(
+                        "this chain has no deal {deal}; if it was started anew, remove the manifest to store the object again"
+                    ),
+                },
+                error => error.into(),
+            })?;
+            if !found.is_over(now) {
                 return Ok(Some(kept));
             }
             tracing::info!(%deal, "the deal of an earlier call is closed or over and is not used again");

@@ -81,6 +81,23 @@ async fn an_object_whose_deal_is_over_is_not_called_stored() {
 }
 
 #[tokio::test]
+async fn a_manifest_of_a_chain_that_was_started_anew_is_named_for_removal() {
+    let (world, deal) = World::stored().await;
+    let mut kept = world.kept(deal);
+    kept.manifest.deal = Some(DealId(77));
+    kept.save().unwrap();
+    let error = world.put().await.unwrap_err();
+    assert_eq!(error.exit_code(), ExitCode::Usage);
+    let (text, path) = (error.to_string(), kept.path.display().to_string());
+    assert!(
+        text.contains(&path) && text.contains("no deal 77"),
+        "{text}"
+    );
+    std::fs::remove_file(&kept.path).unwrap();
+    world.put().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_lost_proposal_that_was_closed_is_not_gone_on_with() {
     let world = World::new();
     *world.deals.die_after_propose.lock().unwrap() = true;
