@@ -7,6 +7,7 @@ mod claims;
 mod files;
 mod offers;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use alloy::primitives::B256;
@@ -37,6 +38,16 @@ pub enum KeeperError {
     /// The disk failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The contracts and this program reckon an inventory's log differently.
+    #[error(
+        "the contracts refuse {slot} again and again with the log this version computes from the inventory they show, {detail}; use the storage-node that belongs to them"
+    )]
+    OtherRules {
+        /// The slot that is to be accepted.
+        slot: SlotId,
+        /// What the contract says.
+        detail: String,
+    },
 }
 
 /// How the house is kept.
@@ -61,6 +72,8 @@ pub struct Keeper {
     claimed_to: Option<Epoch>,
     /// Head of the last round that went through.
     seen: Option<Head>,
+    /// Slots that were not accepted for their log, each with the log it was to follow on.
+    overtaken: HashMap<SlotId, B256>,
     /// Epoch in which tenures that wait for nothing were last compared with the chain.
     checked_in: Option<Epoch>,
 }
@@ -86,6 +99,7 @@ impl Keeper {
             node,
             options,
             claimed_to: None,
+            overtaken: HashMap::new(),
             checked_in: None,
             seen: None,
         }

@@ -83,7 +83,7 @@ impl Keeper {
         })
     }
 
-    async fn accept(&self, slot: SlotId, epoch: Epoch) -> Result<(), KeeperError> {
+    async fn accept(&mut self, slot: SlotId, epoch: Epoch) -> Result<(), KeeperError> {
         let Some(deal) = self.chain.deal(slot.deal).await? else {
             return Ok(());
         };
@@ -109,6 +109,7 @@ impl Keeper {
             tracing::warn!(%slot, %refused, "not accepted");
             return Ok(());
         }
+        let before = open.inventory.log();
         let roots = self.state.roots_of(slot).await?;
         match open.inventory.accept(slot.deal, slot.slot, &roots) {
             Ok(()) => {}
@@ -123,6 +124,7 @@ impl Keeper {
         };
         match sent {
             Ok(transaction) => {
+                self.overtaken.remove(&slot);
                 metrics::counter!("storage_node_slots_accepted_total").increment(1);
                 tracing::info!(%slot, count = after.count, root = %after.root, %transaction, "accepted");
                 Ok(())
@@ -130,6 +132,13 @@ impl Keeper {
             // Another transaction came first: the next round replays it.
             Err(error) if error.is_revert("LogMoved") || error.is_revert("AlreadyAccepted") => {
                 tracing::info!(%slot, %error, "accept was overtaken; trying again");
+                // Overtaken once more, and the inventory is what it was: nobody overtakes.
+                if error.is_revert("LogMoved")
+                    && self.overtaken.insert(slot, before) == Some(before)
+                {
+                    let detail = error.to_string();
+                    return Err(KeeperError::OtherRules { slot, detail });
+                }
                 Ok(())
             }
             Err(error @ ChainError::Reverted { .. }) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use alloy::primitives::B256;
 use storage_node::chain_view::{Assignment, ChainView};
 use storage_node::inventory::{Frozen, LogEntry, Mismatch};
+use storage_node::keeper::KeeperError;
 use storage_node::ledger::LedgerError;
 use storage_node::shard::SlotId;
 use storage_node::slots::SlotBook;
@@ -81,6 +82,25 @@ async fn an_accept_that_was_overtaken_is_sent_again_in_a_later_round() {
     node.state.set_stored(A.shard(0), true).await.unwrap();
     node.keeper.round().await.unwrap();
     assert!(!node.chain.with(|world| world.is_held(A, NODE)));
+    node.keeper.round().await.unwrap();
+    assert!(node.chain.with(|world| world.is_held(A, NODE)));
+}
+
+#[tokio::test]
+async fn contracts_that_reckon_the_log_otherwise_are_named_after_the_second_refusal() {
+    let mut node = TestNode::new().await;
+    node.chain.with(|world| world.other_rules = true);
+    let shards = slot_shards(&[1]);
+    node.chain.offer(A, NODE, &[*shards[0].roots()]);
+    node.chain.mine(3);
+    node.keeper.round().await.unwrap();
+    node.put_all(A, shards).await;
+    node.keeper.round().await.unwrap();
+    let error = node.keeper.round().await.unwrap_err();
+    assert!(matches!(error, KeeperError::OtherRules { .. }), "{error}");
+    assert!(error.to_string().contains("LogMoved"), "{error}");
+
+    node.chain.with(|world| world.other_rules = false);
     node.keeper.round().await.unwrap();
     assert!(node.chain.with(|world| world.is_held(A, NODE)));
 }
