@@ -1,9 +1,20 @@
 //! Objects as stripes of k data shards and m parity shards: Reed–Solomon over GF(2^8).
 //!
-//! Protocol: section 2.
+//! Protocol: section 2. [`Codec`] works on stripes of an object; [`Code`] is the code alone, on shards of any one length.
+
+mod code;
+#[cfg(test)]
+mod differential;
+mod engine;
+#[cfg(target_arch = "x86_64")]
+mod gfni;
+mod interpolation;
+
+pub use code::{Code, Place};
+pub use engine::Engine;
 
 use circuits::storage::SHARD_BYTES;
-use reed_solomon_erasure::galois_8::ReedSolomon;
+use rayon::prelude::*;
 use std::io::{self, Read};
 use thiserror::Error;
 
@@ -34,6 +45,16 @@ pub enum ErasureError {
     ShardLength {
         /// Place in the stripe.
         slot: usize,
+        /// Bytes found.
+        found: usize,
+    },
+    /// Shards of different lengths, given to the code itself.
+    #[error("shard {slot} has {found} bytes, those before it have {expected}")]
+    UnevenShards {
+        /// Place in the stripe.
+        slot: usize,
+        /// Bytes of the first one.
+        expected: usize,
         /// Bytes found.
         found: usize,
     },
@@ -119,19 +140,19 @@ impl Geometry {
 #[derive(Debug)]
 pub struct Codec {
     geometry: Geometry,
-    code: ReedSolomon,
+    code: Code,
 }
 
 impl Codec {
-    /// Prepares the code.
+    /// Prepares the code for this processor; see [`Engine::detect`].
     ///
     /// # Errors
-    /// [`ErasureError::Geometry`], which a [`Geometry`] excludes.
+    /// None: what the code does not have is no [`Geometry`].
     pub fn new(geometry: Geometry) -> Result<Self, ErasureError> {
-        let Geometry { data, parity } = geometry;
-        let code =
-            ReedSolomon::new(data, parity).map_err(|_| ErasureError::Geometry { data, parity })?;
-        Ok(Self { geometry, code })
+        Ok(Self {
+            geometry,
+            code: Code::new(geometry),
+        })
     }
 
     /// The geometry.
@@ -152,7 +173,9 @@ impl Codec {
                 found: bytes.len(),
             });
         }
+        // With all threads, for most of the time goes into pages that are touched for the first time.
         let mut shards: Vec<Vec<u8>> = (0..self.geometry.slots())
+            .into_par_iter()
             .map(|slot| {
                 let from = (slot * SHARD_BYTES).min(bytes.len());
                 let to = (from + SHARD_BYTES).min(bytes.len());
@@ -162,9 +185,10 @@ impl Codec {
                 shard
             })
             .collect();
-        self.code
-            .encode(&mut shards)
-            .map_err(|_| self.unexpected(&shards))?;
+        let (data, parity) = shards.split_at_mut(self.geometry.data);
+        let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+        let mut parity: Vec<&mut [u8]> = parity.iter_mut().map(Vec::as_mut_slice).collect();
+        self.code.encode(&data, &mut parity)?;
         Ok(shards)
     }
 
@@ -173,10 +197,7 @@ impl Codec {
     /// # Errors
     /// [`ErasureError::ShardCount`], [`ErasureError::ShardLength`] or [`ErasureError::TooFewShards`].
     pub fn reconstruct(&self, shards: &mut [Option<Vec<u8>>]) -> Result<(), ErasureError> {
-        self.check(shards)?;
-        self.code
-            .reconstruct(shards)
-            .map_err(|_| self.too_few(shards))
+        self.rebuild(shards, self.geometry.slots())
     }
 
     /// Rebuilds the missing data shards only: what reading an object needs.
@@ -184,10 +205,7 @@ impl Codec {
     /// # Errors
     /// As [`reconstruct`](Self::reconstruct).
     pub fn reconstruct_data(&self, shards: &mut [Option<Vec<u8>>]) -> Result<(), ErasureError> {
-        self.check(shards)?;
-        self.code
-            .reconstruct_data(shards)
-            .map_err(|_| self.too_few(shards))
+        self.rebuild(shards, self.geometry.data)
     }
 
     /// Reads an object stripe by stripe, holding one stripe in memory.
@@ -197,6 +215,25 @@ impl Codec {
             object,
             ended: false,
         }
+    }
+
+    /// Rebuilds what is missing in the first slots.
+    fn rebuild(&self, shards: &mut [Option<Vec<u8>>], wanted: usize) -> Result<(), ErasureError> {
+        self.check(shards)?;
+        let missing: Vec<usize> = (0..wanted).filter(|slot| shards[*slot].is_none()).collect();
+        let mut rebuilt = vec![vec![0; SHARD_BYTES]; missing.len()];
+        let mut places: Vec<Place<'_>> = shards
+            .iter()
+            .map(|shard| shard.as_deref().map_or(Place::Lost, Place::Present))
+            .collect();
+        for (slot, shard) in missing.iter().zip(&mut rebuilt) {
+            places[*slot] = Place::Wanted(shard);
+        }
+        self.code.rebuild(&mut places)?;
+        for (slot, shard) in missing.into_iter().zip(rebuilt) {
+            shards[slot] = Some(shard);
+        }
+        Ok(())
     }
 
     fn check(&self, shards: &[Option<Vec<u8>>]) -> Result<(), ErasureError> {
@@ -217,24 +254,12 @@ impl Codec {
                 });
             }
         }
-        if shards.iter().flatten().count() < self.geometry.data {
-            return Err(self.too_few(shards));
+        let found = shards.iter().flatten().count();
+        let needed = self.geometry.data;
+        if found < needed {
+            return Err(ErasureError::TooFewShards { needed, found });
         }
         Ok(())
-    }
-
-    fn too_few(&self, shards: &[Option<Vec<u8>>]) -> ErasureError {
-        ErasureError::TooFewShards {
-            needed: self.geometry.data,
-            found: shards.iter().flatten().count(),
-        }
-    }
-
-    fn unexpected(&self, shards: &[Vec<u8>]) -> ErasureError {
-        ErasureError::ShardCount {
-            expected: self.geometry.slots(),
-            found: shards.len(),
-        }
     }
 }
 
