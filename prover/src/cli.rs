@@ -1,5 +1,6 @@
 //! Commands of the `prover` binary.
 
+mod ceremony;
 mod sample;
 
 use anyhow::{Context, Result};
@@ -62,7 +63,7 @@ enum Command {
     },
     /// Writes the Solidity verifier of a profile's committed verifying key.
     SolidityVerifier {
-        /// Profile with a committed verifying key: dev.
+        /// Profile with a committed verifying key (dev), or the one of --keys.
         #[arg(long, value_parser = profile)]
         profile: Profile,
         /// The contract's file.
@@ -71,6 +72,9 @@ enum Command {
         /// Compares instead of writing.
         #[arg(long)]
         check: bool,
+        /// Folder with the keys of a ceremony, instead of the committed verifying key.
+        #[arg(long)]
+        keys: Option<PathBuf>,
     },
     /// Writes a proof of the dev circuit that tests in other languages read. Every run gives another proof of the same
     /// statement.
@@ -82,6 +86,9 @@ enum Command {
         #[arg(long, default_value = "contracts/test/golden/storage-proof.json")]
         out: PathBuf,
     },
+    /// Makes keys that nobody has to be trusted for: phase 2 of Groth16, in the files of `snarkjs`.
+    #[command(subcommand)]
+    Ceremony(ceremony::Ceremony),
     /// Measures witness, proof and verification on random shards.
     Bench {
         /// Profile: dev or standard.
@@ -140,10 +147,12 @@ impl Command {
                 profile,
                 out,
                 check,
-            } => contract(&profile, &out, check),
+                keys,
+            } => contract(&profile, &out, check, keys.as_deref()),
             Self::Golden { dir, out } => {
                 write_or_compare(&out, sample::golden(&dir)?.as_bytes(), false)
             }
+            Self::Ceremony(command) => command.run(),
             Self::Bench {
                 profile,
                 dir,
@@ -166,6 +175,7 @@ fn setup(profile: &Profile, dir: &Path) -> Result<Answer> {
     let verb = match keys.origin {
         Origin::Cached => "read",
         Origin::Created => "made",
+        Origin::Ceremony => "read from a ceremony",
     };
     let path = keys::path(&keys.manifest, dir);
     println!(
@@ -239,7 +249,16 @@ fn manifest(write: bool, dir: &Path) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn contract(profile: &Profile, out: &Path, check: bool) -> Result<Answer> {
+fn contract(profile: &Profile, out: &Path, check: bool, ceremony: Option<&Path>) -> Result<Answer> {
+    if let Some(folder) = ceremony {
+        let (key, manifest) = match keys::load_verifying(&Circuit::new(profile), folder) {
+            Ok(loaded) => loaded,
+            Err(error @ KeyFileError::File { .. }) => return Err(error.into()),
+            Err(refused) => return Ok(Answer::Rejected(refused.to_string())),
+        };
+        let source = solidity::storage_proof_verifier(&key, &manifest);
+        return write_or_compare(out, source.as_bytes(), check);
+    }
     let (Some(key), Some(manifest)) = (
         VerifyingKey::committed(profile),
         Manifest::committed(profile),

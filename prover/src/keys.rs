@@ -1,11 +1,13 @@
-//! The proving key on disk: a cache of what the published seed gives, checked every time it is read.
+//! The proving key on disk: a cache of what the published seed gives, or what a ceremony gave, checked every time it is
+//! read.
 //!
-//! Protocol: section 4; decision: `docs/adr/0003-development-keys.md`.
+//! Protocol: section 4; decision: `docs/adr/0003-development-keys.md`; ceremonies: `docs/runbooks/ceremony.md`.
 
+use crate::{ceremony::finalize::Finalized, qap::QuotientBasis};
 use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
 use circuits::{
     Profile,
-    circuit::Circuit,
+    circuit::{Circuit, INSTANCE_VARIABLES},
     keys::{
         INSECURE_DEV, KeyError, Manifest, ManifestError, ProvingKey, VerifyingKey,
         insecure_dev_setup,
@@ -39,6 +41,15 @@ pub enum KeyFileError {
     /// The profile has no committed manifest.
     #[error("profile {0} has no manifest in circuits/keys")]
     NoManifest(String),
+    /// The proving key's bytes are not those that were written, or are of another circuit or verifying key.
+    #[error("proving key {0} is damaged or belongs to other keys")]
+    Damaged(PathBuf),
+    /// Development keys where keys of a ceremony were asked for.
+    #[error("the manifest in {0} is of development keys, not of a ceremony")]
+    NoCeremony(PathBuf),
+    /// Keys of a ceremony are there already.
+    #[error("{0} exists already: keys of a ceremony are never overwritten")]
+    Exists(PathBuf),
 }
 
 /// Where a proving key came from.
@@ -48,6 +59,8 @@ pub enum Origin {
     Cached,
     /// It was made, and written to the cache.
     Created,
+    /// A ceremony made it.
+    Ceremony,
 }
 
 /// Circuit and keys of a profile.
@@ -62,6 +75,8 @@ pub struct Keys {
     pub manifest: Manifest,
     /// Where the proving key came from.
     pub origin: Origin,
+    /// What the proving key's H stands for.
+    pub basis: QuotientBasis,
 }
 
 /// Reads a profile's keys from `folder`, or makes them and writes them there.
@@ -80,13 +95,19 @@ pub fn load_or_create(profile: &Profile, folder: &Path) -> Result<Keys, KeyFileE
     })?;
     let circuit = Circuit::new(profile);
     let path = path(&committed, folder);
-    let (proving, origin) = match read(&path) {
-        Some(proving) if describes(&committed, &circuit, &proving)? => (proving, Origin::Cached),
-        _ => {
-            let proving = insecure_dev_setup(&circuit);
-            write(&path, &proving)?;
-            (proving, Origin::Created)
+    let cached = match read(&path) {
+        Some(proving) if describes(&committed, &circuit, &proving)? => {
+            basis(&circuit, &proving).map(|basis| (proving, basis))
         }
+        _ => None,
+    };
+    let (proving, basis, origin) = if let Some((proving, basis)) = cached {
+        (proving, basis, Origin::Cached)
+    } else {
+        let proving = insecure_dev_setup(&circuit);
+        let basis = basis(&circuit, &proving).ok_or_else(|| KeyFileError::Damaged(path.clone()))?;
+        write(&path, &proving)?;
+        (proving, basis, Origin::Created)
     };
     let verifying = VerifyingKey::new(profile, &proving.vk, true)?;
     let manifest = describe(&committed, &circuit, &verifying);
@@ -97,11 +118,97 @@ pub fn load_or_create(profile: &Profile, folder: &Path) -> Result<Keys, KeyFileE
         verifying,
         manifest,
         origin,
+        basis,
     })
 }
 
-/// The file that holds a manifest's proving key: `insecure-dev`, profile, and hash of the verifying key, or of the
-/// constraint system where no verifying key is committed.
+/// Reads the keys of a ceremony from the folder that [`store`] wrote.
+///
+/// The folder's manifest says which ceremony they come from: compare its [`Manifest::id`] with the published one.
+///
+/// # Errors
+/// [`KeyFileError::Manifest`] if circuit or keys are not those of the folder's manifest; [`KeyFileError::NoCeremony`] if
+/// it describes development keys; [`KeyFileError::Damaged`].
+pub fn load(circuit: Circuit, folder: &Path) -> Result<Keys, KeyFileError> {
+    let (verifying, manifest) = load_verifying(&circuit, folder)?;
+    let path = path(&manifest, folder);
+    let damaged = || KeyFileError::Damaged(path.clone());
+    let proving = read(&path).ok_or_else(damaged)?;
+    if proving.vk != *verifying.points() {
+        return Err(damaged());
+    }
+    let basis = basis(&circuit, &proving).ok_or_else(damaged)?;
+    Ok(Keys {
+        circuit,
+        proving,
+        verifying,
+        manifest,
+        origin: Origin::Ceremony,
+        basis,
+    })
+}
+
+/// Reads verifying key and manifest of a ceremony, as [`load`] does.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_verifying(
+    circuit: &Circuit,
+    folder: &Path,
+) -> Result<(VerifyingKey, Manifest), KeyFileError> {
+    let read_file =
+        |path: PathBuf| fs::read(&path).map_err(|source| KeyFileError::File { path, source });
+    let name = circuit.profile().name();
+    let text = read_file(manifest_path(name, folder))?;
+    let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
+    if manifest.insecure_dev {
+        return Err(KeyFileError::NoCeremony(folder.to_owned()));
+    }
+    let bytes = read_file(verifying_path(name, folder))?;
+    let verifying = VerifyingKey::from_bytes(circuit.profile(), &bytes, false)?;
+    let found = Manifest {
+        ceremony: manifest.ceremony.clone(),
+        ..Manifest::describe(circuit, Some(&verifying))
+    };
+    manifest.check(&found)?;
+    Ok((verifying, manifest))
+}
+
+/// Writes the keys of a ceremony: proving key, verifying key and manifest.
+///
+/// # Errors
+/// [`KeyFileError::Exists`] if the folder holds keys of a ceremony for this profile, or [`KeyFileError::File`].
+pub fn store(keys: &Finalized, folder: &Path) -> Result<(), KeyFileError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| KeyFileError::File { path, source }
+    };
+    fs::create_dir_all(folder).map_err(failed(folder))?;
+    let manifest = manifest_path(&keys.manifest.profile, folder);
+    if manifest.exists() {
+        return Err(KeyFileError::Exists(manifest));
+    }
+    write(&path(&keys.manifest, folder), &keys.proving)?;
+    let verifying = verifying_path(&keys.manifest.profile, folder);
+    replace(&verifying, &keys.verifying.to_bytes()).map_err(failed(&verifying))?;
+    // The manifest comes last: where it stands, everything stands.
+    replace(&manifest, keys.manifest.to_json().as_bytes()).map_err(failed(&manifest))
+}
+
+fn manifest_path(profile: &str, folder: &Path) -> PathBuf {
+    folder.join(format!("{profile}.manifest.json"))
+}
+
+fn verifying_path(profile: &str, folder: &Path) -> PathBuf {
+    folder.join(format!("{profile}.vk"))
+}
+
+fn basis(circuit: &Circuit, key: &ProvingKey) -> Option<QuotientBasis> {
+    QuotientBasis::of(key, circuit.constraints(), INSTANCE_VARIABLES)
+}
+
+/// The file that holds a manifest's proving key: `insecure-dev` or `ceremony`, profile, and hash of the verifying key, or
+/// of the constraint system where no verifying key is committed.
 #[must_use]
 pub fn path(manifest: &Manifest, folder: &Path) -> PathBuf {
     let hash = manifest
@@ -109,7 +216,12 @@ pub fn path(manifest: &Manifest, folder: &Path) -> PathBuf {
         .as_ref()
         .unwrap_or(&manifest.constraint_system);
     let short: String = hash.chars().take(16).collect();
-    folder.join(format!("{INSECURE_DEV}-{}-{short}.pk", manifest.profile))
+    let origin = if manifest.insecure_dev {
+        INSECURE_DEV
+    } else {
+        "ceremony"
+    };
+    folder.join(format!("{origin}-{}-{short}.pk", manifest.profile))
 }
 
 /// Describes what is at hand in as much detail as the committed manifest does.

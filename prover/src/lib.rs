@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+pub mod ceremony;
 pub mod commit;
 pub mod erasure;
 pub mod keys;
 pub mod prove;
+pub mod qap;
 pub mod solidity;
 pub mod witness;
 

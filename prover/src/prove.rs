@@ -2,10 +2,16 @@
 //!
 //! Protocol: section 4.
 
-use crate::keys::{self, KeyFileError, Keys};
+use crate::{
+    keys::{self, KeyFileError, Keys},
+    qap::{OddCoset, QuotientBasis},
+};
 use ark_bn254::{Bn254, Fr};
 use ark_ff::UniformRand;
-use ark_groth16::Groth16;
+use ark_groth16::{
+    Groth16,
+    r1cs_to_qap::{LibsnarkReduction, R1CSToQAP},
+};
 use circuits::{
     Private, Profile, Proof, Public,
     circuit::{Assignment, INSTANCE_VARIABLES},
@@ -67,12 +73,17 @@ impl Prover {
         folder: &Path,
         threads: Option<NonZeroUsize>,
     ) -> Result<Self, SetupError> {
-        let threads = threads.map_or(0, NonZeroUsize::get);
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|n| format!("prover-{n}"))
-            .build()?;
+        let pool = pool(threads)?;
         let keys = pool.install(|| keys::load_or_create(profile, folder))?;
+        Ok(Self { keys, pool })
+    }
+
+    /// Proves with keys at hand, as [`keys::load`] reads them.
+    ///
+    /// # Errors
+    /// [`SetupError::Threads`].
+    pub fn with_keys(keys: Keys, threads: Option<NonZeroUsize>) -> Result<Self, SetupError> {
+        let pool = pool(threads)?;
         Ok(Self { keys, pool })
     }
 
@@ -115,9 +126,17 @@ impl Prover {
         if expected != found {
             return Err(ProveError::OtherCircuit { expected, found });
         }
+        match self.keys.basis {
+            QuotientBasis::Powers => self.prove_reduced::<LibsnarkReduction>(assignment),
+            QuotientBasis::OddCoset => self.prove_reduced::<OddCoset>(assignment),
+        }
+    }
+
+    fn prove_reduced<Q: R1CSToQAP>(&self, assignment: &Assignment) -> Result<Proof, ProveError> {
+        let circuit = &self.keys.circuit;
         let (r, s) = (Fr::rand(&mut OsRng), Fr::rand(&mut OsRng));
         let points = self.pool.install(|| {
-            Groth16::<Bn254>::create_proof_with_reduction_and_matrices(
+            Groth16::<Bn254, Q>::create_proof_with_reduction_and_matrices(
                 &self.keys.proving,
                 r,
                 s,
@@ -130,4 +149,11 @@ impl Prover {
         let points = points.map_err(|e| ProveError::System(e.to_string()))?;
         Proof::new(points).map_err(|e| ProveError::System(e.to_string()))
     }
+}
+
+fn pool(threads: Option<NonZeroUsize>) -> Result<ThreadPool, rayon::ThreadPoolBuildError> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads.map_or(0, NonZeroUsize::get))
+        .thread_name(|n| format!("prover-{n}"))
+        .build()
 }

@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 use circuits::{
-    Private, Profile, Proof, Public, Sample, StorageRoot, epoch_seed,
+    Private, Profile, Proof, Public, Sample, StorageRoot,
+    circuit::{Assignment, Circuit},
+    epoch_seed,
     inventory::InventoryTree,
     keys::DEVELOPMENT_CHAIN,
     proof,
@@ -81,6 +83,14 @@ impl Challenge {
             epoch,
         }
     }
+}
+
+/// All variables of a true statement.
+pub(super) fn assignment(circuit: &Circuit) -> Result<Assignment> {
+    let profile = circuit.profile();
+    let node = Node::new(profile)?;
+    let public = node.public(&Challenge::in_epoch(0));
+    Ok(circuit.assignment(&public, &node.witness(profile, &public)?)?)
 }
 
 /// Proves `proofs` epochs and prints how long each step took.
