@@ -149,6 +149,23 @@ impl StorageTree {
     /// # Errors
     /// [`StorageError::DigestCount`] unless there is one digest for each cell.
     pub fn from_digests(digests: Vec<Fr>) -> Result<Self, StorageError> {
+        Self::from_digests_with(digests, |level| tree::parents(level, Fr::default()))
+    }
+
+    /// Builds the tree with the caller's own way of hashing a level: for code that computes many Poseidon2 permutations
+    /// at once.
+    ///
+    /// `parents` gives [`poseidon2::compress_8`] of every eight nodes, in order. The tree is the caller's word for it.
+    ///
+    /// # Errors
+    /// [`StorageError::DigestCount`] unless there is one digest for each cell.
+    ///
+    /// # Panics
+    /// If `parents` does not give an eighth of what it gets.
+    pub fn from_digests_with(
+        digests: Vec<Fr>,
+        mut parents: impl FnMut(&[Fr]) -> Vec<Fr>,
+    ) -> Result<Self, StorageError> {
         if digests.len() != SHARD_CELLS {
             return Err(StorageError::DigestCount {
                 found: digests.len(),
@@ -157,7 +174,12 @@ impl StorageTree {
         let mut levels = Vec::with_capacity(SHARD_LEVELS);
         let mut level = digests;
         for _ in 0..SHARD_LEVELS {
-            let next = tree::parents(&level, Fr::default());
+            let next = parents(&level);
+            assert_eq!(
+                next.len() * tree::ARITY,
+                level.len(),
+                "nodes of the next level"
+            );
             levels.push(std::mem::replace(&mut level, next));
         }
         Ok(Self {

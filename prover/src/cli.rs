@@ -122,6 +122,10 @@ enum Answer {
 impl Cli {
     /// Runs the command and tells how it ended.
     pub fn run(self) -> ExitCode {
+        if let Err(error) = prover::kernel::active() {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
         match self.command.run() {
             Ok(Answer::Yes) => ExitCode::SUCCESS,
             Ok(Answer::Rejected(reason)) => {

@@ -2,6 +2,7 @@
 //!
 //! Protocol: section 2.
 
+use crate::kernel::{self, Kernel, KernelError};
 use circuits::{
     StorageRoot,
     storage::{SHARD_BYTES, StorageError, StorageTree},
@@ -28,6 +29,9 @@ pub enum CommitError {
     /// The tree over the leaves refuses.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The environment asks for arithmetic that is not there.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
 }
 
 /// The three names of a shard.
@@ -64,7 +68,8 @@ pub struct CommittedShard {
 /// Commits to a shard.
 ///
 /// # Errors
-/// [`CommitError::ShardLength`] unless there are exactly [`SHARD_BYTES`] bytes.
+/// [`CommitError::ShardLength`] unless there are exactly [`SHARD_BYTES`] bytes; [`CommitError::Kernel`] if
+/// [`kernel::active`] refuses.
 pub fn commit(shard: &[u8]) -> Result<ShardCommitment, CommitError> {
     Ok(commit_with_trees(shard)?.commitment)
 }
@@ -72,13 +77,17 @@ pub fn commit(shard: &[u8]) -> Result<ShardCommitment, CommitError> {
 /// Commits to a shard and keeps the trees.
 ///
 /// # Errors
-/// [`CommitError::ShardLength`] unless there are exactly [`SHARD_BYTES`] bytes.
+/// Those of [`commit`].
 pub fn commit_with_trees(shard: &[u8]) -> Result<CommittedShard, CommitError> {
+    commit_on(kernel::active()?, shard)
+}
+
+fn commit_on(kernel: Kernel, shard: &[u8]) -> Result<CommittedShard, CommitError> {
     if shard.len() != SHARD_BYTES {
         return Err(CommitError::ShardLength { found: shard.len() });
     }
     let (storage, (transport, content_id)) = rayon::join(
-        || StorageTree::from_shard(shard),
+        || kernel::storage::storage_tree(kernel, shard),
         || (TransportTree::from_shard(shard), blake3::hash(shard)),
     );
     let (storage, transport) = (storage?, transport?);
@@ -103,6 +112,9 @@ mod tests {
     fn each_name_is_the_one_its_room_computes() {
         let shard: Vec<u8> = (0..SHARD_BYTES).map(|i| (i % 251) as u8).collect();
         let commitment = commit(&shard).unwrap();
+        for kernel in [Some(Kernel::Scalar), Kernel::ifma()].into_iter().flatten() {
+            assert_eq!(commit_on(kernel, &shard).unwrap().commitment, commitment, "{kernel}");
+        }
         assert_eq!(
             commitment.storage_root,
             StorageTree::from_shard(&shard).unwrap().root()

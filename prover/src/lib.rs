@@ -3,6 +3,7 @@
 pub mod ceremony;
 pub mod commit;
 pub mod erasure;
+pub mod kernel;
 pub mod keys;
 pub mod prove;
 pub mod qap;

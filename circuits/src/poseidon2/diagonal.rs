@@ -31,6 +31,18 @@ impl PowerOfTwo {
         }
     }
 
+    /// How often to double.
+    #[must_use]
+    pub const fn exponent(&self) -> u8 {
+        self.exponent
+    }
+
+    /// Whether it is the negative.
+    #[must_use]
+    pub const fn is_negative(&self) -> bool {
+        self.negative
+    }
+
     /// Multiplies a field element by doublings.
     pub fn multiply(&self, value: &mut Fr) {
         for _ in 0..self.exponent {

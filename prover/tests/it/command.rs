@@ -137,3 +137,20 @@ fn wrong_usage_ends_with_2_and_an_unreadable_file_with_3() {
     ends(&["manifest", "--dir", "/nowhere"], 3);
     ends(&["setup", "--profile", "dev", "--dir", "/dev/null/keys"], 3);
 }
+
+#[test]
+fn an_unknown_kernel_ends_the_program_before_it_starts() {
+    let run = |kernel: &str| {
+        Command::new(env!("CARGO_BIN_EXE_prover"))
+            .args(["circuit", "--profile", "dev"])
+            .env("PROBITY_KERNEL", kernel)
+            .output()
+            .unwrap()
+    };
+    let refused = run("fast");
+    assert_eq!(refused.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(error.contains("use auto, ifma or scalar"), "{error}");
+    assert!(refused.stdout.is_empty());
+    assert_eq!(run("scalar").status.code(), Some(0));
+}
