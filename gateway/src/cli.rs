@@ -127,6 +127,7 @@ impl Cli {
     /// [`Failure`] with the exit code of the architecture.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         self.telemetry.init()?;
+        prover::kernel::active().map_err(|error| Failure::usage(error.to_string()))?;
         match self.command {
             Command::Init { deployment } => init(&self.config, deployment, self.output),
             command => {

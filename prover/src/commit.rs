@@ -113,7 +113,11 @@ mod tests {
         let shard: Vec<u8> = (0..SHARD_BYTES).map(|i| (i % 251) as u8).collect();
         let commitment = commit(&shard).unwrap();
         for kernel in [Some(Kernel::Scalar), Kernel::ifma()].into_iter().flatten() {
-            assert_eq!(commit_on(kernel, &shard).unwrap().commitment, commitment, "{kernel}");
+            assert_eq!(
+                commit_on(kernel, &shard).unwrap().commitment,
+                commitment,
+                "{kernel}"
+            );
         }
         assert_eq!(
             commitment.storage_root,

@@ -73,6 +73,7 @@ struct Enrolled {
 /// [`Failure`], which becomes the exit code.
 pub async fn main(cli: Cli) -> Result<ExitCode, Failure> {
     cli.telemetry.init()?;
+    prover::kernel::active().map_err(|error| Failure::usage(error.to_string()))?;
     match cli.command {
         Command::Init(at) => cli.output.print(&init::init(&at.config)?)?,
         Command::Enrol { at, bond } => cli

@@ -142,3 +142,21 @@ fn impossible_arguments_are_usage_errors() {
         assert_eq!(gateway(folder.path(), arguments).0, 2, "{arguments:?}");
     }
 }
+
+#[test]
+fn arithmetic_that_is_not_there_is_refused_at_the_start() {
+    let folder = initialised();
+    let output = Command::new(env!("CARGO_BIN_EXE_gateway"))
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PROBITY_KERNEL", "fast")
+        .args(["status", "1"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("error: PROBITY_KERNEL is \"fast\""),
+        "{stderr}"
+    );
+}

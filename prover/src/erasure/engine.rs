@@ -7,13 +7,12 @@ use reed_solomon_erasure::galois_8::{mul_slice, mul_slice_xor};
 
 #[cfg(target_arch = "x86_64")]
 use super::gfni;
+use crate::kernel::KERNEL_VARIABLE;
 
 /// Bytes of a shard that one thread works on before it takes the next piece.
 pub(super) const PIECE: usize = 64 << 10;
 /// Bytes of a shard after which the portable engine begins the next: they stay in the first caches.
 const TILE: usize = 4 << 10;
-/// `auto`, `ifma` or `scalar`; the last one means: nothing that is chosen at run time.
-const VARIABLE: &str = "PROBITY_KERNEL";
 
 /// Arithmetic in GF(2^8). Both give the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ impl Engine {
     /// The faster one of what is [`available`](Self::available), unless the environment says `PROBITY_KERNEL=scalar`.
     #[must_use]
     pub fn detect() -> Self {
-        Self::choose(env::var_os(VARIABLE).as_deref(), &Self::available())
+        Self::choose(env::var_os(KERNEL_VARIABLE).as_deref(), &Self::available())
     }
 
     /// What this processor has, the faster first.

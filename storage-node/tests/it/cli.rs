@@ -132,3 +132,20 @@ fn a_bond_that_is_no_amount_is_a_usage_error() {
     assert_eq!(code, 2, "{line}");
     assert!(line.contains("ten"), "{line}");
 }
+
+#[test]
+fn arithmetic_that_is_not_there_is_refused_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_storage-node"))
+        .args(["run", "--config", "node.toml"])
+        .current_dir(folder.path())
+        .env("PROBITY_KERNEL", "fast")
+        .output()
+        .unwrap();
+    let (code, line) = failure(&output);
+    assert_eq!(code, 2);
+    assert!(
+        line.contains("PROBITY_KERNEL") && line.contains("fast"),
+        "{line}"
+    );
+}
