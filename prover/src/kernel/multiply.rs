@@ -15,8 +15,10 @@ const COLUMNS: usize = 2 * LIMBS;
 /// A sum of products of lanes, not reduced yet.
 ///
 /// Low and high halves of the limbs' products have columns of their own: a multiply-add takes four cycles, two may begin
-/// in each, and one chain of additions a column would leave the processor waiting. One product puts less than 5 · 2^52
-/// into either, so hundreds may be added; what bounds a sum is the value after reduction, see [`Product::reduce`].
+/// in each, and one chain of additions a column would leave the processor waiting. (Measured: nine instructions more than
+/// 121 cost 7% where products do not depend on each other; where they do, they are a quarter faster.) One product puts
+/// less than 5 · 2^52 into either, so hundreds may be added; what bounds a sum is the value after reduction, see
+/// [`Product::reduce`].
 #[derive(Clone, Copy, Debug)]
 pub struct Product<F, W> {
     low: [W; COLUMNS],
