@@ -1,17 +1,27 @@
 //! Poseidon2 over the scalar field of BN254, of widths 16 and 8: x^5, 8 full rounds, 57 partial rounds.
 //!
 //! Round numbers come from [`rounds`], constants from [`grain`], the internal matrix from [`diagonal`]; each is generated
-//! when it is first used, checked against the paper's conditions and pinned by tests. Decision: `docs/adr/0002-poseidon2-parameters.md`.
+//! when it is first used, checked against the paper's conditions and pinned by tests. What known attacks cost is computed
+//! by [`attacks`]. Decision: `docs/adr/0002-poseidon2-parameters.md`; margins: `docs/adr/0012-poseidon2-margins.md`.
 //!
 //! Grassi, Khovratovich, Schofnegger: "Poseidon2: A Faster Version of the Poseidon Hash Function", eprint 2023/323.
 
+pub mod attacks;
 pub mod diagonal;
 pub mod grain;
 pub mod rounds;
 
+#[cfg(test)]
+mod conditions;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod published;
+
 use crate::field::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use diagonal::PowerOfTwo;
+use grain::{Grain, SboxTag};
 use std::sync::LazyLock;
 
 /// Full rounds, half of them before the partial ones and half after.
@@ -66,7 +76,8 @@ pub fn feed_forward_16(input: &[Fr; 16]) -> [Fr; 16] {
 
 impl<const T: usize> Poseidon2<T> {
     fn generate(partial_rounds: usize, diagonal: [PowerOfTwo; T]) -> Self {
-        let (full, partial) = grain::round_constants(FULL_ROUNDS, partial_rounds);
+        let mut grain = Grain::new(SboxTag::Power, T, FULL_ROUNDS, partial_rounds);
+        let (full, partial) = grain.round_constants(FULL_ROUNDS, partial_rounds);
         let full = std::array::from_fn(|round| full[round]);
         Self {
             full,
@@ -152,15 +163,15 @@ fn sbox(x: &mut Fr) {
     *x *= square.square();
 }
 
-/// The external linear layer: circ(2, 1, 1) for width 3, else circ(2 M4, M4, …, M4) over blocks of four lanes.
+/// The external linear layer: circ(2, 1, …) for widths 2 and 3, else circ(2 M4, M4, …, M4) over blocks of four lanes.
 pub(crate) fn external<const T: usize>(state: &mut [Fr; T]) {
-    if T == 3 {
+    if T < 4 {
         let sum: Fr = state.iter().sum();
         state.iter_mut().for_each(|lane| *lane += sum);
         return;
     }
     let (blocks, rest) = state.as_chunks_mut::<4>();
-    assert!(rest.is_empty(), "width is 3 or a multiple of 4");
+    assert!(rest.is_empty(), "width is 2, 3 or a multiple of 4");
     blocks.iter_mut().for_each(multiply_m4);
     if blocks.len() > 1 {
         let mut sums = [Fr::ZERO; 4];
@@ -198,49 +209,6 @@ pub(crate) mod tests {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).unwrap();
         field::from_be_bytes(&bytes).unwrap()
-    }
-
-    /// The reference permutation with a diagonal of general field elements.
-    fn reference<const T: usize>(partial_rounds: usize, diagonal: [Fr; T]) -> [Fr; T] {
-        let (full, partial) = grain::round_constants::<T>(FULL_ROUNDS, partial_rounds);
-        let mut state = std::array::from_fn(|i| Fr::from(i as u64));
-        permute_with(&full, &partial, &mut state, |state| {
-            let sum: Fr = state.iter().sum();
-            for (lane, d) in state.iter_mut().zip(&diagonal) {
-                *lane = *lane * d + sum;
-            }
-        });
-        state
-    }
-
-    #[test]
-    fn width_3_gives_the_published_vector() {
-        let expected = [
-            "0bb61d24daca55eebcb1929a82650f328134334da98ea4f847f760054f4a3033",
-            "303b6f7c86d043bfcbcc80214f26a30277a15d3f74ca654992defe7ff8d03570",
-            "1ed25194542b12eef8617361c3ba7c52e660b145994427cc86296242cf766ec8",
-        ];
-        assert_eq!(
-            reference(56, [1u64, 1, 2].map(Fr::from)),
-            expected.map(element)
-        );
-    }
-
-    #[test]
-    fn width_4_gives_the_published_vector() {
-        let diagonal = [
-            "10dc6e9c006ea38b04b1e03b4bd9490c0d03f98929ca1d7fb56821fd19d3b6e7",
-            "0c28145b6a44df3e0149b3d0a30b3bb599df9756d4dd9b84a86b38cfb45a740b",
-            "00544b8338791518b2c7645a50392798b21f75bb60e3596170067d00141cac15",
-            "222c01175718386f2e2e82eb122789e352e105a3b8fa852613bc534433ee428b",
-        ];
-        let expected = [
-            "01bd538c2ee014ed5141b29e9ae240bf8db3fe5b9a38629a9647cf8d76c01737",
-            "239b62e7db98aa3a2a8f6a0d2fa1709e7a35959aa6c7034814d9daa90cbac662",
-            "04cbb44c61d928ed06808456bf758cbf0c18d1e15a7b6dbc8245fa7515d5e3cb",
-            "2e11c5cff2a22c64d01304b778d78f6998eff1ab73163a35603f54794c30847a",
-        ];
-        assert_eq!(reference(56, diagonal.map(element)), expected.map(element));
     }
 
     #[test]

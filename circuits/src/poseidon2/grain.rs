@@ -2,26 +2,56 @@
 //!
 //! Poseidon paper (eprint 2019/458), appendix E, as the Poseidon2 reference script uses it: bits are read most
 //! significant first, a number that is not below the modulus is thrown away.
+//!
+//! Among the seed are four bits that name the S-box. Appendix E has 0 for a power map, and so have our instances. The
+//! reference script had 1 until its commit bb476b9, so two sets of constants are in use for every published instance:
+//! [`SboxTag`] names them, the tests of `published.rs` check vectors of both.
 
 use crate::field::{self, Fr};
+#[cfg(test)]
+use ark_ff::BigInteger;
 use ark_ff::{BigInt, PrimeField};
 
 const STATE_BITS: usize = 80;
 const FIELD_BITS: usize = 254;
-const PRIME_FIELD: u32 = 1;
-const POWER_SBOX: u32 = 0;
+const PRIME_FIELD: usize = 1;
+
+/// What the seed says of the S-box. Security does not depend on it, interoperability does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SboxTag {
+    /// 0, "x^α" in appendix E: the reference constants since commit bb476b9, and ours.
+    Power,
+    /// 1, "x^-1" in appendix E: the reference constants before that commit, made for x^5 all the same.
+    #[cfg(test)]
+    OldReference,
+}
+
+impl SboxTag {
+    const fn bits(self) -> usize {
+        match self {
+            Self::Power => 0,
+            #[cfg(test)]
+            Self::OldReference => 1,
+        }
+    }
+}
 
 /// The generator: an 80-bit LFSR of which every second bit decides whether the bit after it is used.
-struct Grain {
+pub(super) struct Grain {
     state: [bool; STATE_BITS],
     head: usize,
 }
 
 impl Grain {
-    fn new(width: usize, full_rounds: usize, partial_rounds: usize) -> Self {
+    pub(super) fn new(
+        sbox: SboxTag,
+        width: usize,
+        full_rounds: usize,
+        partial_rounds: usize,
+    ) -> Self {
         let fields: [(usize, usize); 6] = [
-            (PRIME_FIELD as usize, 2),
-            (POWER_SBOX as usize, 4),
+            (PRIME_FIELD, 2),
+            (sbox.bits(), 4),
             (FIELD_BITS, 12),
             (width, 12),
             (full_rounds, 10),
@@ -56,32 +86,42 @@ impl Grain {
         self.clock()
     }
 
+    fn number(&mut self) -> BigInt<4> {
+        let mut number = BigInt::new([0; 4]);
+        for k in (0..FIELD_BITS).rev() {
+            number.0[k / 64] |= u64::from(self.bit()) << (k % 64);
+        }
+        number
+    }
+
     fn element(&mut self) -> Fr {
         loop {
-            let mut number = BigInt::<4>::new([0; 4]);
-            for k in (0..FIELD_BITS).rev() {
-                number.0[k / 64] |= u64::from(self.bit()) << (k % 64);
-            }
-            if let Some(element) = Fr::from_bigint(number) {
+            if let Some(element) = Fr::from_bigint(self.number()) {
                 return element;
             }
         }
     }
-}
 
-/// Constants of the full rounds and of the partial rounds for width `T`, in the order the rounds are made.
-pub(super) fn round_constants<const T: usize>(
-    full: usize,
-    partial: usize,
-) -> (Vec<[Fr; T]>, Vec<Fr>) {
-    let mut grain = Grain::new(T, full, partial);
-    let mut next = || grain.element();
-    let mut rounds: Vec<[Fr; T]> = (0..full / 2)
-        .map(|_| std::array::from_fn(|_| next()))
-        .collect();
-    let partials = (0..partial).map(|_| next()).collect();
-    rounds.extend((0..full / 2).map(|_| std::array::from_fn(|_| next())));
-    (rounds, partials)
+    /// A number taken modulo the group order: how the reference script draws the entries of its internal matrices.
+    #[cfg(test)]
+    pub(super) fn reduced_element(&mut self) -> Fr {
+        Fr::from_le_bytes_mod_order(&self.number().to_bytes_le())
+    }
+
+    /// Constants of the full rounds and of the partial rounds for width `T`, drawn in the order the rounds are made.
+    pub(super) fn round_constants<const T: usize>(
+        &mut self,
+        full: usize,
+        partial: usize,
+    ) -> (Vec<[Fr; T]>, Vec<Fr>) {
+        let mut next = || self.element();
+        let mut rounds: Vec<[Fr; T]> = (0..full / 2)
+            .map(|_| std::array::from_fn(|_| next()))
+            .collect();
+        let partials = (0..partial).map(|_| next()).collect();
+        rounds.extend((0..full / 2).map(|_| std::array::from_fn(|_| next())));
+        (rounds, partials)
+    }
 }
 
 /// Hash over all constants of an instance in order, 32 bytes big-endian each: what tests and manifests pin.
