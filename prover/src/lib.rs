@@ -5,6 +5,7 @@ pub mod commit;
 pub mod erasure;
 pub mod kernel;
 pub mod keys;
+pub mod msm;
 pub mod prove;
 pub mod qap;
 pub mod solidity;

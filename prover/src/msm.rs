@@ -1,0 +1,300 @@
+//! Sums of many points times scalars, in G1 and G2 of BN254: most of the work of a proof.
+//!
+//! [`Scalars`] are cut into digits once and serve several sets of [`PackedBases`]. On the kernel's lanes this is Pippenger's
+//! method with signed digits and affine additions that share their inversions; the scalar kernel is arkworks'. Both give
+//! the same points for every input, with bases that are equal, opposite or infinity and with any scalars.
+//!
+//! | file | one idea |
+//! |---|---|
+//! | `bases` | points as a key file holds them, borrowed where they lie |
+//! | `curve` | what differs between G1 and G2 |
+//! | `digits` | scalars as signed digits |
+//! | `plan` | an order in which eight lists are added at a time |
+//! | `sums` | additions that share inversions; where the formula does not hold |
+//! | `windows` | from digits to the sum of a window |
+//!
+//! # What it costs
+//!
+//! With windows of c bits a point costs ⌈254 / c⌉ additions, and a window about 2^c more. At 2^19 points, 16 bits are best:
+//! 17 additions a point in all, of which 16 would be left if buckets were free. That is why neither the curves' endomorphism
+//! nor tables of multiples are used: halving the number of windows halves the work on buckets, a thirtieth of the whole,
+//! while the endomorphism's image must be computed for half of the points (a product on top of six), and tables double the
+//! key.
+//!
+//! # Not constant time
+//!
+//! Which memory is touched, and when, depends on the scalars. In this project they are the witness: stored data, which the
+//! node that proves has in full, and paths to it. The two random numbers that hide them in a proof never come here. A program
+//! that shares its processor with one that must not learn the stored data must not use this.
+//!
+//! Memory that held digits or what follows from them is wiped before it is given back, on the lanes; arkworks keeps its own
+//! in the scalar kernel, and does not.
+
+pub mod bases;
+pub mod curve;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod digits;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod plan;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod sums;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod windows;
+
+#[cfg(test)]
+mod tests;
+
+pub use bases::{BasesError, Line, PackedBases};
+pub use curve::Curve;
+
+use crate::kernel::{Kernel, Words};
+use ark_bn254::Fr;
+use ark_ec::{VariableBaseMSM, short_weierstrass::Projective};
+use ark_ff::{AdditiveGroup, BigInt, PrimeField, Zero};
+use digits::{Digits, Windows};
+use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
+use sums::Backend;
+use thiserror::Error;
+use windows::{Buckets, Sorted, Task};
+use zeroize::Zeroize;
+
+/// The first group.
+pub type G1 = ark_bn254::g1::Config;
+/// The second group.
+pub type G2 = ark_bn254::g2::Config;
+
+/// There is not one scalar for each base.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("{scalars} scalars for {variables} bases")]
+pub struct LengthMismatch {
+    /// Scalars given.
+    pub scalars: usize,
+    /// Bases, with those that are infinity.
+    pub variables: usize,
+}
+
+/// Scalars, prepared to be multiplied with bases. They are wiped when they are dropped.
+pub struct Scalars(Form);
+
+enum Form {
+    Plain(Plain),
+    #[cfg(target_arch = "x86_64")]
+    Digits(crate::kernel::Ifma, Digits),
+}
+
+/// Scalars as arkworks takes them.
+struct Plain(Vec<BigInt<4>>);
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// The sum of `scalars[i]` times `bases[i]`.
+///
+/// # Errors
+/// [`LengthMismatch`].
+pub fn msm<C: Curve>(
+    kernel: Kernel,
+    bases: &PackedBases<'_, C>,
+    scalars: &[Fr],
+) -> Result<Projective<C>, LengthMismatch> {
+    Scalars::new(kernel, scalars).times(bases)
+}
+
+impl Scalars {
+    /// Prepares scalars for a kernel, on the threads of the current rayon pool.
+    #[must_use]
+    pub fn new(kernel: Kernel, scalars: &[Fr]) -> Self {
+        Self(match kernel {
+            Kernel::Scalar => Form::Plain(Plain(
+                scalars
+                    .par_iter()
+                    .with_min_len(256)
+                    .map(|scalar| scalar.into_bigint())
+                    .collect(),
+            )),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Ifma(ifma) => {
+                let windows = Windows::for_points(scalars.len());
+                Form::Digits(ifma, Digits::new(scalars, windows))
+            }
+        })
+    }
+
+    /// Scalars.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Form::Plain(Plain(scalars)) => scalars.len(),
+            #[cfg(target_arch = "x86_64")]
+            Form::Digits(_, digits) => digits.scalars(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sum of scalar i times base i, on the threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// [`LengthMismatch`].
+    pub fn times<C: Curve>(
+        &self,
+        bases: &PackedBases<'_, C>,
+    ) -> Result<Projective<C>, LengthMismatch> {
+        self.check(bases)?;
+        Ok(C::times(self, bases))
+    }
+
+    fn times_checked<C: Curve>(&self, bases: &PackedBases<'_, C>) -> Projective<C> {
+        match &self.0 {
+            Form::Plain(scalars) => scalars.times(bases),
+            #[cfg(target_arch = "x86_64")]
+            Form::Digits(ifma, digits) => {
+                on_lanes::<C, crate::kernel::ifma::Words512>(*ifma, digits, bases)
+            }
+        }
+    }
+
+    /// [`Scalars::times`] for bases of both groups. Where the same variables have a base in both, as in the two copies of
+    /// B in a Groth16 key, digits are sorted once.
+    ///
+    /// # Errors
+    /// [`LengthMismatch`].
+    pub fn times_both(
+        &self,
+        first: &PackedBases<'_, G1>,
+        second: &PackedBases<'_, G2>,
+    ) -> Result<(Projective<G1>, Projective<G2>), LengthMismatch> {
+        self.check(first)?;
+        self.check(second)?;
+        Ok(match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Form::Digits(ifma, digits) if first.has_map_of(second) => {
+                both_on_lanes::<crate::kernel::ifma::Words512>(*ifma, digits, first, second)
+            }
+            _ => (G1::times(self, first), G2::times(self, second)),
+        })
+    }
+
+    fn check<C: Curve>(&self, bases: &PackedBases<'_, C>) -> Result<(), LengthMismatch> {
+        let (scalars, variables) = (self.len(), bases.variables());
+        if scalars == variables {
+            Ok(())
+        } else {
+            Err(LengthMismatch { scalars, variables })
+        }
+    }
+}
+
+impl Plain {
+    /// arkworks' own algorithm.
+    fn times<C: Curve>(&self, bases: &PackedBases<'_, C>) -> Projective<C> {
+        let mut scalars = Self(Vec::with_capacity(bases.points()));
+        for (word, values) in bases.map().iter().zip(self.0.chunks(64)) {
+            let present = values
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| word >> bit & 1 == 1);
+            scalars.0.extend(present.map(|(_, value)| *value));
+        }
+        if scalars.0.is_empty() {
+            return Projective::zero();
+        }
+        Projective::msm_bigint(&bases.unpack(), &scalars.0)
+    }
+}
+
+/// The sum of what the digits say times bases.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+fn on_lanes<C: Curve, W: Words<Backend: Backend>>(
+    backend: W::Backend,
+    digits: &Digits,
+    bases: &PackedBases<'_, C>,
+) -> Projective<C> {
+    let scratch = || (Sorted::default(), Buckets::<C, W>::new(backend));
+    let sums = every_task(digits, scratch, |(sorted, buckets), task| {
+        sorted.sort(digits, bases, task);
+        buckets.add(bases, digits.windows(), sorted)
+    });
+    join(digits.windows(), sums)
+}
+
+/// The same for both groups and bases of the same variables.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+fn both_on_lanes<W: Words<Backend: Backend>>(
+    backend: W::Backend,
+    digits: &Digits,
+    first: &PackedBases<'_, G1>,
+    second: &PackedBases<'_, G2>,
+) -> (Projective<G1>, Projective<G2>) {
+    let scratch = || {
+        let buckets = (
+            Buckets::<G1, W>::new(backend),
+            Buckets::<G2, W>::new(backend),
+        );
+        (Sorted::default(), buckets)
+    };
+    let sums = every_task(digits, scratch, |(sorted, (ones, others)), task| {
+        sorted.sort(digits, first, task);
+        let ones = ones.add(first, digits.windows(), sorted);
+        (ones, others.add(second, digits.windows(), sorted))
+    });
+    let (ones, others) = sums
+        .into_iter()
+        .map(|(task, (one, other))| ((task.clone(), one), (task, other)))
+        .unzip();
+    (join(digits.windows(), ones), join(digits.windows(), others))
+}
+
+/// Does all tasks, each with memory that tasks hand on to each other.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+fn every_task<S: Send, R: Send>(
+    digits: &Digits,
+    scratch: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &Task) -> R + Sync,
+) -> Vec<(Task, R)> {
+    let kept = Mutex::new(Vec::new());
+    let keep = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+    windows::tasks(
+        digits.windows(),
+        digits.blocks(),
+        rayon::current_num_threads(),
+    )
+    .into_par_iter()
+    .with_max_len(1)
+    .map(|task| {
+        let taken = keep().pop();
+        let mut memory = taken.unwrap_or_else(&scratch);
+        let result = work(&mut memory, &task);
+        keep().push(memory);
+        (task, result)
+    })
+    .collect()
+}
+
+/// Σ 2^(c i) times the sum of window i.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+fn join<C: Curve>(windows: Windows, sums: Vec<(Task, Vec<Projective<C>>)>) -> Projective<C> {
+    let mut totals = vec![Projective::<C>::ZERO; windows.count];
+    for (task, sums) in sums {
+        for (window, sum) in task.windows.zip(sums) {
+            totals[window] += sum;
+        }
+    }
+    totals
+        .into_iter()
+        .rev()
+        .fold(Projective::ZERO, |mut sum, window| {
+            for _ in 0..windows.bits {
+                sum.double_in_place();
+            }
+            sum + window
+        })
+}
