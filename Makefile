@@ -71,6 +71,7 @@ soak: build ## The story again and again: RUNS=10 of them, stopping at the first
 
 deep: build ## What takes too long for every day: many more random cases, keys and proofs of the standard profile
 	PROPTEST_CASES=1024 cargo test --workspace --lib
+	cargo test --workspace --lib -- --ignored
 	cd contracts && FOUNDRY_FUZZ_RUNS=20000 FOUNDRY_INVARIANT_RUNS=256 forge test
 	cargo run -q -p prover -- setup --profile standard --dir target/keys
 	cargo run -q -p prover -- bench --profile standard --dir target/keys

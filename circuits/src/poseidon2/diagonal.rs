@@ -2,8 +2,9 @@
 //! additions only.
 //!
 //! The sets are the smallest for which the characteristic polynomials of M, M^2, …, M^2t are all irreducible. Then the
-//! minimal polynomial of each has degree t, and no subspace survives any number of partial rounds (section 5.3 of
-//! eprint 2023/323); the tests beside this file check it.
+//! minimal polynomial of each has degree t, which rules out periodic subspace trails (section 5.3 of eprint 2023/323), and no
+//! trail at all covers more than 2t - 2 partial rounds (`docs/adr/0012-poseidon2-margins.md`); the tests beside this file
+//! check it.
 
 use crate::field::Fr;
 use ark_ff::{AdditiveGroup, Field};
