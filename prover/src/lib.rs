@@ -3,11 +3,13 @@
 pub mod ceremony;
 pub mod commit;
 pub mod erasure;
+pub mod fft;
 pub mod kernel;
 pub mod keys;
 pub mod msm;
 pub mod prove;
 pub mod qap;
+pub mod quotient;
 pub mod solidity;
 pub mod witness;
 
