@@ -184,15 +184,26 @@ pub fn store(keys: &Finalized, folder: &Path) -> Result<(), KeyFileError> {
         move |source| KeyFileError::File { path, source }
     };
     fs::create_dir_all(folder).map_err(failed(folder))?;
-    let manifest = manifest_path(&keys.manifest.profile, folder);
+    let profile = keys.verifying.profile();
+    expect_none(profile, folder)?;
+    write(&path(&keys.manifest, folder), &keys.proving)?;
+    let verifying = verifying_path(profile.name(), folder);
+    replace(&verifying, &keys.verifying.to_bytes()).map_err(failed(&verifying))?;
+    // The manifest comes last: where it stands, everything stands.
+    let manifest = manifest_path(profile.name(), folder);
+    replace(&manifest, keys.manifest.to_json().as_bytes()).map_err(failed(&manifest))
+}
+
+/// Refuses a folder that holds a manifest of this profile.
+///
+/// # Errors
+/// [`KeyFileError::Exists`].
+pub fn expect_none(profile: &Profile, folder: &Path) -> Result<(), KeyFileError> {
+    let manifest = manifest_path(profile.name(), folder);
     if manifest.exists() {
         return Err(KeyFileError::Exists(manifest));
     }
-    write(&path(&keys.manifest, folder), &keys.proving)?;
-    let verifying = verifying_path(&keys.manifest.profile, folder);
-    replace(&verifying, &keys.verifying.to_bytes()).map_err(failed(&verifying))?;
-    // The manifest comes last: where it stands, everything stands.
-    replace(&manifest, keys.manifest.to_json().as_bytes()).map_err(failed(&manifest))
+    Ok(())
 }
 
 fn manifest_path(profile: &str, folder: &Path) -> PathBuf {

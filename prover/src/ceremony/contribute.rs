@@ -21,6 +21,9 @@ pub const MAX_NAME: usize = 64;
 /// Multiplies the key by a secret from the operating system's randomness, which is forgotten, and returns the hash of
 /// the contribution.
 ///
+/// The secret and its inverse are cleared when they have been used; what the curve arithmetic leaves on the stack is not,
+/// and its time is not constant. A contributor's machine must be the contributor's.
+///
 /// The contributions before it are checked first. The name is not covered by any hash: anybody who passes the key on
 /// can change it.
 ///

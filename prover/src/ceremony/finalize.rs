@@ -34,7 +34,6 @@ pub fn finalize(
     phase1_hash: &[u8; HASH_BYTES],
     zkey: Zkey,
 ) -> Result<Finalized, CeremonyError> {
-    verify::verify(&System::from(circuit), phase1, &zkey)?;
     let transcript = &zkey.transcript;
     match transcript.contributions.last().map(|last| &last.kind) {
         None => return Err(CeremonyError::NoContribution),
@@ -49,6 +48,7 @@ pub fn finalize(
     if secrets == 0 {
         return Err(CeremonyError::NoContribution);
     }
+    verify::verify(&System::from(circuit), phase1, &zkey)?;
     let ceremony = format!(
         "groth16 phase 2: {secrets} secret contributions and a beacon; transcript blake2b {}; powers of tau blake2b {}",
         hex::encode(transcript.hash()),

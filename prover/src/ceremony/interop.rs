@@ -223,22 +223,25 @@ fn a_ceremony_that_changes_hands_is_accepted_on_both_sides() {
 }
 
 #[test]
-fn the_smallest_phase_1_file_and_one_made_by_us_are_the_same_to_both_sides() {
-    let Some(snarkjs) = Snarkjs::find("the_smallest_phase_1_file") else {
+fn both_sides_derive_the_same_key_where_the_circuit_hash_takes_several_chunks() {
+    let Some(snarkjs) = Snarkjs::find("both_sides_derive_the_same_key_in_chunks") else {
         return;
     };
-    let toy = Toy::new();
-    let system = toy.system();
+    // (k x)·1 = y for many k: 2^15 rows with those of the instance, two chunks of 2^14.
+    let rows = (1 << 14) + 1;
+    let one = |variable| vec![(circuits::Fr::from(1u64), variable)];
+    let a: Vec<_> = (0..rows)
+        .map(|k| vec![(circuits::Fr::from(k + 1), 2)])
+        .collect();
+    let (b, c) = (vec![one(0); a.len()], vec![one(1); a.len()]);
+    let system = System::new(2, 3, [&a, &b, &c]);
+    assert_eq!(system.domain_power(), 15);
     r1cs::write(&system, snarkjs.create("toy.r1cs")).unwrap();
-    for power in [3, 4] {
-        fs::write(snarkjs.path("p.ptau"), ptau(power, 1234, 56, 78)).unwrap();
-        snarkjs.run("groth16 setup toy.r1cs p.ptau theirs.zkey");
-        let phase1 = PowersOfTau::read(snarkjs.open("p.ptau"), 3).unwrap();
-        assert_eq!(
-            snarkjs.read_zkey("theirs.zkey", &system),
-            Zkey::derive(&system, &phase1).unwrap()
-        );
-    }
+    fs::write(snarkjs.path("p.ptau"), ptau(16, 1234, 56, 78)).unwrap();
+    snarkjs.run("groth16 setup toy.r1cs p.ptau theirs.zkey");
+    let phase1 = PowersOfTau::read(snarkjs.open("p.ptau"), 15).unwrap();
+    let initial = Zkey::derive(&system, &phase1).unwrap();
+    assert_eq!(snarkjs.read_zkey("theirs.zkey", &system), initial);
 }
 
 /// An honest statement of a circuit with one sample, about one shard.
@@ -268,7 +271,7 @@ fn finalized_keys_make_proofs_that_we_and_snarkjs_accept() {
     let circuit = Circuit::new(&profile);
     let system = System::from(&circuit);
     let phase1 = PowersOfTau::read(
-        Cursor::new(ptau(system.domain_power(), 0xfeed, 77, 88)),
+        Cursor::new(ptau(system.domain_power() + 1, 0xfeed, 77, 88)),
         system.domain_power(),
     )
     .unwrap();
@@ -287,6 +290,12 @@ fn finalized_keys_make_proofs_that_we_and_snarkjs_accept() {
     contribute::contribute(&mut zkey, Some("Ada")).unwrap();
     assert!(matches!(finalized(&zkey), Err(CeremonyError::NoBeacon)));
     contribute::beacon(&mut zkey, None, b"value", 10).unwrap();
+    let mut forged = zkey.clone();
+    forged.c.swap(0, 1);
+    assert!(matches!(
+        finalized(&forged),
+        Err(CeremonyError::NotDivided(8))
+    ));
     let made = finalized(&zkey).unwrap();
 
     // The manifest names the ceremony, and the keys are no development keys.
@@ -338,7 +347,27 @@ fn finalized_keys_make_proofs_that_we_and_snarkjs_accept() {
         Err(proof::Reject::FalseStatement)
     );
 
-    // Damaged files are refused.
+    // A manifest of other keys, or of development keys, is refused, and so are damaged files.
+    let manifest = folder.path().join("tiny.manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let refused = |changed: &str| {
+        fs::write(&manifest, changed).unwrap();
+        let refused = keys::load(Circuit::new(&profile), folder.path())
+            .err()
+            .unwrap();
+        fs::write(&manifest, &text).unwrap();
+        refused
+    };
+    let other_system = text.replace(&hex::encode(circuit.digest()), &hex::encode([0; 32]));
+    assert!(matches!(
+        refused(&other_system),
+        keys::KeyFileError::Manifest(_)
+    ));
+    let development = text.replace("\"insecure_dev\": false", "\"insecure_dev\": true");
+    assert!(matches!(
+        refused(&development),
+        keys::KeyFileError::NoCeremony(_)
+    ));
     let whole = fs::read(&pk).unwrap();
     fs::write(&pk, &whole[1..]).unwrap();
     assert!(matches!(

@@ -7,6 +7,8 @@
 //! | 6 | beta in the second group | 1 |
 //! | 12 to 15 | Lagrange polynomials at tau of each smaller domain, times 1, 1 (second group), alpha, beta | see [`level`] |
 //!
+//! A file must be for a domain of twice the circuit's size: H and the circuit hash need tau^(2n - 1).
+//!
 //! Everything that is used is checked: the points, that each section holds powers of one tau, and that what was prepared
 //! follows from them. The contributions to phase 1 are not repeated here: the file's hash is pinned instead, and
 //! `snarkjs powersoftau verify` repeats them.
@@ -26,11 +28,11 @@ use std::io::{Read, Seek};
 
 /// The largest FFT domain of BN254 is 2^28.
 const MAX_POWER: u32 = 28;
-/// `snarkjs` hashes the points of H in chunks of 2^14, and always whole chunks but the first.
+/// `snarkjs` hashes what stands for H in whole chunks of 2^14 points; only a domain of at most one chunk is cut off.
 const HASH_CHUNK_POWER: u32 = 14;
 
 /// What a circuit with a domain of a given size needs of phase 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PowersOfTau {
     /// log2 of the domain.
     domain_power: u32,
@@ -40,7 +42,7 @@ pub struct PowersOfTau {
     pub(super) beta_g1: G1Affine,
     /// beta in the second group.
     pub(super) beta_g2: G2Affine,
-    /// tau^i for i below twice the domain's size, as far as the file goes.
+    /// tau^i for i below twice the domain's size.
     pub(super) powers: Vec<G1Affine>,
     /// Lagrange polynomials of the domain at tau.
     pub(super) lagrange: Vec<G1Affine>,
@@ -67,8 +69,7 @@ impl PowersOfTau {
     pub fn read(reader: impl Read + Seek, domain_power: u32) -> Result<Self, CeremonyError> {
         let mut file = Source(Container::open(reader, FileKind::Ptau)?);
         let power = file.power()?;
-        // The hash of larger circuits covers tau^(2n - 1), which only the next larger file has.
-        let expected = domain_power + u32::from(domain_power > HASH_CHUNK_POWER);
+        let expected = domain_power + 1;
         if power < expected {
             return Err(CeremonyError::TooFewPowers {
                 expected,
@@ -78,7 +79,7 @@ impl PowersOfTau {
         file.expect_sizes(power)?;
         let n = 1u64 << domain_power;
 
-        let powers: Vec<G1Affine> = file.points(2, 0, (2 * n).min(level(power + 1)))?;
+        let powers: Vec<G1Affine> = file.points(2, 0, 2 * n)?;
         let powers_g2: Vec<G2Affine> = file.points(3, 0, n)?;
         let alpha_powers: Vec<G1Affine> = file.points(4, 0, n)?;
         let beta_powers: Vec<G1Affine> = file.points(5, 0, n)?;
@@ -95,7 +96,6 @@ impl PowersOfTau {
         check_prepared(13, &lagrange_g2, &powers_g2)?;
         check_prepared(14, &alpha_lagrange, &alpha_powers)?;
         check_prepared(15, &beta_lagrange, &beta_powers)?;
-        // The largest domain of a file was prepared without the highest power, which the file does not have.
         check_prepared(12, &double, &powers)?;
 
         Ok(Self {
@@ -205,24 +205,14 @@ fn check_powers(
     let fail = |section| Err(CeremonyError::Powers(section));
     let (one_g1, one_g2) = (G1Affine::generator(), G2Affine::generator());
     let weights = random_weights(g1.len());
-    // The sum of the powers and the sum of the next powers differ by tau; a domain of one row has no next power.
-    let shifted = |powers: &[G1Affine], tau: G2Affine| {
-        powers.len() < 2
-            || same_ratio(
-                weighted_sum(&powers[..powers.len() - 1], &weights),
-                weighted_sum(&powers[1..], &weights),
-                one_g2,
-                tau,
-            )
-    };
     if g1[0] != one_g1 {
         return fail(2);
     }
     if g2[0] != one_g2 {
         return fail(3);
     }
-    let tau = g2.get(1).copied().unwrap_or(one_g2);
-    if g2.len() > 1 {
+    // The sum of the powers and the sum of the next powers differ by tau. A domain of one row has one power only.
+    if let Some(tau) = g2.get(1) {
         let (sum, next) = (
             weighted_sum(&g2[..g2.len() - 1], &weights),
             weighted_sum(&g2[1..], &weights),
@@ -231,7 +221,11 @@ fn check_powers(
             return fail(3);
         }
         for (section, powers) in [(2, g1), (4, alpha), (5, beta)] {
-            if !shifted(powers, tau) {
+            let (sum, next) = (
+                weighted_sum(&powers[..powers.len() - 1], &weights),
+                weighted_sum(&powers[1..], &weights),
+            );
+            if !same_ratio(sum, next, one_g2, *tau) {
                 return fail(section);
             }
         }

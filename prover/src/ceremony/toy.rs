@@ -9,11 +9,10 @@ use super::{
     points::{FilePoint, encode_all},
 };
 use ark_bn254::{Fq, Fr, G1Affine, G2Affine};
-use ark_ec::CurveGroup;
+use ark_ec::{PrimeGroup, ScalarMul};
 use ark_ff::{BigInteger, Field, PrimeField};
 use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
 use circuits::circuit::Matrix;
-use rayon::prelude::*;
 use std::io::{Cursor, Write};
 
 /// y = x^3 + x + 5 for a public y, and a second public input that equals 7x.
@@ -78,13 +77,19 @@ impl Toy {
     }
 }
 
-/// A prepared phase-1 file with these secrets.
+/// A prepared phase-1 file with these secrets, filled as far as a domain of half its size needs it; the rest are
+/// generators.
 pub(super) fn ptau(power: u32, tau: u64, alpha: u64, beta: u64) -> Vec<u8> {
     let (tau, alpha, beta) = (Fr::from(tau), Fr::from(alpha), Fr::from(beta));
+    let n = 1usize << (power - 1);
     let powers = |count: usize, factor: Fr| -> Vec<Fr> {
         (0..count as u64).map(|i| factor * tau.pow([i])).collect()
     };
-    let n = 1usize << power;
+    let lagrange = |size: usize, factor: Fr| -> Vec<Fr> {
+        let domain = Radix2EvaluationDomain::<Fr>::new(size).unwrap();
+        let at_tau = domain.evaluate_all_lagrange_coefficients(tau);
+        at_tau.into_iter().map(|value| value * factor).collect()
+    };
     let mut bytes = Vec::new();
     let mut file = Writer::new(&mut bytes, FileKind::Ptau, 11).unwrap();
     file.section(1, 44).unwrap();
@@ -92,47 +97,34 @@ pub(super) fn ptau(power: u32, tau: u64, alpha: u64, beta: u64) -> Vec<u8> {
     file.write_all(&Fq::MODULUS.to_bytes_le()).unwrap();
     file.write_all(&power.to_le_bytes()).unwrap();
     file.write_all(&power.to_le_bytes()).unwrap();
-    write::<G1Affine>(&mut file, 2, &powers(2 * n - 1, Fr::ONE));
-    write::<G2Affine>(&mut file, 3, &powers(n, Fr::ONE));
-    write::<G1Affine>(&mut file, 4, &powers(n, alpha));
-    write::<G1Affine>(&mut file, 5, &powers(n, beta));
-    write::<G2Affine>(&mut file, 6, &[beta]);
+    write::<G1Affine>(&mut file, 2, 4 * n - 1, 0, &powers(2 * n, Fr::ONE));
+    write::<G2Affine>(&mut file, 3, 2 * n, 0, &powers(n, Fr::ONE));
+    write::<G1Affine>(&mut file, 4, 2 * n, 0, &powers(n, alpha));
+    write::<G1Affine>(&mut file, 5, 2 * n, 0, &powers(n, beta));
+    write::<G2Affine>(&mut file, 6, 1, 0, &[beta]);
     file.section(7, 0).unwrap();
-    let prepared = |levels: u32, factor: Fr| -> Vec<Fr> {
-        let level = |level: u32| {
-            let size = 1usize << level;
-            let domain = Radix2EvaluationDomain::<Fr>::new(size).unwrap();
-            if level <= power {
-                let lagrange = domain.evaluate_all_lagrange_coefficients(tau);
-                lagrange.into_iter().map(|at_tau| at_tau * factor).collect()
-            } else {
-                // Without the highest power: L_i(tau) minus tau^(size - 1) times the leading coefficient of L_i.
-                let without = (size - 1) as u64;
-                let size_inv = domain.size_inv();
-                let lagrange = domain.evaluate_all_lagrange_coefficients(tau);
-                lagrange
-                    .into_iter()
-                    .zip(domain.elements())
-                    .map(|(at_tau, w)| (at_tau - tau.pow([without]) * w * size_inv) * factor)
-                    .collect::<Vec<_>>()
-            }
-        };
-        (0..=levels).flat_map(level).collect()
-    };
-    write::<G1Affine>(&mut file, 12, &prepared(power + 1, Fr::ONE));
-    write::<G2Affine>(&mut file, 13, &prepared(power, Fr::ONE));
-    write::<G1Affine>(&mut file, 14, &prepared(power, alpha));
-    write::<G1Affine>(&mut file, 15, &prepared(power, beta));
+    let both = [lagrange(n, Fr::ONE), lagrange(2 * n, Fr::ONE)].concat();
+    write::<G1Affine>(&mut file, 12, 8 * n - 1, n - 1, &both);
+    write::<G2Affine>(&mut file, 13, 4 * n - 1, n - 1, &both[..n]);
+    write::<G1Affine>(&mut file, 14, 4 * n - 1, n - 1, &lagrange(n, alpha));
+    write::<G1Affine>(&mut file, 15, 4 * n - 1, n - 1, &lagrange(n, beta));
     file.finish().unwrap();
     bytes
 }
 
-fn write<P: FilePoint>(file: &mut Writer<&mut Vec<u8>>, section: u32, logarithms: &[Fr]) {
-    let points: Vec<P> = logarithms
-        .par_iter()
-        .map(|k| (P::generator() * k).into_affine())
-        .collect();
-    file.section(section, (points.len() * P::BYTES) as u64)
-        .unwrap();
+/// A section of `total` points; from `start` on, those with the given logarithms.
+fn write<P: FilePoint>(
+    file: &mut Writer<&mut Vec<u8>>,
+    section: u32,
+    total: usize,
+    start: usize,
+    logarithms: &[Fr],
+) where
+    P::Group: ScalarMul<MulBase = P>,
+{
+    let mut points = vec![P::generator(); total];
+    let known = P::Group::generator().batch_mul(logarithms);
+    points[start..start + known.len()].copy_from_slice(&known);
+    file.section(section, (total * P::BYTES) as u64).unwrap();
     encode_all(&points, file).unwrap();
 }

@@ -1,7 +1,7 @@
 //! `prover ceremony`: each step of a phase-2 ceremony as one command.
 
 use super::{Answer, profile, sample};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use circuits::{Profile, circuit::Circuit};
 use clap::{Args, Subcommand};
 use prover::{
@@ -36,6 +36,9 @@ pub(super) enum Ceremony {
     New {
         #[command(flatten)]
         phase1: Phase1,
+        /// Blake2b-512 of the phase-1 file, hexadecimal: the pinned one.
+        #[arg(long, value_parser = hexadecimal)]
+        ptau_blake2b: Option<Bytes>,
         /// Where the key goes; it must not exist.
         #[arg(long)]
         out: PathBuf,
@@ -60,6 +63,9 @@ pub(super) enum Ceremony {
     Verify {
         #[command(flatten)]
         phase1: Phase1,
+        /// Blake2b-512 of the phase-1 file, hexadecimal: the pinned one.
+        #[arg(long, value_parser = hexadecimal)]
+        ptau_blake2b: Option<Bytes>,
         /// The key.
         #[arg(long)]
         zkey: PathBuf,
@@ -67,11 +73,13 @@ pub(super) enum Ceremony {
         #[arg(long)]
         json: bool,
     },
-    /// Judges a key and writes proving key, verifying key and manifest. The last contribution must be a beacon, and the
-    /// phase-1 file's hash must be given.
+    /// Judges a key and writes proving key, verifying key and manifest. The last contribution must be a beacon.
     Finalize {
         #[command(flatten)]
         phase1: Phase1,
+        /// Blake2b-512 of the phase-1 file, hexadecimal: the pinned one.
+        #[arg(long, value_parser = hexadecimal)]
+        ptau_blake2b: Bytes,
         /// The key.
         #[arg(long)]
         zkey: PathBuf,
@@ -90,9 +98,6 @@ pub(super) struct Phase1 {
     /// The phase-1 file, prepared for phase 2.
     #[arg(long)]
     ptau: PathBuf,
-    /// Blake2b-512 of the phase-1 file, hexadecimal: the pinned one.
-    #[arg(long, value_parser = hexadecimal)]
-    ptau_blake2b: Option<Bytes>,
 }
 
 /// From one key to the next.
@@ -144,20 +149,27 @@ impl Ceremony {
                 r1cs: to,
                 wtns: witness_to,
             } => {
+                let out = NewFile::create(&to)?;
+                let witness_out = witness_to.as_deref().map(NewFile::create).transpose()?;
                 let circuit = Circuit::new(&profile);
-                create(&to, |file| r1cs::write(&System::from(&circuit), file))?;
-                if let Some(to) = witness_to {
+                out.write(|file| r1cs::write(&System::from(&circuit), file))?;
+                if let Some(out) = witness_out {
                     let assignment = sample::assignment(&circuit)?;
-                    create(&to, |file| wtns::write(assignment.values(), file))?;
+                    out.write(|file| wtns::write(assignment.values(), file))?;
                 }
             }
-            Self::New { phase1, out } => {
+            Self::New {
+                phase1,
+                ptau_blake2b,
+                out,
+            } => {
+                let out = NewFile::create(&out)?;
                 let circuit = Circuit::new(&phase1.profile);
                 let system = System::from(&circuit);
-                let (_, powers) = phase1.read(&system)?;
+                let (_, powers) = phase1.read(&system, ptau_blake2b.as_ref())?;
                 eprintln!("deriving the initial key");
                 let zkey = Zkey::derive(&system, &powers)?;
-                create(&out, |file| zkey.write(&system, file))?;
+                out.write(|file| zkey.write(&system, file))?;
                 println!(
                     "circuit hash {}",
                     hex::encode(zkey.transcript().circuit_hash)
@@ -169,11 +181,16 @@ impl Ceremony {
                 value,
                 exponent,
             } => step.run(|zkey, name| contribute::beacon(zkey, name, &value.0, exponent))?,
-            Self::Verify { phase1, zkey, json } => {
+            Self::Verify {
+                phase1,
+                ptau_blake2b,
+                zkey,
+                json,
+            } => {
                 let circuit = Circuit::new(&phase1.profile);
                 let system = System::from(&circuit);
                 let zkey = Zkey::read(open(&zkey)?, &system)?;
-                let (hash, powers) = phase1.read(&system)?;
+                let (hash, powers) = phase1.read(&system, ptau_blake2b.as_ref())?;
                 eprintln!("deriving the initial key and comparing");
                 verify(&system, &powers, &zkey)?;
                 if json {
@@ -183,17 +200,21 @@ impl Ceremony {
                     print_table(&hash, zkey.transcript());
                 }
             }
-            Self::Finalize { phase1, zkey, dir } => {
-                if phase1.ptau_blake2b.is_none() {
-                    bail!("--ptau-blake2b is needed: keys follow from one pinned phase-1 file");
-                }
+            Self::Finalize {
+                phase1,
+                ptau_blake2b,
+                zkey,
+                dir,
+            } => {
+                keys::expect_none(&phase1.profile, &dir)?;
                 let circuit = Circuit::new(&phase1.profile);
                 let system = System::from(&circuit);
                 let zkey = Zkey::read(open(&zkey)?, &system)?;
-                let (hash, powers) = phase1.read(&system)?;
+                let (hash, powers) = phase1.read(&system, Some(&ptau_blake2b))?;
                 eprintln!("deriving the initial key and comparing");
-                print_table(&hash, zkey.transcript());
+                let transcript = zkey.transcript().clone();
                 let made = finalize(&circuit, &powers, &hash, zkey)?;
+                print_table(&hash, &transcript);
                 keys::store(&made, &dir)?;
                 println!("wrote {}", keys::path(&made.manifest, &dir).display());
                 println!("circuit id 0x{}", hex::encode(made.manifest.id()));
@@ -205,10 +226,10 @@ impl Ceremony {
 
 impl Phase1 {
     /// Hash of the file, compared with the pinned one, and what the circuit needs of it.
-    fn read(&self, system: &System<'_>) -> Result<([u8; 64], PowersOfTau)> {
+    fn read(&self, system: &System<'_>, pinned: Option<&Bytes>) -> Result<([u8; 64], PowersOfTau)> {
         eprintln!("hashing {}", self.ptau.display());
         let hash = file_hash(open(&self.ptau)?)?;
-        if let Some(Bytes(expected)) = &self.ptau_blake2b
+        if let Some(Bytes(expected)) = pinned
             && hash[..] != expected[..]
         {
             return Err(CeremonyError::OtherPowersOfTau {
@@ -228,12 +249,13 @@ impl Step {
         self,
         change: impl FnOnce(&mut Zkey, Option<&str>) -> Result<[u8; 64], CeremonyError>,
     ) -> Result<()> {
+        let out = NewFile::create(&self.out)?;
         let circuit = Circuit::new(&self.profile);
         let system = System::from(&circuit);
         let mut zkey = Zkey::read(open(&self.zkey)?, &system)?;
         eprintln!("multiplying");
         let hash = change(&mut zkey, self.name.as_deref())?;
-        create(&self.out, |file| zkey.write(&system, file))?;
+        out.write(|file| zkey.write(&system, file))?;
         println!(
             "contribution {} hash {}",
             zkey.transcript().contributions.len(),
@@ -248,21 +270,44 @@ fn open(path: &Path) -> Result<BufReader<File>> {
     Ok(BufReader::with_capacity(1 << 20, file))
 }
 
-/// Writes a new file; what is there already may be the only copy of somebody's contribution.
-fn create(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CeremonyError>,
-) -> Result<()> {
-    let cannot = || format!("cannot write {}", path.display());
-    let file = File::create_new(path).with_context(cannot)?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    if let Err(error) = write(&mut writer) {
-        drop(fs::remove_file(path));
-        return Err(error.into());
+/// A file that did not exist: what is there already may be the only copy of somebody's contribution. It is made before
+/// the work is done and removed if the work fails.
+struct NewFile {
+    path: PathBuf,
+    writer: BufWriter<File>,
+    whole: bool,
+}
+
+impl NewFile {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create_new(path)
+            .with_context(|| format!("cannot make {} anew", path.display()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: BufWriter::with_capacity(1 << 20, file),
+            whole: false,
+        })
     }
-    writer.get_ref().sync_all().with_context(cannot)?;
-    println!("wrote {}", path.display());
-    Ok(())
+
+    fn write(
+        mut self,
+        write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CeremonyError>,
+    ) -> Result<()> {
+        write(&mut self.writer)?;
+        let synced = self.writer.get_ref().sync_all();
+        synced.with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.whole = true;
+        println!("wrote {}", self.path.display());
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.whole {
+            drop(fs::remove_file(&self.path));
+        }
+    }
 }
 
 fn kind(kind: &Kind) -> String {

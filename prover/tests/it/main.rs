@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod cache;
+mod ceremony;
 mod command;
 mod golden;
 mod pipeline;
