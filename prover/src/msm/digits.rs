@@ -18,6 +18,8 @@ use zeroize::Zeroize;
 const SCALAR_BITS: u32 = 254;
 /// Words that hold every window of every scalar.
 const WORDS: usize = 5;
+/// Scalars that are cut at a time.
+const AT_ONCE: usize = 64;
 /// Scalars whose digits lie together, at most. A multiple of 64.
 const MOST_IN_BLOCK: usize = 1 << 13;
 
@@ -99,8 +101,9 @@ impl Digits {
             .par_chunks_exact_mut(block * windows.count)
             .zip(scalars.par_chunks(block))
             .for_each(|(digits, scalars)| {
-                for (i, scalar) in scalars.iter().enumerate() {
-                    cutter.cut(scalar, digits[i..].iter_mut().step_by(block));
+                for (i, scalars) in scalars.chunks(AT_ONCE).enumerate() {
+                    let rows = digits.chunks_exact_mut(block);
+                    cutter.cut(scalars, rows.map(|row| &mut row[i * AT_ONCE..][..AT_ONCE]));
                 }
             });
         Self {
@@ -198,38 +201,56 @@ impl Cutter {
         }
     }
 
-    /// Writes a scalar's digits, lowest first.
-    #[inline(always)]
-    fn cut<'a>(&self, scalar: &Fr, digits: impl Iterator<Item = &'a mut i16>) {
-        let mut magnitude = scalar.into_bigint();
-        let negative = magnitude > self.half;
-        if negative {
-            let mut rest = Fr::MODULUS;
-            rest.sub_with_borrow(&magnitude);
-            magnitude = rest;
+    /// Writes the digits of up to [`AT_ONCE`] scalars, a row for each window; missing scalars are 0.
+    ///
+    /// Window by window, so that the compiler can treat several scalars at once.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "digits have at most 16 bits, less an offset of half of that"
+    )]
+    fn cut<'a>(&self, scalars: &[Fr], rows: impl Iterator<Item = &'a mut [i16]>) {
+        let mut words = [[0_u64; AT_ONCE]; WORDS + 1];
+        // What is subtracted from a digit, and all ones where it then changes its sign.
+        let mut offsets = [0_i32; AT_ONCE];
+        let mut signs = [0_i32; AT_ONCE];
+        for i in 0..AT_ONCE {
+            let mut magnitude = scalars.get(i).copied().unwrap_or_default().into_bigint();
+            let negative = magnitude > self.half;
+            if negative {
+                let mut rest = Fr::MODULUS;
+                rest.sub_with_borrow(&magnitude);
+                magnitude = rest;
+                signs[i] = -1;
+            }
+            let (offset, sum) = if negative {
+                self.negative
+            } else {
+                self.positive
+            };
+            offsets[i] = offset;
+            let [m0, m1, m2, m3] = magnitude.0;
+            let mut carry = 0;
+            for ((row, a), b) in words.iter_mut().zip([m0, m1, m2, m3, 0]).zip(sum) {
+                let total = u128::from(a) + u128::from(b) + carry;
+                row[i] = low(total);
+                carry = total >> 64;
+            }
         }
-        let (offset, sum) = if negative {
-            self.negative
-        } else {
-            self.positive
-        };
-        let mut words = [0; WORDS + 1];
-        let [m0, m1, m2, m3] = magnitude.0;
-        let mut carry = 0;
-        for ((word, a), b) in words.iter_mut().zip([m0, m1, m2, m3, 0]).zip(sum) {
-            let total = u128::from(a) + u128::from(b) + carry;
-            *word = low(total);
-            carry = total >> 64;
+        let bits = self.windows.bits as usize;
+        let mask = (1_u64 << bits) - 1;
+        for (window, row) in rows.enumerate() {
+            let (word, shift) = (window * bits / 64, window * bits % 64);
+            let (lower, upper) = (&words[word], &words[word + 1]);
+            for (i, digit) in row.iter_mut().enumerate().take(AT_ONCE) {
+                // In two steps, as a shift by 64 is none where the digit lies in one word.
+                let joined = lower[i] >> shift | upper[i] << 1 << (63 - shift);
+                let found = (joined & mask) as i32 - offsets[i];
+                *digit = ((found ^ signs[i]) - signs[i]) as i16;
+            }
         }
-        let bits = self.windows.bits;
-        let mut bit = 0;
-        for digit in digits {
-            let pair = u128::from(words[bit / 64 + 1]) << 64 | u128::from(words[bit / 64]);
-            let mask = (1 << bits) - 1;
-            let found = (low(pair >> (bit % 64)) & mask) as i32 - offset;
-            *digit = if negative { -found } else { found } as i16;
-            bit += bits as usize;
-        }
+        words.as_flattened_mut().zeroize();
+        offsets.zeroize();
+        signs.zeroize();
     }
 }
 
@@ -250,9 +271,12 @@ mod tests {
     use rand::{SeedableRng, rngs::StdRng};
 
     fn digits_of(scalar: Fr, windows: Windows) -> Vec<i16> {
-        let mut digits = vec![0; windows.count];
-        Cutter::new(windows).cut(&scalar, digits.iter_mut());
-        digits
+        // Beside another, whose digits must not mix with this one's.
+        let mut rows = vec![[0; AT_ONCE]; windows.count];
+        let rows_mut = rows.iter_mut().map(|row| &mut row[..]);
+        Cutter::new(windows).cut(&[-Fr::ONE, scalar], rows_mut);
+        assert!(rows.iter().all(|row| row[2..] == [0; AT_ONCE - 2]));
+        rows.iter().map(|row| row[1]).collect()
     }
 
     fn all() -> impl Iterator<Item = Windows> {

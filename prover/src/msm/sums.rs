@@ -22,8 +22,6 @@ use super::{
 use crate::kernel::{FieldLanes, LANES, Words};
 use std::hint::black_box;
 
-/// Vectors of points that are fetched into the cache ahead of their use. Even.
-const AHEAD: usize = 8;
 /// Groups whose first points are fetched ahead of their start.
 const GROUPS_AHEAD: usize = 4;
 /// Vectors that an inversion should serve.
@@ -273,23 +271,22 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
     fn run(mut self, slots: &mut Vec<Slot<C::Coordinate<W>>>) {
         slots.resize(C::SLOTS, Slot::new(C::Coordinate::<W>::zero(self.backend)));
         let mut active = 0;
-        loop {
-            while active < C::SLOTS && self.start(&mut slots[active]) {
-                active += 1;
-            }
-            if active == 0 {
-                return;
-            }
+        while active < C::SLOTS && self.start(&mut slots[active]) {
+            active += 1;
+        }
+        while active > 0 {
             self.round(slots, active);
             let mut i = 0;
             while i < active {
                 if slots[i].at == slots[i].end {
                     self.finish(&slots[i]);
-                    active -= 1;
-                    slots.swap(i, active);
-                } else {
-                    i += 1;
+                    if !self.start(&mut slots[i]) {
+                        active -= 1;
+                        slots.swap(i, active);
+                        continue;
+                    }
                 }
+                i += 1;
             }
         }
     }
@@ -365,9 +362,6 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
                 // Two products that do not wait for each other.
                 let mut products = [one; 2];
                 for i in 0..active {
-                    if let Some(soon) = slots[..active].get(i + AHEAD) {
-                        self.fetch(soon.at);
-                    }
                     self.forward(&mut slots[i], &mut products[i % 2]);
                 }
                 if active % 2 == 1 {
@@ -380,7 +374,7 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
                 let mut inverses = [inverse.mul(&products[1]), inverse.mul(&products[0])];
                 let (pairs, _) = slots[..active.next_multiple_of(2)].as_chunks_mut();
                 for pair in pairs.iter_mut().rev() {
-                    Self::backward(pair, &mut inverses);
+                    self.backward(pair, &mut inverses);
                 }
             },
         );
@@ -410,8 +404,16 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
     }
 
     /// Finishes the sums of two slots, which wait for their own results and not for each other's.
+    ///
+    /// Meanwhile memory is idle, so this is when the points of the next round are fetched. They stay in the second-level
+    /// cache until then.
     #[inline(always)]
-    fn backward(slots: &mut [Slot<C::Coordinate<W>>; 2], inverses: &mut [C::Coordinate<W>; 2]) {
+    fn backward(
+        &self,
+        slots: &mut [Slot<C::Coordinate<W>>; 2],
+        inverses: &mut [C::Coordinate<W>; 2],
+    ) {
+        self.fetch(slots[0].at);
         let mut slopes = *inverses;
         for k in 0..2 {
             slopes[k] = slopes[k].mul(&slots[k].prefix);
@@ -422,6 +424,7 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
         for k in 0..2 {
             slopes[k] = slopes[k].mul(&slots[k].rise);
         }
+        self.fetch(slots[1].at);
         let mut x = slopes;
         for k in 0..2 {
             let slot = &slots[k];
@@ -461,13 +464,18 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
         (x, C::Coordinate::<W>::select(negative, &y.negated(), &y))
     }
 
-    /// Brings the points of an entry into the cache.
+    /// Brings the points of an entry into the cache, if there is such an entry.
     #[inline(always)]
     fn fetch(&self, at: usize) {
-        for entry in self.entries.get(at).into_iter().flatten() {
+        let Some(entry) = self.entries.get(at) else {
+            return;
+        };
+        for entry in entry {
             let first = (entry & !NEGATIVE) as usize * C::LINES;
-            for line in self.lines.iter().skip(first).take(C::LINES) {
-                self.backend.fetch(line);
+            for line in first..first + C::LINES {
+                if let Some(line) = self.lines.get(line) {
+                    self.backend.fetch(line);
+                }
             }
         }
     }
