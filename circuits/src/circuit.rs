@@ -41,6 +41,7 @@ use ark_relations::gr1cs::{
     ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
 };
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// Rows of one matrix: coefficient and variable of each term.
 pub type Matrix = Vec<Vec<(Fr, usize)>>;
@@ -191,9 +192,7 @@ pub fn assignment(
     private: &Private,
 ) -> Result<Assignment, Violation> {
     native::check_shape(profile, private)?;
-    let mut assigner = assign::Assigner::new(public);
-    synthesis::synthesize(&mut assigner, profile, Some(private));
-    Ok(assigner.finish())
+    Ok(assign::assign(profile, public, private, &HashMap::new()))
 }
 
 /// Hands the matrices to the key generator, which knows circuits only through this trait.

@@ -7,6 +7,7 @@ use crate::{
     statement::{CountError, Private, Public},
     tree,
 };
+use rayon::prelude::*;
 use thiserror::Error;
 
 /// The rule of the statement that a witness breaks.
@@ -88,7 +89,7 @@ pub fn check_shape(profile: &Profile, private: &Private) -> Result<(), Violation
     Ok(())
 }
 
-/// Checks the whole statement.
+/// Checks the whole statement, on all threads of the current rayon pool.
 ///
 /// # Errors
 /// The first [`Violation`] found.
@@ -98,17 +99,16 @@ pub fn check(profile: &Profile, public: &Public, private: &Private) -> Result<()
     public.check_count(profile)?;
     check_shape(profile, private)?;
     let selected = select(public.seed, public.shard_count, profile);
-    for (sample, (picked, witness)) in selected.iter().zip(&private.samples).enumerate() {
+    let opened = selected.par_iter().zip(&private.samples).enumerate();
+    let first = opened.find_map_first(|(sample, (picked, witness))| {
         let digest = poseidon2::compress_16(&witness.cell);
         let storage_root = tree::fold(digest, u64::from(picked.cell), &witness.shard_path);
-        if tree::fold(storage_root, picked.shard, &witness.inventory_path) != public.inventory_root
-        {
-            return Err(Violation::NotInInventory {
-                sample,
-                shard: picked.shard,
-                cell: picked.cell,
-            });
-        }
-    }
-    Ok(())
+        let root = tree::fold(storage_root, picked.shard, &witness.inventory_path);
+        (root != public.inventory_root).then_some(Violation::NotInInventory {
+            sample,
+            shard: picked.shard,
+            cell: picked.cell,
+        })
+    });
+    first.map_or(Ok(()), Err)
 }

@@ -18,12 +18,16 @@ use crate::{
 use ark_ff::{AdditiveGroup, Field};
 use std::sync::LazyLock;
 
-/// A permutation and the inverse of its external matrix.
+/// A permutation, its external matrix, and what is divided by.
 pub(super) struct Gadget<const T: usize> {
     instance: &'static Poseidon2<T>,
+    matrix: [[Fr; T]; T],
+    /// Inverse of the external matrix.
     inverse: [[Fr; T]; T],
-    /// Diagonal of the internal matrix less one.
-    diagonal: [Fr; T],
+    /// First entry of the internal matrix.
+    first: Fr,
+    /// Its inverse.
+    first_inverse: Fr,
 }
 
 static WIDTH_16: LazyLock<Gadget<16>> = LazyLock::new(|| Gadget::new(poseidon2::width_16()));
@@ -52,10 +56,14 @@ pub(super) fn compress_8<S: Synthesizer>(cs: &mut S, input: &[S::Number; 8]) -> 
 
 impl<const T: usize> Gadget<T> {
     fn new(instance: &'static Poseidon2<T>) -> Self {
+        let matrix = external_matrix();
+        let first = instance.diagonal()[0].as_field() + Fr::ONE;
         Self {
             instance,
-            inverse: invert(&external_matrix()),
-            diagonal: instance.diagonal().map(|power| power.as_field()),
+            matrix,
+            inverse: invert(&matrix),
+            first,
+            first_inverse: first.inverse().unwrap_or_default(),
         }
     }
 
@@ -63,7 +71,7 @@ impl<const T: usize> Gadget<T> {
         let (first, last) = self.instance.full_constants().split_at(FULL_ROUNDS / 2);
         let partial = self.instance.partial_constants();
 
-        let state = external(cs, input);
+        let state = cs.external(input, &self.matrix);
         let mut x: [S::Number; T] =
             std::array::from_fn(|i| cs.add_constant(&state[i], first[0][i]));
         for constants in &first[1..] {
@@ -89,7 +97,7 @@ impl<const T: usize> Gadget<T> {
             cs.enforce(Rule::SboxFifth, |_| [fourth, x[i].clone(), output.clone()]);
             output
         });
-        external(cs, &outputs)
+        cs.external(&outputs, &self.matrix)
     }
 
     /// From the inputs of one round's S-boxes to those of the next, whose constants are given. 3T constraints.
@@ -121,23 +129,21 @@ impl<const T: usize> Gadget<T> {
     /// One partial round. The next input of the first lane is the new variable
     /// `x' = (d_0 + 1) w + Σ lanes + constant`, so `w = (x' - Σ lanes - constant) / (d_0 + 1)`. 3 constraints.
     fn partial_round<S: Synthesizer>(&self, cs: &mut S, x: &mut [S::Number; T], constant: Fr) {
-        let factor = self.diagonal[0] + Fr::ONE;
-        let inverse = factor.inverse().unwrap_or_default();
         let lanes = x[1..]
             .iter()
             .skip(1)
             .fold(x[1].clone(), |sum, lane| cs.add(&sum, lane));
         let fourth = fourth_power(cs, &x[0]);
         let [next] = cs.derive(Wire::SboxInput, &[&fourth, &x[0], &lanes], |v| {
-            [factor * v[0] * v[1] + v[2] + constant]
+            [self.first * v[0] * v[1] + v[2] + constant]
         });
         let scaled = cs.add_constant(&cs.sub(&next, &lanes), -constant);
-        let output = cs.scale(&scaled, inverse);
+        let output = cs.scale(&scaled, self.first_inverse);
         let sum = cs.add(&output, &lanes);
         cs.enforce(Rule::SboxFifth, |_| [fourth, x[0].clone(), output]);
         x[0] = next;
-        for (lane, d) in x[1..].iter_mut().zip(&self.diagonal[1..]) {
-            *lane = cs.add_scaled(&sum, lane, *d);
+        for (lane, power) in x[1..].iter_mut().zip(&self.instance.diagonal()[1..]) {
+            *lane = cs.add_shifted(&sum, lane, power);
         }
     }
 }
@@ -150,17 +156,6 @@ fn fourth_power<S: Synthesizer>(cs: &mut S, x: &S::Number) -> S::Number {
         [square.clone(), square, fourth.clone()]
     });
     fourth
-}
-
-/// The external layer over linear combinations.
-fn external<S: Synthesizer, const T: usize>(cs: &S, state: &[S::Number; T]) -> [S::Number; T] {
-    let matrix = external_matrix::<T>();
-    std::array::from_fn(|i| {
-        let terms = state.iter().zip(&matrix[i]);
-        terms.fold(cs.constant(Fr::ZERO), |sum, (lane, k)| {
-            cs.add_scaled(&sum, lane, *k)
-        })
-    })
 }
 
 /// The external matrix, column by column from the layer itself.
@@ -229,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_first_lane_of_the_internal_layer_can_be_solved_for() {
-        assert_ne!(WIDTH_16.diagonal[0], -Fr::ONE);
-        assert_ne!(WIDTH_8.diagonal[0], -Fr::ONE);
+        assert_ne!(WIDTH_16.first, Fr::ZERO);
+        assert_ne!(WIDTH_8.first, Fr::ZERO);
     }
 }

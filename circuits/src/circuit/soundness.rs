@@ -4,8 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use super::{
-    Assignment, Circuit, INSTANCE_VARIABLES, Rule, Wire, assign::Assigner, bits::FIELD_BITS,
-    synthesis::synthesize,
+    Assignment, Circuit, INSTANCE_VARIABLES, Rule, Wire, assign::assign, bits::FIELD_BITS,
 };
 use crate::{
     field::{self, Fr},
@@ -43,9 +42,7 @@ fn variable(wire: Wire, nth: usize) -> usize {
 /// Forces variables to values; the rest is derived as the prover's code derives it.
 fn attack(public: &Public, private: &Private, forced: &[(usize, Fr)]) -> Assignment {
     let forced: HashMap<usize, Fr> = forced.iter().copied().collect();
-    let mut assigner = Assigner::with_forced(public, forced);
-    synthesize(&mut assigner, &PROFILE, Some(private));
-    assigner.finish()
+    assign(&PROFILE, public, private, &forced)
 }
 
 fn attack_honest(forced: &[(usize, Fr)]) -> Assignment {

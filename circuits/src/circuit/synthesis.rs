@@ -19,7 +19,7 @@ pub(super) fn synthesize<S: Synthesizer>(cs: &mut S, profile: &Profile, private:
     let [inventory_root, shard_count, seed]: [S::Number; PUBLIC_INPUTS.len()] =
         std::array::from_fn(|index| cs.public(index));
     let places = selection::places(cs, profile.samples(), profile.depth(), &shard_count, &seed);
-    for (j, place) in places.iter().enumerate() {
+    cs.openings(&places, |cs, j, place| {
         let witness = private.map(|private| &private.samples[j]);
         let cell = cs.derive(Wire::Cell, &[], |_| {
             witness.map_or_else(Default::default, |w| w.cell)
@@ -39,7 +39,7 @@ pub(super) fn synthesize<S: Synthesizer>(cs: &mut S, profile: &Profile, private:
         }
         let root = inventory_root.clone();
         cs.enforce(Rule::Root, |cs| [node, cs.constant(Fr::ONE), root]);
-    }
+    });
 }
 
 /// The node above `node`, which is its child at the position given by three bits.

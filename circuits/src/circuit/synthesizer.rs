@@ -1,6 +1,6 @@
 //! The language in which the circuit is described.
 
-use crate::field::Fr;
+use crate::{field::Fr, poseidon2::diagonal::PowerOfTwo};
 
 /// What a constraint is for. `x·y = z` stands for one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,7 +60,7 @@ pub enum Wire {
 /// The order of all calls is the same for both, so that variables have the same numbers.
 pub(super) trait Synthesizer {
     /// A linear combination of variables, or its value.
-    type Number: Clone;
+    type Number: Clone + Send + Sync;
 
     /// A constant.
     fn constant(&self, value: Fr) -> Self::Number;
@@ -111,5 +111,32 @@ pub(super) trait Synthesizer {
             weight += weight;
         }
         sum
+    }
+
+    /// Describes the opening of each cell: alike, and independent of each other, so that values may be computed in any
+    /// order.
+    fn openings<T: Sync>(&mut self, places: &[T], open: impl Fn(&mut Self, usize, &T) + Sync) {
+        for (j, place) in places.iter().enumerate() {
+            open(self, j, place);
+        }
+    }
+
+    /// `a ± 2^k·b`.
+    fn add_shifted(&self, a: &Self::Number, b: &Self::Number, power: &PowerOfTwo) -> Self::Number {
+        self.add_scaled(a, b, power.as_field())
+    }
+
+    /// The external layer of Poseidon2, whose matrix is given.
+    fn external<const T: usize>(
+        &self,
+        state: &[Self::Number; T],
+        matrix: &[[Fr; T]; T],
+    ) -> [Self::Number; T] {
+        std::array::from_fn(|i| {
+            let terms = state.iter().zip(&matrix[i]);
+            terms.fold(self.constant(Fr::default()), |sum, (lane, k)| {
+                self.add_scaled(&sum, lane, *k)
+            })
+        })
     }
 }
