@@ -25,12 +25,7 @@ mod pointwise;
 mod roots;
 
 #[cfg(test)]
-#[path = "kernel/checked.rs"]
-mod checked;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-use crate::kernel::words;
 
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::Ifma;

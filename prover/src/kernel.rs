@@ -27,7 +27,7 @@ pub mod storage;
 pub mod words;
 
 #[cfg(test)]
-mod checked;
+pub(crate) mod checked;
 #[cfg(test)]
 mod tests;
 

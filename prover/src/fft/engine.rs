@@ -23,7 +23,7 @@ impl Engine for crate::kernel::Ifma {
 
 #[cfg(test)]
 impl Engine for () {
-    type Words = super::checked::CheckedWords;
+    type Words = crate::kernel::checked::CheckedWords;
 
     fn run<R>(self, task: impl FnOnce() -> R) -> R {
         task()

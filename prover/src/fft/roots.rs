@@ -58,8 +58,8 @@ impl Roots {
         powers(&mut steps, Fr::ONE, root(vectors), |x| {
             let mut power = *x;
             let mut row = [Limbs::default(); LANES - 1];
-            for class in 1..LANES {
-                let lane = CLASSES[class]; // Reversing bits is its own inverse.
+            // Reversing bits is its own inverse, so what belongs to class k stands at CLASSES[k].
+            for lane in CLASSES.into_iter().skip(1) {
                 row[lane - 1] = power.lane_limbs();
                 power *= x;
             }

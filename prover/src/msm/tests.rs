@@ -1,15 +1,11 @@
 //! The lanes against arkworks, for inputs that are random and for those made to go wrong.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-#[path = "../kernel/checked.rs"]
-mod checked;
-
 use super::*;
-use crate::kernel::{Kernel, words};
+use crate::kernel::{Kernel, checked::CheckedWords};
 use ark_bn254::{G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, short_weierstrass::Affine};
 use ark_ff::{Field, UniformRand};
-use checked::CheckedWords;
 use proptest::{collection::vec, prelude::*};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rayon::ThreadPoolBuilder;
