@@ -4,6 +4,7 @@ pub mod ceremony;
 pub mod commit;
 pub mod erasure;
 pub mod fft;
+pub mod groth16;
 pub mod kernel;
 pub mod keys;
 pub mod msm;

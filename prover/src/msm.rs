@@ -50,7 +50,7 @@ pub use curve::Curve;
 use crate::kernel::{Kernel, Words};
 use ark_bn254::Fr;
 use ark_ec::{VariableBaseMSM, short_weierstrass::Projective};
-use ark_ff::{AdditiveGroup, BigInt, PrimeField, Zero};
+use ark_ff::{AdditiveGroup, BigInt, Zero};
 use digits::{Digits, Windows};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -76,6 +76,12 @@ pub struct LengthMismatch {
 
 /// Scalars, prepared to be multiplied with bases. They are wiped when they are dropped.
 pub struct Scalars(Form);
+
+/// What scalars may be: [`Fr`], or integers below its modulus.
+pub trait Scalar: Copy + Default + Send + Sync + Into<BigInt<4>> {}
+
+impl Scalar for Fr {}
+impl Scalar for BigInt<4> {}
 
 enum Form {
     Plain(Plain),
@@ -105,15 +111,15 @@ pub fn msm<C: Curve>(
 }
 
 impl Scalars {
-    /// Prepares scalars for a kernel, on the threads of the current rayon pool.
+    /// Prepares scalars for a kernel, on the threads of the current rayon pool: field elements, or canonical integers.
     #[must_use]
-    pub fn new(kernel: Kernel, scalars: &[Fr]) -> Self {
+    pub fn new<S: Scalar>(kernel: Kernel, scalars: &[S]) -> Self {
         Self(match kernel {
             Kernel::Scalar => Form::Plain(Plain(
                 scalars
                     .par_iter()
                     .with_min_len(256)
-                    .map(|scalar| scalar.into_bigint())
+                    .map(|scalar| (*scalar).into())
                     .collect(),
             )),
             #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,8 @@
 //! Protocol: section 4.
 
 use crate::{
+    groth16::{PrepareError, PreparedKey},
+    kernel::{self, Kernel, KernelError},
     keys::{self, KeyFileError, Keys},
     qap::{OddCoset, QuotientBasis},
 };
@@ -22,6 +24,10 @@ use rand::rngs::OsRng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{num::NonZeroUsize, path::Path};
 use thiserror::Error;
+use zeroize::Zeroize;
+
+/// A, B and C.
+type Points = ark_groth16::Proof<Bn254>;
 
 /// Why there is no proof.
 #[derive(Debug, Error)]
@@ -53,12 +59,20 @@ pub enum SetupError {
     /// The threads.
     #[error("cannot start prover threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+    /// The arithmetic that was asked for.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The keys are of another circuit.
+    #[error("cannot prepare the proving key: {0}")]
+    Prepare(#[from] PrepareError),
 }
 
 /// Circuit, keys and threads, ready to prove.
 pub struct Prover {
     keys: Keys,
     pool: ThreadPool,
+    /// The key on the kernel's lanes; none where arkworks does the arithmetic.
+    prepared: Option<PreparedKey>,
 }
 
 impl Prover {
@@ -75,16 +89,30 @@ impl Prover {
     ) -> Result<Self, SetupError> {
         let pool = pool(threads)?;
         let keys = pool.install(|| keys::load_or_create(profile, folder))?;
-        Ok(Self { keys, pool })
+        Self::on(kernel::active()?, keys, pool)
     }
 
     /// Proves with keys at hand, as [`keys::load`] reads them.
     ///
     /// # Errors
-    /// [`SetupError::Threads`].
+    /// [`SetupError`].
     pub fn with_keys(keys: Keys, threads: Option<NonZeroUsize>) -> Result<Self, SetupError> {
-        let pool = pool(threads)?;
-        Ok(Self { keys, pool })
+        Self::on(kernel::active()?, keys, pool(threads)?)
+    }
+
+    fn on(kernel: Kernel, keys: Keys, pool: ThreadPool) -> Result<Self, SetupError> {
+        let prepare =
+            || PreparedKey::new(kernel, &keys.circuit, &keys.proving, keys.basis).map(Some);
+        let prepared = match kernel {
+            Kernel::Scalar => None,
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Ifma(_) => pool.install(prepare)?,
+        };
+        Ok(Self {
+            keys,
+            pool,
+            prepared,
+        })
     }
 
     /// The profile it proves for.
@@ -126,28 +154,41 @@ impl Prover {
         if expected != found {
             return Err(ProveError::OtherCircuit { expected, found });
         }
-        match self.keys.basis {
-            QuotientBasis::Powers => self.prove_reduced::<LibsnarkReduction>(assignment),
-            QuotientBasis::OddCoset => self.prove_reduced::<OddCoset>(assignment),
-        }
+        let (mut r, mut s) = (Fr::rand(&mut OsRng), Fr::rand(&mut OsRng));
+        let points = self.pool.install(|| self.blinded(assignment, r, s));
+        r.zeroize();
+        s.zeroize();
+        Proof::new(points?).map_err(|e| ProveError::System(e.to_string()))
     }
 
-    fn prove_reduced<Q: R1CSToQAP>(&self, assignment: &Assignment) -> Result<Proof, ProveError> {
+    fn blinded(&self, assignment: &Assignment, r: Fr, s: Fr) -> Result<Points, ProveError> {
+        let points = match (&self.prepared, self.keys.basis) {
+            (Some(key), _) => key
+                .prove(assignment.values(), r, s)
+                .map_err(|e| e.to_string()),
+            (None, QuotientBasis::Powers) => self.arkworks::<LibsnarkReduction>(assignment, r, s),
+            (None, QuotientBasis::OddCoset) => self.arkworks::<OddCoset>(assignment, r, s),
+        };
+        points.map_err(ProveError::System)
+    }
+
+    fn arkworks<Q: R1CSToQAP>(
+        &self,
+        assignment: &Assignment,
+        r: Fr,
+        s: Fr,
+    ) -> Result<Points, String> {
         let circuit = &self.keys.circuit;
-        let (r, s) = (Fr::rand(&mut OsRng), Fr::rand(&mut OsRng));
-        let points = self.pool.install(|| {
-            Groth16::<Bn254, Q>::create_proof_with_reduction_and_matrices(
-                &self.keys.proving,
-                r,
-                s,
-                circuit.matrices(),
-                INSTANCE_VARIABLES,
-                circuit.constraints(),
-                assignment.values(),
-            )
-        });
-        let points = points.map_err(|e| ProveError::System(e.to_string()))?;
-        Proof::new(points).map_err(|e| ProveError::System(e.to_string()))
+        Groth16::<Bn254, Q>::create_proof_with_reduction_and_matrices(
+            &self.keys.proving,
+            r,
+            s,
+            circuit.matrices(),
+            INSTANCE_VARIABLES,
+            circuit.constraints(),
+            assignment.values(),
+        )
+        .map_err(|e| e.to_string())
     }
 }
 

@@ -13,7 +13,7 @@
 mod rows;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use rows::RowsError;
 

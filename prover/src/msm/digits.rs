@@ -7,7 +7,7 @@
 //! [-H, H), and no carry passes from one to the next. Where the sign was changed, H - 1 is added instead, so that the
 //! digits lie in (-H, H] and their negatives in [-H, H) again, which an `i16` holds up to c = 16.
 
-use super::{bases::PackedBases, curve::Curve};
+use super::{Scalar, bases::PackedBases, curve::Curve};
 use ark_bn254::Fr;
 use ark_ff::{BigInt, BigInteger, PrimeField};
 use rayon::prelude::*;
@@ -92,7 +92,7 @@ impl Drop for Digits {
 
 impl Digits {
     /// Cuts scalars.
-    pub(super) fn new(scalars: &[Fr], windows: Windows) -> Self {
+    pub(super) fn new<S: Scalar>(scalars: &[S], windows: Windows) -> Self {
         let block = MOST_IN_BLOCK.min(scalars.len().next_multiple_of(64).max(64));
         let blocks = scalars.len().div_ceil(block);
         let mut digits = vec![0; blocks * block * windows.count];
@@ -208,13 +208,13 @@ impl Cutter {
         clippy::cast_possible_truncation,
         reason = "digits have at most 16 bits, less an offset of half of that"
     )]
-    fn cut<'a>(&self, scalars: &[Fr], rows: impl Iterator<Item = &'a mut [i16]>) {
+    fn cut<'a, S: Scalar>(&self, scalars: &[S], rows: impl Iterator<Item = &'a mut [i16]>) {
         let mut words = [[0_u64; AT_ONCE]; WORDS + 1];
         // What is subtracted from a digit, and all ones where it then changes its sign.
         let mut offsets = [0_i32; AT_ONCE];
         let mut signs = [0_i32; AT_ONCE];
         for i in 0..AT_ONCE {
-            let mut magnitude = scalars.get(i).copied().unwrap_or_default().into_bigint();
+            let mut magnitude: BigInt<4> = scalars.get(i).copied().unwrap_or_default().into();
             let negative = magnitude > self.half;
             if negative {
                 let mut rest = Fr::MODULUS;

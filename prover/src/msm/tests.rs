@@ -5,7 +5,7 @@ use super::*;
 use crate::kernel::{Kernel, checked::CheckedWords};
 use ark_bn254::{G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, short_weierstrass::Affine};
-use ark_ff::{Field, UniformRand};
+use ark_ff::{Field, PrimeField, UniformRand};
 use proptest::{collection::vec, prelude::*};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rayon::ThreadPoolBuilder;

@@ -16,7 +16,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 type Ark = Radix2EvaluationDomain<Fr>;
 
-fn kernels() -> Vec<Kernel> {
+pub(crate) fn kernels() -> Vec<Kernel> {
     [Some(Kernel::Scalar), Kernel::ifma()]
         .into_iter()
         .flatten()
@@ -104,7 +104,7 @@ fn a_false_assignment_gives_the_scalars_of_the_odd_coset_all_the_same() {
 }
 
 /// An honest statement of three shards.
-fn statement(profile: &Profile) -> (Public, Private) {
+pub(crate) fn statement(profile: &Profile) -> (Public, Private) {
     let (shards, trees): (Vec<_>, Vec<_>) = (0..3_u8)
         .map(|n| {
             let mut shard = vec![0; SHARD_BYTES];
