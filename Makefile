@@ -53,6 +53,7 @@ test-contracts: contracts
 	cd contracts && forge test
 
 test-rust: build
+	@git grep -h '#\[ignore = ' -- '*.rs' | sed 's/.*#\[ignore = /left to `make deep`: /; s/\]$$//' || true
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
 	else \
