@@ -29,16 +29,16 @@
 //!
 //! Memory that held digits or what follows from them is wiped before it is given back, on the lanes; arkworks keeps its own
 //! in the scalar kernel, and does not.
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "elsewhere arkworks adds everything up")
+)]
 
 pub mod bases;
 pub mod curve;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod digits;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod plan;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod sums;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod windows;
 
 #[cfg(test)]
@@ -218,7 +218,6 @@ impl Plain {
 }
 
 /// The sum of what the digits say times bases.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn on_lanes<C: Curve, W: Words<Backend: Backend>>(
     backend: W::Backend,
     digits: &Digits,
@@ -233,7 +232,6 @@ fn on_lanes<C: Curve, W: Words<Backend: Backend>>(
 }
 
 /// The same for both groups and bases of the same variables.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn both_on_lanes<W: Words<Backend: Backend>>(
     backend: W::Backend,
     digits: &Digits,
@@ -260,7 +258,6 @@ fn both_on_lanes<W: Words<Backend: Backend>>(
 }
 
 /// Does all tasks, each with memory that tasks hand on to each other.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn every_task<S: Send, R: Send>(
     digits: &Digits,
     scratch: impl Fn() -> S + Sync,
@@ -286,7 +283,6 @@ fn every_task<S: Send, R: Send>(
 }
 
 /// Σ 2^(c i) times the sum of window i.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn join<C: Curve>(windows: Windows, sums: Vec<(Task, Vec<Projective<C>>)>) -> Projective<C> {
     let mut totals = vec![Projective::<C>::ZERO; windows.count];
     for (task, sums) in sums {
