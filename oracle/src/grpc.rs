@@ -318,6 +318,22 @@ impl Committee for Services {
             outcome: Some(outcome),
         }))
     }
+
+    async fn fetch_proposal(
+        &self,
+        request: Request<v1::FetchProposalRequest>,
+    ) -> Result<Response<v1::FetchProposalResponse>, Status> {
+        let epoch = Epoch(request.into_inner().epoch);
+        let found = self.inner.agreement.reported_proposal(epoch).await?;
+        let proposal = found.ok_or_else(|| {
+            Status::not_found(format!(
+                "this oracle has no proposal of epoch {epoch}'s accepted report"
+            ))
+        })?;
+        Ok(Response::new(v1::FetchProposalResponse {
+            proposal: cbor::encode(&proposal),
+        }))
+    }
 }
 
 #[cfg(test)]

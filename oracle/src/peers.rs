@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use alloy::primitives::{B256, Bytes};
 use async_trait::async_trait;
-use verifier::bundle::Bundle;
 use verifier::committee::{Reveal, SignedCommitment, SignedCommitmentList, SignedProposal};
 use verifier::evidence::Evidence;
 use verifier::{Epoch, NodeId};
@@ -59,8 +58,8 @@ pub trait Peer: Send + Sync {
         epoch: Epoch,
         after: Option<(NodeId, B256)>,
     ) -> Result<EvidencePage, PeerError>;
-    /// What a reported verdict on a node rests on.
-    async fn bundle(&self, node: NodeId, epoch: Epoch) -> Result<Bundle, PeerError>;
+    /// The proposal with which it came to the verdicts of an epoch's accepted report.
+    async fn proposal(&self, epoch: Epoch) -> Result<SignedProposal, PeerError>;
 }
 
 /// The way to other oracles.

@@ -24,14 +24,13 @@ use verifier::tpm::{ClockInfo, RootStore};
 use verifier::{DealId, Epoch, LatencyMs, NodeId, Reason, Slot, cbor};
 
 use crate::agreement::{Agreement, Honest, Observer, Parts, Timing};
-use crate::bundle::Exporter;
 use crate::key::OracleKey;
 use crate::onchain::memory::MemoryChain;
 use crate::onchain::{Endpoint, Event, InventoryChange, OnChain, OracleMember};
 use crate::peers::Links;
 use crate::probe::{ProbeOutcome, ProbeRecord, ProbeTarget, Prober};
 use crate::rules::{EpochView, Rules};
-use crate::store::{EnrolmentRow, Store};
+use crate::store::Store;
 use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
 use crate::watcher::Watcher;
 
@@ -364,17 +363,12 @@ impl World {
         for index in 0..4 {
             let place = world.place(oracle_key(index).address());
             let member = world.member(index, character(index, place)).await;
-            let exporter = Exporter::new(
-                member.store.clone(),
-                world.rules.clone(),
-                world.chain.clone(),
-            );
             world
                 .links
                 .members
                 .lock()
                 .unwrap()
-                .insert(member.key.address(), (member.agreement.clone(), exporter));
+                .insert(member.key.address(), member.agreement.clone());
             world.members.push(member);
         }
         world.follow().await;
@@ -490,43 +484,6 @@ impl World {
             for member in &self.members {
                 self.push(member, &evidence, node.node).await;
             }
-        }
-    }
-
-    /// Every node is enrolled with every member: without that nobody exports its bundle.
-    pub(crate) async fn enrol_all(&self) {
-        for (node, member) in self
-            .nodes
-            .iter()
-            .flat_map(|node| self.members.iter().map(move |member| (node, member)))
-        {
-            let registered_in = member.store.registered_in(node.node).await.unwrap();
-            let registration = self
-                .chain
-                .registration(registered_in.unwrap())
-                .await
-                .unwrap();
-            let digest = self
-                .rules
-                .deployment()
-                .registry_digest(&registration.enrolment);
-            let row = EnrolmentRow {
-                account: node.identity.account,
-                ek_certificate: Bytes::new(),
-                intermediates: Vec::new(),
-                ek_public: Bytes::new(),
-                ak_public: vec![node.node.0 as u8].into(),
-                node_key_public: Bytes::new(),
-                node_key: node.node_key().into(),
-                node_key_hash: node.identity.node_key_hash,
-                expiry: 0,
-                signature: Bytes::new(),
-            };
-            member
-                .store
-                .keep_enrolment(digest, node.identity.ak_hash, &row)
-                .await
-                .unwrap();
         }
     }
 

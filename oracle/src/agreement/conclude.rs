@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use verifier::committee::Observations;
+use verifier::committee::{Observations, SignedProposal};
 use verifier::report::Report;
 use verifier::{BlockNumber, Epoch, NodeId};
 
@@ -18,9 +18,6 @@ use crate::peers::Peer;
 use crate::rules::EpochView;
 use crate::verdicts::NodeVerdict;
 
-/// Nodes of an epoch whose bundle a peer is asked for: it may not have enrolled the first, and one bundle has the observations on
-/// all of them.
-const MAX_BUNDLES: usize = 4;
 /// Reports without a conclusion that are looked back at, one by one, for what a node quoted last.
 const MAX_LOOKED_BACK: u32 = 64;
 /// Pause after repeated failures to conclude a report, at most 2 to the power of this many blocks.
@@ -192,36 +189,53 @@ impl Agreement {
     }
 
     /// The observations a report was made with, as a peer has them; each is signed by the oracle that made it.
+    ///
+    /// The peer's archive is asked, not the transaction: who sends a report to the chain chooses its form.
     async fn observations_of(
         &self,
         view: &EpochView,
         report: &Report,
         peer: &dyn Peer,
     ) -> Option<Observations> {
-        for item in view.work.iter().take(MAX_BUNDLES) {
-            let asked = peer.bundle(item.duty.node, view.epoch);
-            let bundle = match tokio::time::timeout(self.timing.answer_wait, asked).await {
-                Ok(Ok(bundle)) => bundle,
-                Ok(Err(error)) => {
-                    tracing::debug!(epoch = %view.epoch, node = %item.duty.node, %error, "no bundle from a peer");
-                    continue;
-                }
-                Err(_) => return None,
-            };
-            if bundle.report != *report || bundle.observations.len() > view.set.size() {
+        let asked = peer.proposal(view.epoch);
+        let proposal = match tokio::time::timeout(self.timing.answer_wait, asked).await {
+            Ok(Ok(signed)) => signed.proposal,
+            Ok(Err(error)) => {
+                tracing::debug!(epoch = %view.epoch, %error, "no proposal from a peer");
                 return None;
             }
-            let mut observations = Observations::new();
-            for signed in &bundle.observations {
-                let observation = signed
-                    .open(self.rules.deployment(), view.epoch, &view.set)
-                    .ok()
-                    .filter(|it| view.is_observed_by(it))?;
-                observations.insert(observation.oracle, observation);
-            }
-            return Some(observations);
+            Err(_) => return None,
+        };
+        if proposal.report.verdict_root != report.verdict_root
+            || proposal.reveals.len() > view.set.size()
+        {
+            return None;
         }
-        None
+        let mut observations = Observations::new();
+        for reveal in &proposal.reveals {
+            let observation = reveal
+                .observation
+                .open(self.rules.deployment(), view.epoch, &view.set)
+                .ok()
+                .filter(|it| view.is_observed_by(it))?;
+            observations.insert(observation.oracle, observation);
+        }
+        Some(observations)
+    }
+
+    /// The proposal with which this oracle came to the verdicts of an epoch's accepted report.
+    ///
+    /// # Errors
+    /// [`AgreementError`] if the store fails.
+    pub async fn reported_proposal(
+        &self,
+        epoch: Epoch,
+    ) -> Result<Option<SignedProposal>, AgreementError> {
+        let Some((report, _)) = self.store.accepted_report(epoch).await? else {
+            return Ok(None);
+        };
+        let root = report.verdict_root;
+        Ok(self.store.judged_proposal(epoch, root).await?)
     }
 
     /// Nodes of an epoch that may have quoted under an accepted report which is not concluded here, after the clock that is known.

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tonic::Code;
 use tonic::transport::Channel;
 use verifier::evidence::SignedReceipt;
-use verifier::{NodeId, cbor};
+use verifier::{Epoch, cbor};
 
 use super::Services;
 use crate::agreement::Led;
@@ -141,15 +141,16 @@ async fn a_committee_agrees_over_tls() {
     let Led::Agreed(report) = led else {
         panic!("agreed above")
     };
-    world.enrol_all().await;
     world.chain.log(94, Event::Report((*report).clone()));
     world.to_block(97).await;
     let view = world.view().await;
     let links = GrpcLinks::new(Deadlines::default());
-    let bundle = links.peer(&view.members[2]).bundle(NodeId(1), EPOCH).await;
-    let bundle = bundle.unwrap();
-    assert_eq!((bundle.report, bundle.observations.len()), (*report, 4));
-    let none = links.peer(&view.members[2]).bundle(NodeId(9), EPOCH).await;
+    let fetched = links.peer(&view.members[2]).proposal(EPOCH).await.unwrap();
+    assert_eq!(
+        (fetched.proposal.report, fetched.proposal.reveals.len()),
+        (*report, 4)
+    );
+    let none = links.peer(&view.members[2]).proposal(Epoch(9)).await;
     assert!(matches!(none, Err(PeerError::Refused(_))), "{none:?}");
     network.shutdown.trigger();
 }

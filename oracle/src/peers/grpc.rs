@@ -12,7 +12,6 @@ use proto::v1::oracle_client::OracleClient;
 use proto::v1::propose_response::Outcome;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-use verifier::bundle::Bundle;
 use verifier::cbor;
 use verifier::committee::{Reveal, SignedCommitment, SignedCommitmentList, SignedProposal};
 use verifier::evidence::Evidence;
@@ -169,24 +168,14 @@ impl Peer for GrpcPeer {
         })
     }
 
-    async fn bundle(&self, node: NodeId, epoch: Epoch) -> Result<Bundle, PeerError> {
-        let request = v1::ExportBundleRequest {
-            node: node.0,
-            epoch: epoch.0,
-        };
-        let mut chunks = self
-            .oracle()?
-            .export_bundle(request)
+    async fn proposal(&self, epoch: Epoch) -> Result<SignedProposal, PeerError> {
+        let answer = self
+            .committee()?
+            .fetch_proposal(v1::FetchProposalRequest { epoch: epoch.0 })
             .await
             .map_err(failed)?
             .into_inner();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = chunks.message().await.map_err(failed)? {
-            if bytes.len() + chunk.data.len() > cbor::MAX_DOCUMENT_BYTES {
-                return Err(PeerError::Malformed("a bundle above its limit".into()));
-            }
-            bytes.extend_from_slice(&chunk.data);
-        }
-        Bundle::from_bytes(&bytes).map_err(|error| PeerError::Malformed(error.to_string()))
+        cbor::decode("proposal", &answer.proposal)
+            .map_err(|error| PeerError::Malformed(error.to_string()))
     }
 }

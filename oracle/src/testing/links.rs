@@ -7,23 +7,18 @@ use std::sync::{Arc, Mutex};
 
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
-use verifier::bundle::Bundle;
 use verifier::committee::{Reveal, SignedCommitment, SignedCommitmentList, SignedProposal};
 use verifier::{Epoch, NodeId};
 
 use crate::agreement::{Agreement, AgreementError};
-use crate::bundle::Exporter;
 use crate::intake::EvidencePage;
 use crate::onchain::OracleMember;
 use crate::peers::{Answer, Links, Peer, PeerError};
 
-/// What a member answers others with.
-pub(crate) type Served = (Arc<Agreement>, Exporter);
-
 /// The links of one member: straight into the others.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryLinks {
-    pub(crate) members: Arc<Mutex<BTreeMap<Address, Served>>>,
+    pub(crate) members: Arc<Mutex<BTreeMap<Address, Arc<Agreement>>>>,
     /// Members nobody reaches.
     pub(crate) down: Arc<Mutex<BTreeSet<Address>>>,
     /// This member does not get evidence from others.
@@ -33,7 +28,7 @@ pub(crate) struct MemoryLinks {
 /// Bytes of evidence in one answer of a [`MemoryPeer`].
 const PAGE_BYTES: usize = 2_500;
 
-struct MemoryPeer(Option<Served>, bool);
+struct MemoryPeer(Option<Arc<Agreement>>, bool);
 
 impl Links for MemoryLinks {
     fn peer(&self, member: &OracleMember) -> Arc<dyn Peer> {
@@ -51,10 +46,6 @@ impl Links for MemoryLinks {
 
 impl MemoryPeer {
     fn reached(&self) -> Result<&Arc<Agreement>, PeerError> {
-        self.reached_archive().map(|(agreement, _)| agreement)
-    }
-
-    fn reached_archive(&self) -> Result<&Served, PeerError> {
         self.0
             .as_ref()
             .ok_or_else(|| PeerError::Unreachable("down".into()))
@@ -92,9 +83,10 @@ impl Peer for MemoryPeer {
         Ok(intake.page(epoch, None, after, PAGE_BYTES).await.unwrap())
     }
 
-    async fn bundle(&self, node: NodeId, epoch: Epoch) -> Result<Bundle, PeerError> {
-        let (_, exporter) = self.reached_archive()?;
-        let exported = exporter.export(node, epoch).await;
-        exported.map_err(|error| PeerError::Refused(error.to_string()))
+    async fn proposal(&self, epoch: Epoch) -> Result<SignedProposal, PeerError> {
+        let found = self.reached()?.reported_proposal(epoch).await;
+        found
+            .map_err(refused)?
+            .ok_or_else(|| PeerError::Refused("no proposal".into()))
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
-use verifier::bundle::Bundle;
 use verifier::committee::{
     Observation, Reveal, SignedCommitment, SignedCommitmentList, SignedProposal,
 };
@@ -99,7 +98,7 @@ impl Peer for StallingPeer {
         std::future::pending().await
     }
 
-    async fn bundle(&self, _: NodeId, _: Epoch) -> Result<Bundle, PeerError> {
+    async fn proposal(&self, _: Epoch) -> Result<SignedProposal, PeerError> {
         std::future::pending().await
     }
 }
