@@ -8,11 +8,11 @@
 //!
 //! | part | how many | constraints each |
 //! |---|---|---|
-//! | block of 64 samples: P16 of seed and block number | ceil(N / 64) | 16·3·8 + 3·57 = 555 |
+//! | block of 64 samples: P16 of seed and block number | ceil(N / 64) | 16·3·8 + 3·67 = 585 |
 //! | lane of 4 samples: canonical bits | ceil(N / 4) | 254 + ones - 1 + 1 |
 //! | sample: product, shard and rest bits | N | 1 + 3D + 40 |
-//! | sample: cell digest, P16 | N | 555 |
-//! | sample: tree level, selection and P8 | N (4 + D) | 7 + 8·3·8 + 3·57 = 370 |
+//! | sample: cell digest, P16 | N | 585 |
+//! | sample: tree level, selection and P8 | N (4 + D) | 7 + 8·3·8 + 3·58 = 373 |
 //! | sample: root | N | 1 |
 //!
 //! Protocol: section 4.
@@ -266,9 +266,9 @@ mod tests {
             Profile::DEV,
         ] {
             let (n, d) = (profile.samples(), profile.depth());
-            let expected = n.div_ceil(64) * 555
+            let expected = n.div_ceil(64) * 585
                 + n.div_ceil(4) * (254 + ones - 1 + 1)
-                + n * (1 + 3 * d + 40 + 555 + (4 + d) * 370 + 1);
+                + n * (1 + 3 * d + 40 + 585 + (4 + d) * 373 + 1);
             assert_eq!(Circuit::new(&profile).constraints(), expected);
         }
     }

@@ -14,10 +14,10 @@ pub struct Profile {
 
 impl Profile {
     /// 64 shards, and as many samples as fill an FFT domain of 2^15: for tests, demonstrations and the edit loop.
-    pub const DEV: Self = Self::new("dev", 2, 11);
+    pub const DEV: Self = Self::new("dev", 2, 10);
 
     /// 16,777,216 shards (34 TB), and as many samples as fill an FFT domain of 2^19.
-    pub const STANDARD: Self = Self::new("standard", 8, 101);
+    pub const STANDARD: Self = Self::new("standard", 8, 100);
 
     /// Every profile that has a name.
     pub const ALL: [Self; 2] = [Self::DEV, Self::STANDARD];

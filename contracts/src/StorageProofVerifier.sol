@@ -19,7 +19,7 @@ contract StorageProofVerifier is IStorageProofVerifier {
     /// @inheritdoc IStorageProofVerifier
     uint256 public constant CAPACITY = 64;
     /// @inheritdoc IStorageProofVerifier
-    bytes32 public constant CIRCUIT_ID = 0x55a0d6340888db9082d630026a82852791db70e6631b633a9e48c866b3ed8ad9;
+    bytes32 public constant CIRCUIT_ID = 0x83d8e07f7b633d3fc2c73133005d7c23ee4ce2d481d180456a75c29c083ca41a;
 
     // Order of the groups, and modulus of the field their coordinates are in.
     uint256 private constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
@@ -35,14 +35,14 @@ contract StorageProofVerifier is IStorageProofVerifier {
     // The verifying key; the points of the second group are negated, and the imaginary coordinate stands first.
     uint256 private constant ALPHA_X = 0x29c0c19b57738f600ff5b7bcd712ad242f6dbaa926f26c0fa8370680bd8c4183;
     uint256 private constant ALPHA_Y = 0x28ce778a6e0de12af24ab450890494f3225060fa0af01164b24f2ea91397c824;
-    uint256 private constant IC0_X = 0x136758a4d95241939d1a977fa4c4bd02438db1e1e2183bac89fcc5552b168e50;
-    uint256 private constant IC0_Y = 0x0669ff60f897b8d699efa4e84b2b2bf997ef00b42feb6fb7ed11fc359ca14809;
-    uint256 private constant IC1_X = 0x04fb9bf1b134af9130885881bf70262164124156d5b636bad8ae30eda35f20d1;
-    uint256 private constant IC1_Y = 0x1b4012e4a9a9f057b21ceee712f566e910a6608f8b4ccd56ab067a93c1eb4c26;
-    uint256 private constant IC2_X = 0x16fbc655af5c677259c36ac001456634c6d9f376db38e566760630204227c504;
-    uint256 private constant IC2_Y = 0x2a3cee860c5830ff975cf2f841b22f3944707818381dc32dd9ed033e0f8e8278;
-    uint256 private constant IC3_X = 0x0f6f8f4800e38495bb1988ad80c3247feb1de5c66a1f809979c904ce90e7adbd;
-    uint256 private constant IC3_Y = 0x08a266385d563c20c6e663c73b40c0a4570366f3d91ca43c7f798e476fa7e392;
+    uint256 private constant IC0_X = 0x13c9a7854f859b07471d52af8315569d3bbe78ddce73e2728cb4e2b20e959c7c;
+    uint256 private constant IC0_Y = 0x227089b5f284ff70ef2a33af451dc0473d1ce4747f363438170c171d61396151;
+    uint256 private constant IC1_X = 0x0ab75845fe2e45ce0b9c12a9fae6750b17c52a7e97388b30a5ce5d100db89bf2;
+    uint256 private constant IC1_Y = 0x0f187c42a65072716ae0d4c3c712ad2ed7e9f6e0c2239f89e62b110b30fe4bda;
+    uint256 private constant IC2_X = 0x2d8ca42764a3f5d680144434724e948c2b05dbddc6aa86157f357d1d770cb22c;
+    uint256 private constant IC2_Y = 0x2c2095c6e7793332f574a36c12c6d97fddbab94e5b3c71b8bff6f03ea7a45235;
+    uint256 private constant IC3_X = 0x2b42caa6486456af6c8c2579704149fed69a64b222cbffbdcac014d192485684;
+    uint256 private constant IC3_Y = 0x2b0646ddd662e6af6ffd5aec7934508f260ddd610c05450fe6b4215f5e65b403;
     uint256 private constant NEG_BETA_X1 = 0x19e745ba72b89fe7b63ea1612ab460bb24c6388e459daaa54f9e05bbc05c6d90;
     uint256 private constant NEG_BETA_X0 = 0x1479ae9ed2fd68e9b9deafac238e3fe71264e0cab5aacaf80e3e65d6b8d65035;
     uint256 private constant NEG_BETA_Y1 = 0x2a3cf9caf27ff7b151027a5f15b60dfdae38813166bd11cd5843d4fa520be8fd;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     field::Fr,
-    poseidon2::{self, FULL_ROUNDS, PARTIAL_ROUNDS, diagonal::PowerOfTwo},
+    poseidon2::{self, FULL_ROUNDS, diagonal::PowerOfTwo},
     profile::Profile,
     sampling::{BLOCK_SAMPLES, LANE_SAMPLES, SHARD_BITS},
     statement::{Private, Public},
@@ -110,7 +110,7 @@ fn opening(profile: &Profile) -> usize {
 
 /// Variables of a permutation: of each S-box a square, a fourth power, and the next input or the output.
 const fn permutation(width: usize) -> usize {
-    3 * (FULL_ROUNDS * width + PARTIAL_ROUNDS)
+    3 * (FULL_ROUNDS * width + poseidon2::partial_rounds(width))
 }
 
 /// What most variables are computed from: no more than so many numbers.

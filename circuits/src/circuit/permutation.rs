@@ -33,13 +33,13 @@ pub(super) struct Gadget<const T: usize> {
 static WIDTH_16: LazyLock<Gadget<16>> = LazyLock::new(|| Gadget::new(poseidon2::width_16()));
 static WIDTH_8: LazyLock<Gadget<8>> = LazyLock::new(|| Gadget::new(poseidon2::width_8()));
 
-/// The first lane of `P16(x) + x`. 555 constraints.
+/// The first lane of `P16(x) + x`. 585 constraints.
 pub(super) fn compress_16<S: Synthesizer>(cs: &mut S, input: &[S::Number; 16]) -> S::Number {
     let state = WIDTH_16.permute(cs, input);
     cs.add(&state[0], &input[0])
 }
 
-/// All lanes of `P16(x) + x`. 555 constraints.
+/// All lanes of `P16(x) + x`. 585 constraints.
 pub(super) fn feed_forward_16<S: Synthesizer>(
     cs: &mut S,
     input: &[S::Number; 16],
@@ -48,7 +48,7 @@ pub(super) fn feed_forward_16<S: Synthesizer>(
     std::array::from_fn(|i| cs.add(&state[i], &input[i]))
 }
 
-/// The first lane of `P8(x) + x`. 363 constraints.
+/// The first lane of `P8(x) + x`. 366 constraints.
 pub(super) fn compress_8<S: Synthesizer>(cs: &mut S, input: &[S::Number; 8]) -> S::Number {
     let state = WIDTH_8.permute(cs, input);
     cs.add(&state[0], &input[0])

@@ -171,8 +171,11 @@ fn a_rest_bit_that_is_no_bit_breaks_its_booleanity() {
 #[test]
 fn moving_weight_between_shard_and_rest_breaks_a_booleanity() {
     // shard + 1, rest - 2^40: another shard under the same product, if the top bit of rest could be negative.
-    let shard = variable(Wire::ShardBit, 0);
-    let rest = variable(Wire::RestBit, sampling::SHARD_BITS - 1);
+    let selected = sampling::select(FIXTURE.public.seed, FIXTURE.public.shard_count, &PROFILE);
+    let held = |sample: &Sample| sample.shard ^ 1 < FIXTURE.public.shard_count;
+    let at = selected.iter().position(held).unwrap();
+    let shard = variable(Wire::ShardBit, 3 * DEPTH * at);
+    let rest = variable(Wire::RestBit, sampling::SHARD_BITS * (at + 1) - 1);
     let honest = honest();
     let (old_shard, old_rest) = (honest.values()[shard], honest.values()[rest]);
     let sign = if old_shard == Fr::ONE {
@@ -180,9 +183,8 @@ fn moving_weight_between_shard_and_rest_breaks_a_booleanity() {
     } else {
         Fr::ONE
     };
-    let selected = sampling::select(FIXTURE.public.seed, FIXTURE.public.shard_count, &PROFILE);
-    let mut samples = selected.clone();
-    samples[0].shard ^= 1;
+    let mut samples = selected;
+    samples[at].shard ^= 1;
     let private = FIXTURE.witness(&samples);
     let forced = [
         (shard, old_shard + sign),
@@ -197,7 +199,7 @@ fn moving_weight_between_shard_and_rest_breaks_a_booleanity() {
     let twin = native::check(&PROFILE, &FIXTURE.public, &private);
     assert!(matches!(
         twin,
-        Err(Violation::NotInInventory { sample: 0, .. })
+        Err(Violation::NotInInventory { sample, .. }) if sample == at
     ));
 }
 

@@ -121,7 +121,7 @@ fn width_4_gives_the_published_vector() {
     assert_eq!(permuted(SboxTag::Power, 56), expected.map(element));
 }
 
-/// Our width 8 but for the internal matrix: the same constants, the same external layer.
+/// Our width 8 but for the internal matrix and one partial round: the same generator, the same external layer.
 #[test]
 fn width_8_gives_the_published_vector() {
     let expected = [
@@ -137,7 +137,7 @@ fn width_8_gives_the_published_vector() {
     assert_eq!(permuted(SboxTag::Power, 57), expected.map(element));
 }
 
-/// Our width 16 but for the internal matrix: the same constants, the same external layer.
+/// Our width 16 but for the internal matrix and ten partial rounds: the same generator, the same external layer.
 #[test]
 fn width_16_gives_the_published_vector() {
     let expected = [
@@ -159,16 +159,4 @@ fn width_16_gives_the_published_vector() {
         "0e2ceb1f8fde5f80be1f41bd239fabdc2f6133a6a98920a55c42891c3a925152",
     ];
     assert_eq!(permuted(SboxTag::Power, 57), expected.map(element));
-}
-
-#[test]
-fn our_instances_have_the_constants_of_the_published_ones() {
-    fn check<const T: usize>(ours: &super::Poseidon2<T>) {
-        let mut grain = Grain::new(SboxTag::Power, T, FULL, 57);
-        let (full, partial) = grain.round_constants::<T>(FULL, 57);
-        assert_eq!(ours.full_constants().as_slice(), full);
-        assert_eq!(ours.partial_constants(), partial);
-    }
-    check(super::width_8());
-    check(super::width_16());
 }

@@ -126,14 +126,17 @@ fn log2_binomial(n: u32, k: u32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::poseidon2::{FULL_ROUNDS, PARTIAL_ROUNDS};
+    use crate::poseidon2::{FULL_ROUNDS, partial_rounds};
 
     #[test]
-    fn the_rounds_in_use_are_those_of_the_script() {
-        for width in [8, 16] {
+    fn there_are_at_least_as_many_rounds_as_the_script_asks_for() {
+        for (width, more) in [(8, 1), (16, 10)] {
             let rounds = round_numbers(width);
             assert_eq!(rounds.full as usize, FULL_ROUNDS);
-            assert_eq!(rounds.partial as usize, PARTIAL_ROUNDS);
+            assert_eq!(
+                rounds.partial as usize + more,
+                partial_rounds(width as usize)
+            );
         }
     }
 
@@ -158,11 +161,11 @@ mod tests {
         );
     }
 
-    /// What is left between the numbers in use and the inequalities: two full rounds and four partial ones.
+    /// What is left between the numbers in use and the inequalities: two full rounds, and five or fourteen partial ones.
     #[test]
     fn the_margins_over_the_inequalities_are_those_of_the_record() {
-        let all = 65.0;
-        for (width, subspace, rounds, weighted) in [(8, 14.0, 34.0, 113.0), (16, 19.0, 42.0, 177.0)]
+        for (width, subspace, rounds, all, weighted) in
+            [(8, 14.0, 34.0, 66.0, 114.0), (16, 19.0, 42.0, 75.0, 187.0)]
         {
             let expected = Bounds {
                 statistical: 6.0,
@@ -173,10 +176,10 @@ mod tests {
             };
             let bounds = Bounds::new(width);
             assert_eq!(bounds, expected);
-            assert!(all - bounds.rounds() == 6.0 && weighted > bounds.groebner_rounds);
+            assert!(all - bounds.rounds() >= 7.0 && weighted > bounds.groebner_rounds);
         }
-        assert_eq!(binomial_bits(8, 8, 57).round(), 346.0);
-        assert_eq!(binomial_bits(16, 8, 57).round(), 455.0);
+        assert_eq!(binomial_bits(8, 8, 58).round(), 350.0);
+        assert_eq!(binomial_bits(16, 8, 67).round(), 498.0);
     }
 
     #[test]

@@ -25,7 +25,7 @@ fn the_circuit_is_described_and_matches_its_pin() {
     let text = ends(&["circuit", "--profile", "dev", "--json"], 0);
     let facts: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(facts["profile"], "dev");
-    assert_eq!(facts["samples"], 11);
+    assert_eq!(facts["samples"], 10);
     assert_eq!(facts["capacity"], 64);
     assert_eq!(facts["constraint_system"], facts["pinned"]);
     assert!(facts["constraints"].as_u64().unwrap() <= 1 << 15);

@@ -237,7 +237,7 @@ async fn a_beacon_that_a_reorganisation_replaced_is_answered_anew() {
 async fn without_a_sampled_cell_nothing_is_pushed_and_the_epoch_is_missed() {
     let mut node = TestNode::new().await;
     at_epoch(&mut node).await;
-    // A stripe's file is gone; half of 11 samples miss it with a chance of 2^-11, and this seed does not.
+    // A stripe's file is gone; half of 10 samples miss it with a chance of 2^-10, and this seed does not.
     node.store.delete(A.shard(0)).await.unwrap();
     let error = node.duty.round().await.unwrap_err();
     assert!(
