@@ -8,6 +8,7 @@
 //!
 //! | part | how many | constraints each |
 //! |---|---|---|
+//! | shard count: bits and their sum | 1 | 3D + 1 |
 //! | block of 64 samples: P16 of seed and block number | ceil(N / 64) | 16·3·8 + 3·67 = 585 |
 //! | lane of 4 samples: canonical bits | ceil(N / 4) | 254 + ones - 1 + 1 |
 //! | sample: product, shard and rest bits | N | 1 + 3D + 40 |
@@ -266,7 +267,9 @@ mod tests {
             Profile::DEV,
         ] {
             let (n, d) = (profile.samples(), profile.depth());
-            let expected = n.div_ceil(64) * 585
+            let expected = 3 * d
+                + 1
+                + n.div_ceil(64) * 585
                 + n.div_ceil(4) * (254 + ones - 1 + 1)
                 + n * (1 + 3 * d + 40 + 585 + (4 + d) * 373 + 1);
             assert_eq!(Circuit::new(&profile).constraints(), expected);

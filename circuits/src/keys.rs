@@ -7,6 +7,7 @@
 //! Protocol: section 4.
 
 mod manifest;
+mod vectors;
 
 pub use manifest::{CIRCUIT_NAME, Manifest, ManifestError};
 

@@ -19,7 +19,7 @@ contract StorageProofVerifier is IStorageProofVerifier {
     /// @inheritdoc IStorageProofVerifier
     uint256 public constant CAPACITY = 64;
     /// @inheritdoc IStorageProofVerifier
-    bytes32 public constant CIRCUIT_ID = 0x83d8e07f7b633d3fc2c73133005d7c23ee4ce2d481d180456a75c29c083ca41a;
+    bytes32 public constant CIRCUIT_ID = 0x990d897955a8823b4e1ef355a90fd5a9712abb57ed29b8fe5f733dd87cd5247a;
 
     // Order of the groups, and modulus of the field their coordinates are in.
     uint256 private constant R = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
@@ -35,14 +35,14 @@ contract StorageProofVerifier is IStorageProofVerifier {
     // The verifying key; the points of the second group are negated, and the imaginary coordinate stands first.
     uint256 private constant ALPHA_X = 0x29c0c19b57738f600ff5b7bcd712ad242f6dbaa926f26c0fa8370680bd8c4183;
     uint256 private constant ALPHA_Y = 0x28ce778a6e0de12af24ab450890494f3225060fa0af01164b24f2ea91397c824;
-    uint256 private constant IC0_X = 0x13c9a7854f859b07471d52af8315569d3bbe78ddce73e2728cb4e2b20e959c7c;
-    uint256 private constant IC0_Y = 0x227089b5f284ff70ef2a33af451dc0473d1ce4747f363438170c171d61396151;
-    uint256 private constant IC1_X = 0x0ab75845fe2e45ce0b9c12a9fae6750b17c52a7e97388b30a5ce5d100db89bf2;
-    uint256 private constant IC1_Y = 0x0f187c42a65072716ae0d4c3c712ad2ed7e9f6e0c2239f89e62b110b30fe4bda;
-    uint256 private constant IC2_X = 0x2d8ca42764a3f5d680144434724e948c2b05dbddc6aa86157f357d1d770cb22c;
-    uint256 private constant IC2_Y = 0x2c2095c6e7793332f574a36c12c6d97fddbab94e5b3c71b8bff6f03ea7a45235;
-    uint256 private constant IC3_X = 0x2b42caa6486456af6c8c2579704149fed69a64b222cbffbdcac014d192485684;
-    uint256 private constant IC3_Y = 0x2b0646ddd662e6af6ffd5aec7934508f260ddd610c05450fe6b4215f5e65b403;
+    uint256 private constant IC0_X = 0x2fa729ad948037bc67396673f1f3aaec3f634d29637cfaf5b5aabee0c32212d4;
+    uint256 private constant IC0_Y = 0x1ea76ed458edb5ab4220459f1531f866d08e63402f92c2abc0af2f3438153624;
+    uint256 private constant IC1_X = 0x0b6ce379fafe9f5ff0210d4cd447721e0eaefe49ac8838df1f425a70862af5e9;
+    uint256 private constant IC1_Y = 0x0738c34876cef2e1727f7cd30c6e082caf387ca69be4c806a243795fa9174134;
+    uint256 private constant IC2_X = 0x011ce4f2673df8e0c61fd9a14ff3cb0095b71de070cfec5a253cdf47d3e3d875;
+    uint256 private constant IC2_Y = 0x0aa77e8c8ffc8c29230c0f91359c6ea5346ee28e14699d0ccf7e6c664eb9b4d9;
+    uint256 private constant IC3_X = 0x16b456e32a665da66f15a5f3ec1447e1a27c1ccdf41deff0b507ce9d5876c12b;
+    uint256 private constant IC3_Y = 0x255a2d495e5ec6979a3ce42baffc235dbe7e4e9f08cdc15055abf02b29ed4141;
     uint256 private constant NEG_BETA_X1 = 0x19e745ba72b89fe7b63ea1612ab460bb24c6388e459daaa54f9e05bbc05c6d90;
     uint256 private constant NEG_BETA_X0 = 0x1479ae9ed2fd68e9b9deafac238e3fe71264e0cab5aacaf80e3e65d6b8d65035;
     uint256 private constant NEG_BETA_Y1 = 0x2a3cf9caf27ff7b151027a5f15b60dfdae38813166bd11cd5843d4fa520be8fd;

@@ -97,6 +97,7 @@ fn variables(profile: &Profile) -> usize {
     let runs = ones as usize - 1;
     let place = SHARD_BITS + 3 * profile.depth();
     INSTANCE_VARIABLES
+        + 3 * profile.depth()
         + samples.div_ceil(BLOCK_SAMPLES) * permutation(16)
         + samples.div_ceil(LANE_SAMPLES) * (FIELD_BITS + runs)
         + samples * (place + opening(profile))

@@ -9,7 +9,7 @@ use crate::{
     field::{self, Fr},
     sampling::{BLOCK_SAMPLES, CELL_BITS, LANE_SAMPLES, SAMPLE_BITS, SHARD_BITS},
 };
-use ark_ff::{BigInt, PrimeField};
+use ark_ff::{BigInt, Field, PrimeField};
 
 /// Place of one sample, as bits, least significant first.
 pub(super) struct Place<N> {
@@ -17,6 +17,30 @@ pub(super) struct Place<N> {
     pub(super) cell: Vec<N>,
     /// 3D bits.
     pub(super) shard: Vec<N>,
+}
+
+/// Holds `shard_count` within 1 and the capacity 8^D: the 3D bits of the number below it are variables, and their sum is that
+/// number. With a count of 0 every sample would select shard 0.
+///
+/// 3D + 1 constraints.
+pub(super) fn count_within_capacity<S: Synthesizer>(
+    cs: &mut S,
+    shard_count: &S::Number,
+    depth: usize,
+) {
+    let less_one = cs.add_constant(shard_count, -Fr::ONE);
+    let bits: Vec<_> = (0..3 * depth)
+        .map(|k| {
+            let [bit] = cs.derive(Wire::CountBit, &[&less_one], |v| {
+                [Fr::from(field::bit(&v[0].into_bigint(), k))]
+            });
+            bits::boolean(cs, &bit);
+            bit
+        })
+        .collect();
+    cs.enforce(Rule::Count, |cs| {
+        [cs.weighted(&bits), cs.constant(Fr::ONE), less_one]
+    });
 }
 
 /// The places of all samples.
@@ -57,7 +81,7 @@ pub(super) fn places<S: Synthesizer>(
 
 /// `low · shard_count = shard · 2^40 + rest`, shard in 3D bits and rest in 40.
 ///
-/// For 1 <= shard_count <= 8^D, which every verifier checks, both sides stay below 2^(40 + 3D) < r: nothing wraps
+/// For 1 <= shard_count <= 8^D, which [`count_within_capacity`] holds, both sides stay below 2^(40 + 3D) < r: nothing wraps
 /// around, the division is the only solution, and low < 2^40 gives shard < shard_count.
 ///
 /// 41 + 3D constraints.

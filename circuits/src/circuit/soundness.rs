@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+mod counts;
+mod every_variable;
+mod places;
+
 use super::{
     Assignment, Circuit, INSTANCE_VARIABLES, Rule, Wire, assign::assign, bits::FIELD_BITS,
 };
@@ -446,30 +450,6 @@ fn another_inventory_seed_or_count_breaks_the_root() {
 }
 
 #[test]
-fn counts_of_zero_and_above_capacity_are_refused_by_the_twin() {
-    let public = FIXTURE.public;
-    let check = |shard_count| {
-        native::check(
-            &PROFILE,
-            &Public {
-                shard_count,
-                ..public
-            },
-            &FIXTURE.private,
-        )
-    };
-    assert_eq!(check(0), Err(Violation::CountZero));
-    assert_eq!(
-        check(9),
-        Err(Violation::CountAboveCapacity {
-            count: 9,
-            capacity: 8
-        })
-    );
-    assert_eq!(check(5), Ok(()));
-}
-
-#[test]
 fn every_rule_is_used_by_the_circuit() {
     let used: BTreeSet<_> = CIRCUIT.rules().iter().copied().collect();
     let all = BTreeSet::from([
@@ -480,42 +460,10 @@ fn every_rule_is_used_by_the_circuit() {
         Rule::BelowOrder,
         Rule::Run,
         Rule::Recompose,
+        Rule::Count,
         Rule::Product,
         Rule::Select,
         Rule::Root,
     ]);
     assert_eq!(used, all);
-}
-
-#[test]
-fn every_variable_is_held_by_some_constraint() {
-    // Only the rows that mention a variable can notice a change of it.
-    let mut rows = vec![BTreeSet::new(); CIRCUIT.variables()];
-    for matrix in CIRCUIT.matrices() {
-        for (row, terms) in matrix.iter().enumerate() {
-            for (_, variable) in terms {
-                rows[*variable].insert(row);
-            }
-        }
-    }
-    let honest = honest();
-    let [a, b, c] = CIRCUIT.matrices();
-    let unnoticed: Vec<_> = (1..CIRCUIT.variables())
-        .into_par_iter()
-        .filter(|variable| {
-            let z = |i: usize| {
-                let change = if i == *variable {
-                    Fr::from(0xbad_u64)
-                } else {
-                    Fr::from(0u64)
-                };
-                honest.values()[i] + change
-            };
-            let dot = |terms: &[(Fr, usize)]| terms.iter().map(|(k, i)| *k * z(*i)).sum::<Fr>();
-            !rows[*variable]
-                .iter()
-                .any(|row| dot(&a[*row]) * dot(&b[*row]) != dot(&c[*row]))
-        })
-        .collect();
-    assert_eq!(unnoticed, Vec::<usize>::new());
 }

@@ -18,6 +18,7 @@ use ark_ff::Field;
 pub(super) fn synthesize<S: Synthesizer>(cs: &mut S, profile: &Profile, private: Option<&Private>) {
     let [inventory_root, shard_count, seed]: [S::Number; PUBLIC_INPUTS.len()] =
         std::array::from_fn(|index| cs.public(index));
+    selection::count_within_capacity(cs, &shard_count, profile.depth());
     let places = selection::places(cs, profile.samples(), profile.depth(), &shard_count, &seed);
     cs.openings(&places, |cs, j, place| {
         let witness = private.map(|private| &private.samples[j]);
@@ -45,7 +46,7 @@ pub(super) fn synthesize<S: Synthesizer>(cs: &mut S, profile: &Profile, private:
 /// The node above `node`, which is its child at the position given by three bits.
 ///
 /// All eight children are variables; the bits choose one of them, halving the candidates with each bit, and the last
-/// choice must be `node`. 4 + 2 + 1 constraints to choose, 363 to hash.
+/// choice must be `node`. 4 + 2 + 1 constraints to choose, 366 to hash.
 fn parent<S: Synthesizer>(
     cs: &mut S,
     node: &S::Number,

@@ -19,6 +19,8 @@ pub enum Rule {
     Run,
     /// Σ 2^k b_k · 1 = lane: the bits are those of the lane.
     Recompose,
+    /// Σ 2^k b_k · 1 = shard_count - 1, in 3D bits.
+    Count,
     /// low40 · shard_count = shard·2^40 + rest.
     Product,
     /// (right - left)·bit = chosen - left: one step of choosing a child by the bits of its position; the last step's
@@ -47,6 +49,8 @@ pub enum Wire {
     SeedBit,
     /// Whether a lane's bits so far equal those of r - 1.
     Run,
+    /// Bit of the shard count less one.
+    CountBit,
     /// Bit of a shard index.
     ShardBit,
     /// Bit of what the product leaves below 2^40.

@@ -63,7 +63,9 @@ pub struct Manifest {
     pub constraints: usize,
     /// Number of variables, the constant one and the public inputs included.
     pub variables: usize,
-    /// Hash over the constants of Poseidon2 of width 16 and of width 8.
+    /// Hash over examples of what the constraint system leaves open: packing, trees, seeds, places.
+    pub vectors: String,
+    /// Hash over parameters and constants of Poseidon2 of width 16 and of width 8.
     pub poseidon2: [String; 2],
     /// Hash of the constraint system: [`Circuit::digest`].
     pub constraint_system: String,
@@ -90,6 +92,7 @@ impl Manifest {
             public_inputs: PUBLIC_INPUTS.map(str::to_owned).to_vec(),
             constraints: circuit.constraints(),
             variables: circuit.variables(),
+            vectors: hex::encode(super::vectors::digest(profile)),
             poseidon2: [
                 hex::encode(grain::fingerprint(poseidon2::width_16())),
                 hex::encode(grain::fingerprint(poseidon2::width_8())),
@@ -155,6 +158,7 @@ impl Manifest {
                 ("public_inputs", m.public_inputs.join(", ")),
                 ("constraints", m.constraints.to_string()),
                 ("variables", m.variables.to_string()),
+                ("vectors", m.vectors.clone()),
                 ("poseidon2", m.poseidon2.join(", ")),
                 ("constraint_system", m.constraint_system.clone()),
                 (

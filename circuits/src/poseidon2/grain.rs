@@ -124,10 +124,17 @@ impl Grain {
     }
 }
 
-/// Hash over all constants of an instance in order, 32 bytes big-endian each: what tests and manifests pin.
+/// Hash over an instance: what tests and manifests pin.
+///
+/// Exponent, width, numbers of full and of partial rounds as 64-bit little-endian numbers; then all constants in the order of the
+/// rounds and the diagonal, 32 bytes big-endian each.
 #[must_use]
 pub fn fingerprint<const T: usize>(instance: &super::Poseidon2<T>) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key("probity poseidon2 constants v1");
+    let mut hasher = blake3::Hasher::new_derive_key("probity poseidon2 instance v2");
+    let partial = instance.partial_constants().len();
+    for number in [super::SBOX_EXPONENT, T, super::FULL_ROUNDS, partial] {
+        hasher.update(&(number as u64).to_le_bytes());
+    }
     let (first, last) = instance.full_constants().split_at(super::FULL_ROUNDS / 2);
     let constants = first
         .as_flattened()
