@@ -424,6 +424,11 @@ contract Deals is IDeals, ReentrancyGuardTransient {
         return address(TOKEN);
     }
 
+    /// @inheritdoc IDeals
+    function verifier() external view returns (address) {
+        return address(VERIFIER);
+    }
+
     // ---------------------------------------------------------------- internals
 
     /// @dev Offers a slot to a node that has no place in the deal yet.

@@ -97,6 +97,8 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
         require(registry_.deals() == address(deals_), WrongWiring(registry_.deals(), address(deals_)));
         require(deals_.registry() == address(registry_), WrongWiring(deals_.registry(), address(registry_)));
         require(deals_.token() == registry_.token(), WrongWiring(deals_.token(), registry_.token()));
+        // Inventories above the capacity of the hub's own verifier could never be proven.
+        require(deals_.verifier() == address(verifier_), WrongWiring(deals_.verifier(), address(verifier_)));
         _checkSchedule(schedule_);
 
         REGISTRY = registry_;

@@ -4,9 +4,11 @@ pragma solidity ^0.8.37;
 import {Deals} from "../src/Deals.sol";
 import {Hub} from "../src/Hub.sol";
 import {ProbityToken} from "../src/ProbityToken.sol";
+import {StorageProofVerifier} from "../src/StorageProofVerifier.sol";
 import {IDeals} from "../src/interfaces/IDeals.sol";
 import {IHub} from "../src/interfaces/IHub.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {IStorageProofVerifier} from "../src/interfaces/IStorageProofVerifier.sol";
 import {Fixture} from "./utils/Fixture.sol";
 
 contract DeploymentTest is Fixture {
@@ -17,6 +19,7 @@ contract DeploymentTest is Fixture {
         assertEq(deals.hub(), address(hub));
         assertEq(deals.registry(), address(registry));
         assertEq(deals.token(), address(token));
+        assertEq(deals.verifier(), address(verifier));
         assertEq(hub.registry(), address(registry));
         assertEq(hub.deals(), address(deals));
         assertEq(hub.verifier(), address(verifier));
@@ -29,6 +32,19 @@ contract DeploymentTest is Fixture {
         address another = vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
         vm.expectRevert(abi.encodeWithSelector(IHub.WrongWiring.selector, address(hub), another));
         new Hub(IRegistry(address(registry)), IDeals(address(deals)), verifier, POLICY, _schedule());
+    }
+
+    function test_a_hub_with_another_verifier_than_its_deals_never_comes_to_life() public {
+        // Inventories would be bounded by one capacity, proofs by another.
+        IStorageProofVerifier another = new StorageProofVerifier();
+        uint64 nonce = vm.getNonce(address(this));
+        address registryAddress = vm.computeCreateAddress(address(this), nonce);
+        address dealsAddress = vm.computeCreateAddress(address(this), nonce + 1);
+        address hubAddress = vm.computeCreateAddress(address(this), nonce + 2);
+        _deploy("Registry", abi.encode(token, hubAddress, dealsAddress, BOND, _oracleInfos("oracle"), admin));
+        new Deals(token, IRegistry(registryAddress), IHub(hubAddress), verifier);
+        vm.expectRevert(abi.encodeWithSelector(IHub.WrongWiring.selector, address(verifier), address(another)));
+        new Hub(IRegistry(registryAddress), IDeals(dealsAddress), another, POLICY, _schedule());
     }
 
     function test_a_schedule_out_of_order_is_refused() public {

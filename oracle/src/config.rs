@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use alloy::primitives::B256;
 use circuits::Profile;
-use circuits::keys::VerifyingKey;
+use circuits::keys::{Manifest, VerifyingKey};
 use daemon::config::Layers;
 use daemon::exit::Failure;
 use serde::{Deserialize, Serialize};
@@ -240,11 +241,14 @@ impl Config {
         Ok(RootStore::new(roots))
     }
 
-    /// The verifying key of the profile; development keys on the development chain only.
+    /// The verifying key of the profile, which must be of the circuit whose proofs the contracts accept; development keys on the
+    /// development chain only.
+    ///
+    /// A quorum with another key than the contracts' would find every true proof false.
     ///
     /// # Errors
     /// Usage.
-    pub fn verifying_key(&self, chain_id: u64) -> Result<VerifyingKey, Failure> {
+    pub fn verifying_key(&self, chain_id: u64, circuit: B256) -> Result<VerifyingKey, Failure> {
         let profile = Profile::by_name(&self.profile).ok_or_else(|| {
             Failure::usage(format!(
                 "configuration: `profile`: no profile {:?}",
@@ -259,6 +263,14 @@ impl Config {
         })?;
         key.check_chain(chain_id)
             .map_err(|error| Failure::usage(error.to_string()))?;
+        let own = Manifest::committed(&profile).map(|manifest| B256::from(manifest.id()));
+        if own != Some(circuit) {
+            return Err(Failure::usage(format!(
+                "configuration: `profile`: the contracts accept proofs of circuit {circuit}, {} is {}: this oracle abstains",
+                self.profile,
+                own.unwrap_or_default()
+            )));
+        }
         Ok(key.clone())
     }
 
@@ -316,13 +328,20 @@ mod tests {
     #[test]
     fn development_keys_are_refused_on_any_other_chain() {
         let config = Config::default();
-        assert!(config.verifying_key(31_337).is_ok());
-        assert!(
-            config
-                .verifying_key(1)
-                .unwrap_err()
-                .message
-                .contains("insecure-dev")
-        );
+        let circuit = Manifest::committed(&Profile::DEV).unwrap().id().into();
+        assert!(config.verifying_key(31_337, circuit).is_ok());
+        let refused = config.verifying_key(1, circuit).unwrap_err();
+        assert!(refused.message.contains("insecure-dev"));
+    }
+
+    #[test]
+    fn another_circuit_than_the_contracts_is_refused_and_both_are_named() {
+        let config = Config::default();
+        let other = B256::repeat_byte(7);
+        let refused = config.verifying_key(31_337, other).unwrap_err();
+        let own = B256::from(Manifest::committed(&Profile::DEV).unwrap().id());
+        for named in [other, own] {
+            assert!(refused.message.contains(&named.to_string()));
+        }
     }
 }

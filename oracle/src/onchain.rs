@@ -253,6 +253,8 @@ pub trait OnChain: Send + Sync + 'static {
     async fn is_reported(&self, epoch: Epoch) -> Result<bool, ChainError>;
     /// Last epoch settled for a node, and whether the next one could be settled or passed over now.
     async fn settlement(&self, node: NodeId) -> Result<(Epoch, bool), ChainError>;
+    /// The circuit whose proofs the hub accepts, by the hash of its manifest.
+    async fn circuit(&self) -> Result<B256, ChainError>;
     /// What a node registered with, read from its transaction.
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError>;
     /// Signatures that a report was submitted with, read from its transaction.

@@ -89,7 +89,11 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
     } = edges;
     let key = OracleKey::new(load_chain_key(&config.chain_key)?);
     let deployment = chain.deployment();
-    let verifying_key = config.verifying_key(deployment.chain_id)?;
+    let circuit = chain
+        .circuit()
+        .await
+        .map_err(|error| Failure::unavailable(error.to_string()))?;
+    let verifying_key = config.verifying_key(deployment.chain_id, circuit)?;
     let rules = Rules::new(
         deployment,
         chain.schedule(),

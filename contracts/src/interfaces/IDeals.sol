@@ -185,4 +185,6 @@ interface IDeals {
     function registry() external view returns (address);
     /// @notice The token of escrow and pay.
     function token() external view returns (address);
+    /// @notice The verifier of storage proofs, whose capacity bounds inventories.
+    function verifier() external view returns (address);
 }

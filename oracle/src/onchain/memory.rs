@@ -4,6 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use async_trait::async_trait;
+use circuits::Profile;
+use circuits::keys::Manifest;
 use verifier::committee::Deployment;
 use verifier::report::{Report, Verdict};
 use verifier::typed_data;
@@ -167,6 +169,12 @@ impl OnChain for MemoryChain {
             _ => false,
         });
         Ok((cursor, behind))
+    }
+
+    async fn circuit(&self) -> Result<B256, ChainError> {
+        drop(self.reached()?);
+        let manifest = Manifest::committed(&Profile::DEV).expect("it is committed");
+        Ok(manifest.id().into())
     }
 
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {

@@ -3,6 +3,7 @@
 use alloy::primitives::{B256, Bytes, U256};
 use alloy::sol_types::SolCall;
 use async_trait::async_trait;
+use chain::bindings::StorageProofVerifier;
 use chain::bindings::deals::Deals::DealsEvents;
 use chain::bindings::hub::Hub::{self, HubEvents};
 use chain::bindings::registry::Registry::{self, RegistryEvents};
@@ -388,6 +389,13 @@ impl OnChain for RealChain {
             Epoch(view.cursor(node.0).await?),
             view.is_behind(node.0).await?,
         ))
+    }
+
+    async fn circuit(&self) -> Result<B256, ChainError> {
+        let (view, hub) = (self.client.latest(), self.client.deployment().hub);
+        let verifier = view.read(hub, &Hub::verifierCall {}).await?;
+        let id = view.read(verifier, &StorageProofVerifier::CIRCUIT_IDCall {});
+        Ok(id.await?)
     }
 
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {
