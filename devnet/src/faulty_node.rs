@@ -131,10 +131,7 @@ impl FaultyProofs {
         let prover = self.prover.clone();
         let failed = |error: &dyn std::fmt::Display| ProofError::Prover(error.to_string());
         tokio::task::spawn_blocking(move || {
-            let assignment = prover
-                .keys()
-                .circuit
-                .assignment(&public, &private)
+            let assignment = circuits::circuit::assignment(prover.profile(), &public, &private)
                 .map_err(|error| failed(&error))?;
             prover
                 .prove_assignment(&assignment)

@@ -3,7 +3,7 @@
 mod ceremony;
 mod sample;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use circuits::{
     Profile,
     circuit::Circuit,
@@ -34,14 +34,17 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes or reads the cached keys of a profile and compares them with the committed manifest.
+    /// Makes the keys of a profile, or checks every byte of those that are there and makes damaged ones again.
     Setup {
         /// Profile: dev or standard.
         #[arg(long, value_parser = profile)]
         profile: Profile,
-        /// Folder of cached keys.
-        #[arg(long)]
-        dir: PathBuf,
+        /// Folder of development keys.
+        #[arg(long, required_unless_present = "keys")]
+        dir: Option<PathBuf>,
+        /// Folder with the keys of a ceremony, which are checked instead.
+        #[arg(long, conflicts_with = "dir")]
+        keys: Option<PathBuf>,
     },
     /// Describes the circuit of a profile.
     Circuit {
@@ -144,7 +147,7 @@ impl Cli {
 impl Command {
     fn run(self) -> Result<Answer> {
         match self {
-            Self::Setup { profile, dir } => setup(&profile, &dir),
+            Self::Setup { profile, dir, keys } => setup(&profile, dir.as_deref(), keys.as_deref()),
             Self::Circuit { profile, json } => circuit(&profile, json),
             Self::Manifest { write, dir } => manifest(write, &dir),
             Self::SolidityVerifier {
@@ -170,23 +173,32 @@ impl Command {
     }
 }
 
-fn setup(profile: &Profile, dir: &Path) -> Result<Answer> {
+fn setup(profile: &Profile, dir: Option<&Path>, ceremony: Option<&Path>) -> Result<Answer> {
     let started = Instant::now();
-    let keys = match keys::load_or_create(profile, dir) {
-        Err(KeyFileError::Manifest(error)) => return Ok(Answer::Rejected(error.to_string())),
-        other => other?,
+    let found = match (dir, ceremony) {
+        (_, Some(folder)) => {
+            let circuit = Manifest::describe(&Circuit::new(profile), None);
+            keys::load(profile, &circuit, folder).and_then(|keys| keys.check().map(|()| keys))
+        }
+        (Some(folder), None) => keys::check_or_create(profile, folder),
+        (None, None) => bail!("neither --dir nor --keys"),
     };
-    let verb = match keys.origin {
-        Origin::Cached => "read",
+    let keys = match found {
+        Ok(keys) => keys,
+        Err(error @ KeyFileError::File { .. }) => return Err(error.into()),
+        Err(refused) => return Ok(Answer::Rejected(refused.to_string())),
+    };
+    let verb = match keys.origin() {
+        Origin::Cached => "checked",
         Origin::Created => "made",
-        Origin::Ceremony => "read from a ceremony",
+        Origin::Ceremony => "checked, of a ceremony,",
     };
-    let path = keys::path(&keys.manifest, dir);
     println!(
         "{verb} {} in {:.1} s",
-        path.display(),
+        keys.path().display(),
         started.elapsed().as_secs_f64()
     );
+    println!("circuit id 0x{}", hex::encode(keys.manifest().id()));
     Ok(Answer::Yes)
 }
 
@@ -255,7 +267,8 @@ fn manifest(write: bool, dir: &Path) -> Result<Answer> {
 
 fn contract(profile: &Profile, out: &Path, check: bool, ceremony: Option<&Path>) -> Result<Answer> {
     if let Some(folder) = ceremony {
-        let (key, manifest) = match keys::load_verifying(&Circuit::new(profile), folder) {
+        let circuit = Manifest::describe(&Circuit::new(profile), None);
+        let (key, manifest) = match keys::load_verifying(profile, &circuit, folder) {
             Ok(loaded) => loaded,
             Err(error @ KeyFileError::File { .. }) => return Err(error.into()),
             Err(refused) => return Ok(Answer::Rejected(refused.to_string())),

@@ -1,10 +1,29 @@
-//! The proving key on disk: a cache of what the published seed gives, or what a ceremony gave, checked every time it is
-//! read.
+//! Keys on disk: a cache of what the published seed gives, or what a ceremony gave. The proving key lies in a packed file
+//! ([`PackedKeyError`] tells what may be wrong with one) that is mapped where it is used, so that opening it takes
+//! milliseconds.
 //!
-//! Protocol: section 4; decision: `docs/adr/0003-development-keys.md`; ceremonies: `docs/runbooks/ceremony.md`.
+//! Opening checks everything but the points and the hash of the content, which [`Keys::check`] does; a key is checked when
+//! it is made. A proof from a key that was damaged since then does not hold, which [`Prover::prove`](crate::Prover::prove)
+//! sees before anybody else does.
+//!
+//! Protocol: section 4; decisions: `docs/adr/0003-development-keys.md`, `docs/adr/0013-packed-keys.md`; ceremonies:
+//! `docs/runbooks/ceremony.md`.
 
-use crate::{ceremony::finalize::Finalized, qap::QuotientBasis};
-use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
+mod header;
+mod map;
+mod packed;
+
+#[cfg(test)]
+mod tests;
+
+pub use packed::PackedKeyError;
+
+use crate::{
+    ceremony::finalize::Finalized,
+    fft::Domain,
+    groth16::{PrepareError, PreparedKey},
+    kernel::Kernel,
+};
 use circuits::{
     Profile,
     circuit::{Circuit, INSTANCE_VARIABLES},
@@ -13,19 +32,29 @@ use circuits::{
         insecure_dev_setup,
     },
 };
+use map::Map;
+use packed::PackedKey;
 use std::{
-    fs, io,
-    io::Write,
+    fs::{self, File},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use thiserror::Error;
 
-/// Why there is no proving key.
+/// Most bytes of a manifest or verifying key that are read.
+const MAX_SMALL_FILE: u64 = 64 * 1024;
+
+/// Why there are no keys.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
     /// The disk.
-    #[error("proving key {path}: {source}")]
+    #[error("keys: {path}: {source}")]
     File {
         /// The file or folder.
         path: PathBuf,
@@ -38,24 +67,50 @@ pub enum KeyFileError {
     /// The key that was made has another shape than the statement.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The key that was made does not belong to the circuit.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// The profile has no committed manifest.
     #[error("profile {0} has no manifest in circuits/keys")]
     NoManifest(String),
     /// The proving key's bytes are not those that were written, or are of another circuit or verifying key.
-    #[error("proving key {0} is damaged or belongs to other keys")]
-    Damaged(PathBuf),
+    #[error("proving key {path}: {source}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PackedKeyError,
+    },
     /// Development keys where keys of a ceremony were asked for.
     #[error("the manifest in {0} is of development keys, not of a ceremony")]
     NoCeremony(PathBuf),
     /// Keys of a ceremony are there already.
     #[error("{0} exists already: keys of a ceremony are never overwritten")]
     Exists(PathBuf),
+    /// The keys at hand are not those whose proofs are accepted.
+    #[error(
+        "proofs are wanted of circuit 0x{wanted}; the {INSECURE_DEV} keys of profile {profile} are of 0x{development}, \
+         and {manifest} {}: put the files of that circuit's ceremony there, or choose its profile",
+        found.as_ref().map_or_else(|| "is not there".to_owned(), |id| format!("is of 0x{id}"))
+    )]
+    OtherCircuit {
+        /// The profile whose keys were looked for.
+        profile: &'static str,
+        /// The id asked for, in hexadecimal.
+        wanted: String,
+        /// The id of the development keys.
+        development: String,
+        /// The manifest that was looked for.
+        manifest: PathBuf,
+        /// Its id, if it is there.
+        found: Option<String>,
+    },
 }
 
 /// Where a proving key came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It was read from the cache.
+    /// It was there already.
     Cached,
     /// It was made, and written to the cache.
     Created,
@@ -63,89 +118,220 @@ pub enum Origin {
     Ceremony,
 }
 
-/// Circuit and keys of a profile.
+/// Keys of a profile: the proving key mapped from its file, the verifying key, and what describes both.
 pub struct Keys {
-    /// The constraint system.
-    pub circuit: Circuit,
-    /// The key that makes proofs.
-    pub proving: ProvingKey,
-    /// The key that checks them.
-    pub verifying: VerifyingKey,
-    /// What describes both.
-    pub manifest: Manifest,
-    /// Where the proving key came from.
-    pub origin: Origin,
-    /// What the proving key's H stands for.
-    pub basis: QuotientBasis,
+    packed: PackedKey,
+    profile: Profile,
+    verifying: VerifyingKey,
+    manifest: Manifest,
+    origin: Origin,
+    path: PathBuf,
 }
 
-/// Reads a profile's keys from `folder`, or makes them and writes them there.
+impl Keys {
+    fn open(
+        profile: &Profile,
+        manifest: &Manifest,
+        folder: &Path,
+        origin: Origin,
+    ) -> Result<Self, KeyFileError> {
+        let path = path(manifest, folder);
+        let map = Map::open(&path).map_err(file_error(&path))?;
+        let (packed, verifying) =
+            PackedKey::new(map, profile, manifest).map_err(|source| unusable(&path, source))?;
+        Ok(Self {
+            packed,
+            profile: *profile,
+            verifying,
+            manifest: manifest.clone(),
+            origin,
+            path,
+        })
+    }
+
+    /// The profile they prove for.
+    #[must_use]
+    pub const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// The key that checks proofs.
+    #[must_use]
+    pub const fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// What describes circuit and keys.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where the proving key came from.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The file of the proving key.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks everything that opening does not: the hash of the file's content, every point, and that its matrices and the
+    /// manifest are those of the circuit. Takes seconds for the standard profile, on the threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Unusable`] or [`KeyFileError::Manifest`].
+    pub fn check(&self) -> Result<(), KeyFileError> {
+        self.check_of(&Circuit::new(&self.profile))
+    }
+
+    fn check_of(&self, circuit: &Circuit) -> Result<(), KeyFileError> {
+        let circuit_as_it_is = Manifest::describe(circuit, None);
+        self.manifest
+            .check(&with_keys_of(&circuit_as_it_is, &self.manifest))?;
+        self.packed
+            .check(circuit)
+            .map_err(|source| self.unusable(source))
+    }
+
+    /// The domain of the circuit.
+    pub(crate) fn domain(&self, kernel: Kernel) -> Result<Arc<Domain>, KeyFileError> {
+        let domain = self.packed.domain(kernel);
+        domain.map_err(|error| self.unusable(error.into()))
+    }
+
+    /// The proving key as it is used.
+    pub(crate) fn prepare(&self, domain: &Arc<Domain>) -> Result<PreparedKey<'_>, KeyFileError> {
+        let prepared = self.packed.prepare(domain);
+        prepared.map_err(|source| self.unusable(source))
+    }
+
+    /// The proving key as arkworks has it, in memory.
+    ///
+    /// # Errors
+    /// [`KeyFileError::Unusable`].
+    pub fn proving_key(&self) -> Result<ProvingKey, KeyFileError> {
+        let domain = self.domain(Kernel::Scalar)?;
+        let PreparedKey { singles, bases, .. } = self.prepare(&domain)?;
+        Ok(ProvingKey {
+            vk: self.verifying.points().clone(),
+            beta_g1: singles.beta_g1,
+            delta_g1: singles.delta_g1,
+            a_query: bases.a.unpack_all(),
+            b_g1_query: bases.b_g1.unpack_all(),
+            b_g2_query: bases.b_g2.unpack_all(),
+            h_query: bases.quotient.unpack_all(),
+            l_query: bases.witness.unpack_all().split_off(INSTANCE_VARIABLES),
+        })
+    }
+
+    fn unusable(&self, source: PackedKeyError) -> KeyFileError {
+        unusable(&self.path, source)
+    }
+}
+
+fn unusable(path: &Path, source: PackedKeyError) -> KeyFileError {
+    let path = path.to_owned();
+    KeyFileError::Unusable { path, source }
+}
+
+fn file_error(path: &Path) -> impl FnOnce(io::Error) -> KeyFileError {
+    let path = path.to_owned();
+    move |source| KeyFileError::File { path, source }
+}
+
+/// Opens a profile's development keys in `folder`, or makes them and writes them there.
 ///
-/// A file that is damaged, half written or made for other keys is made again.
+/// A file that is damaged, as far as opening it shows, or of another version or other keys is made again.
 ///
 /// # Errors
 /// [`KeyFileError::Manifest`] if circuit or keys are not those of the committed manifest.
 pub fn load_or_create(profile: &Profile, folder: &Path) -> Result<Keys, KeyFileError> {
-    let committed = Manifest::committed(profile)
-        .ok_or_else(|| KeyFileError::NoManifest(profile.name().to_owned()))?;
-    // Making a key takes long: first see whether it could be kept.
-    fs::create_dir_all(folder).map_err(|source| KeyFileError::File {
-        path: folder.to_owned(),
-        source,
-    })?;
-    let circuit = Circuit::new(profile);
-    let path = path(&committed, folder);
-    let cached = match read(&path) {
-        Some(proving) if describes(&committed, &circuit, &proving)? => {
-            basis(&circuit, &proving).map(|basis| (proving, basis))
-        }
-        _ => None,
-    };
-    let (proving, basis, origin) = if let Some((proving, basis)) = cached {
-        (proving, basis, Origin::Cached)
-    } else {
-        let proving = insecure_dev_setup(&circuit);
-        let basis = basis(&circuit, &proving).ok_or_else(|| KeyFileError::Damaged(path.clone()))?;
-        write(&path, &proving)?;
-        (proving, basis, Origin::Created)
-    };
-    let verifying = VerifyingKey::new(profile, &proving.vk, true)?;
-    let manifest = describe(&committed, &circuit, &verifying);
-    committed.check(&manifest)?;
-    Ok(Keys {
-        circuit,
-        proving,
-        verifying,
-        manifest,
-        origin,
-        basis,
-    })
+    find_or_create(profile, folder, |_| Ok(()))
 }
 
-/// Reads the keys of a ceremony from the folder that [`store`] wrote.
+/// [`load_or_create`], and a key that was there is [checked](Keys::check) in full, and made again if it is damaged.
+///
+/// # Errors
+/// Those of [`load_or_create`].
+pub fn check_or_create(profile: &Profile, folder: &Path) -> Result<Keys, KeyFileError> {
+    find_or_create(profile, folder, Keys::check)
+}
+
+fn find_or_create(
+    profile: &Profile,
+    folder: &Path,
+    check: impl FnOnce(&Keys) -> Result<(), KeyFileError>,
+) -> Result<Keys, KeyFileError> {
+    let manifest = committed(profile)?;
+    // Making a key takes long: first see whether it could be kept.
+    fs::create_dir_all(folder).map_err(file_error(folder))?;
+    if let Ok(keys) = Keys::open(profile, &manifest, folder, Origin::Cached)
+        && check(&keys).is_ok()
+    {
+        return Ok(keys);
+    }
+    let circuit = Circuit::new(profile);
+    let proving = insecure_dev_setup(&circuit);
+    let verifying = VerifyingKey::new(profile, &proving.vk, true)?;
+    let pinned = manifest.verifying_key.is_some();
+    manifest.check(&Manifest::describe(&circuit, pinned.then_some(&verifying)))?;
+    write(&circuit, &proving, &verifying, &manifest, folder)?;
+    drop(proving);
+    let keys = Keys::open(profile, &manifest, folder, Origin::Created)?;
+    keys.check_of(&circuit)?;
+    Ok(keys)
+}
+
+/// Opens the keys whose proofs a contract accepts: the development keys, which are made if need be, if `circuit_id` is
+/// theirs, else those of a ceremony in `folder`.
+///
+/// # Errors
+/// [`KeyFileError::OtherCircuit`] if neither are those of this id; else as [`load_or_create`] or [`load`].
+pub fn load_for(
+    profile: &Profile,
+    folder: &Path,
+    circuit_id: &[u8; 32],
+) -> Result<Keys, KeyFileError> {
+    let committed = committed(profile)?;
+    if committed.id() == *circuit_id {
+        return load_or_create(profile, folder);
+    }
+    let other = |found: Option<[u8; 32]>| KeyFileError::OtherCircuit {
+        profile: profile.name(),
+        wanted: hex::encode(circuit_id),
+        development: hex::encode(committed.id()),
+        manifest: manifest_path(profile.name(), folder),
+        found: found.map(hex::encode),
+    };
+    match read_manifest(profile, folder) {
+        Ok(manifest) if manifest.id() == *circuit_id => load(profile, &committed, folder),
+        Ok(manifest) => Err(other(Some(manifest.id()))),
+        Err(KeyFileError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(other(None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens the keys of a ceremony in the folder that [`store`] wrote. `circuit` describes the circuit they must be of: a
+/// committed manifest, or what [`Manifest::describe`] gives.
 ///
 /// The folder's manifest says which ceremony they come from: compare its [`Manifest::id`] with the published one.
 ///
 /// # Errors
 /// [`KeyFileError::Manifest`] if circuit or keys are not those of the folder's manifest; [`KeyFileError::NoCeremony`] if
-/// it describes development keys; [`KeyFileError::Damaged`].
-pub fn load(circuit: Circuit, folder: &Path) -> Result<Keys, KeyFileError> {
-    let (verifying, manifest) = load_verifying(&circuit, folder)?;
-    let path = path(&manifest, folder);
-    let damaged = || KeyFileError::Damaged(path.clone());
-    let proving = read(&path).ok_or_else(damaged)?;
-    if proving.vk != *verifying.points() {
-        return Err(damaged());
+/// it describes development keys; [`KeyFileError::Unusable`].
+pub fn load(profile: &Profile, circuit: &Manifest, folder: &Path) -> Result<Keys, KeyFileError> {
+    let (verifying, manifest) = load_verifying(profile, circuit, folder)?;
+    let keys = Keys::open(profile, &manifest, folder, Origin::Ceremony)?;
+    if keys.verifying.points() != verifying.points() {
+        return Err(keys.unusable(PackedKeyError::OtherVerifyingKey));
     }
-    let basis = basis(&circuit, &proving).ok_or_else(damaged)?;
-    Ok(Keys {
-        circuit,
-        proving,
-        verifying,
-        manifest,
-        origin: Origin::Ceremony,
-        basis,
-    })
+    Ok(keys)
 }
 
 /// Reads verifying key and manifest of a ceremony, as [`load`] does.
@@ -153,45 +339,42 @@ pub fn load(circuit: Circuit, folder: &Path) -> Result<Keys, KeyFileError> {
 /// # Errors
 /// Those of [`load`].
 pub fn load_verifying(
-    circuit: &Circuit,
+    profile: &Profile,
+    circuit: &Manifest,
     folder: &Path,
 ) -> Result<(VerifyingKey, Manifest), KeyFileError> {
-    let read_file =
-        |path: PathBuf| fs::read(&path).map_err(|source| KeyFileError::File { path, source });
-    let name = circuit.profile().name();
-    let text = read_file(manifest_path(name, folder))?;
-    let manifest = Manifest::parse(&String::from_utf8_lossy(&text))?;
+    let manifest = read_manifest(profile, folder)?;
     if manifest.insecure_dev {
         return Err(KeyFileError::NoCeremony(folder.to_owned()));
     }
-    let bytes = read_file(verifying_path(name, folder))?;
-    let verifying = VerifyingKey::from_bytes(circuit.profile(), &bytes, false)?;
+    let bytes = read_small(&verifying_path(profile.name(), folder))?;
+    let verifying = VerifyingKey::from_bytes(profile, &bytes, false)?;
     let found = Manifest {
-        ceremony: manifest.ceremony.clone(),
-        ..Manifest::describe(circuit, Some(&verifying))
+        verifying_key: Some(hex::encode(verifying.digest())),
+        ..with_keys_of(circuit, &manifest)
     };
     manifest.check(&found)?;
     Ok((verifying, manifest))
 }
 
-/// Writes the keys of a ceremony: proving key, verifying key and manifest.
+/// Writes the keys of a ceremony for this circuit: proving key, verifying key and manifest.
 ///
 /// # Errors
 /// [`KeyFileError::Exists`] if the folder holds keys of a ceremony for this profile, or [`KeyFileError::File`].
-pub fn store(keys: &Finalized, folder: &Path) -> Result<(), KeyFileError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| KeyFileError::File { path, source }
-    };
-    fs::create_dir_all(folder).map_err(failed(folder))?;
-    let profile = keys.verifying.profile();
+pub fn store(circuit: &Circuit, keys: &Finalized, folder: &Path) -> Result<(), KeyFileError> {
+    fs::create_dir_all(folder).map_err(file_error(folder))?;
+    let (profile, manifest) = (circuit.profile(), &keys.manifest);
     expect_none(profile, folder)?;
-    write(&path(&keys.manifest, folder), &keys.proving)?;
-    let verifying = verifying_path(profile.name(), folder);
-    replace(&verifying, &keys.verifying.to_bytes()).map_err(failed(&verifying))?;
+    write(circuit, &keys.proving, &keys.verifying, manifest, folder)?;
+    Keys::open(profile, manifest, folder, Origin::Ceremony)?.check_of(circuit)?;
+    let verifying = keys.verifying.to_bytes();
+    let put = |path: &Path, bytes: &[u8]| {
+        replace(path, |file| file.write_all(bytes)).map_err(file_error(path))
+    };
+    put(&verifying_path(profile.name(), folder), &verifying)?;
     // The manifest comes last: where it stands, everything stands.
-    let manifest = manifest_path(profile.name(), folder);
-    replace(&manifest, keys.manifest.to_json().as_bytes()).map_err(failed(&manifest))
+    let text = manifest.to_json();
+    put(&manifest_path(profile.name(), folder), text.as_bytes())
 }
 
 /// Refuses a folder that holds a manifest of this profile.
@@ -206,16 +389,31 @@ pub fn expect_none(profile: &Profile, folder: &Path) -> Result<(), KeyFileError>
     Ok(())
 }
 
+fn committed(profile: &Profile) -> Result<Manifest, KeyFileError> {
+    Manifest::committed(profile).ok_or_else(|| KeyFileError::NoManifest(profile.name().to_owned()))
+}
+
+/// This circuit's description, with the keys of a manifest.
+fn with_keys_of(circuit: &Manifest, manifest: &Manifest) -> Manifest {
+    Manifest {
+        ceremony: manifest.ceremony.clone(),
+        insecure_dev: manifest.insecure_dev,
+        verifying_key: manifest.verifying_key.clone(),
+        ..circuit.clone()
+    }
+}
+
+fn read_manifest(profile: &Profile, folder: &Path) -> Result<Manifest, KeyFileError> {
+    let bytes = read_small(&manifest_path(profile.name(), folder))?;
+    Ok(Manifest::parse(&String::from_utf8_lossy(&bytes))?)
+}
+
 fn manifest_path(profile: &str, folder: &Path) -> PathBuf {
     folder.join(format!("{profile}.manifest.json"))
 }
 
 fn verifying_path(profile: &str, folder: &Path) -> PathBuf {
     folder.join(format!("{profile}.vk"))
-}
-
-fn basis(circuit: &Circuit, key: &ProvingKey) -> Option<QuotientBasis> {
-    QuotientBasis::of(key, circuit.constraints(), INSTANCE_VARIABLES)
 }
 
 /// The file that holds a manifest's proving key: `insecure-dev` or `ceremony`, profile, and hash of the verifying key, or
@@ -235,53 +433,47 @@ pub fn path(manifest: &Manifest, folder: &Path) -> PathBuf {
     folder.join(format!("{origin}-{}-{short}.pk", manifest.profile))
 }
 
-/// Describes what is at hand in as much detail as the committed manifest does.
-fn describe(committed: &Manifest, circuit: &Circuit, key: &VerifyingKey) -> Manifest {
-    Manifest::describe(circuit, committed.verifying_key.is_some().then_some(key))
+fn write(
+    circuit: &Circuit,
+    proving: &ProvingKey,
+    verifying: &VerifyingKey,
+    manifest: &Manifest,
+    folder: &Path,
+) -> Result<(), KeyFileError> {
+    let key = PreparedKey::new(Kernel::Scalar, circuit, proving)?;
+    let path = path(manifest, folder);
+    replace(&path, |file| packed::write(file, manifest, verifying, &key)).map_err(file_error(&path))
 }
 
-fn describes(committed: &Manifest, circuit: &Circuit, key: &ProvingKey) -> Result<bool, KeyError> {
-    let key = VerifyingKey::new(circuit.profile(), &key.vk, true)?;
-    Ok(committed.check(&describe(committed, circuit, &key)).is_ok())
-}
-
-/// The cached key, if its bytes have the hash that stands beside them.
-fn read(path: &Path) -> Option<ProvingKey> {
-    let bytes = fs::read(path).ok()?;
-    let expected = fs::read_to_string(hash_path(path)).ok()?;
-    let found = blake3::hash(&bytes).to_hex();
-    if expected.trim() != found.as_str() {
-        return None;
+/// Writes beside the file and renames, so that nobody ever reads half of it, and who has it open or mapped keeps what was
+/// there.
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let own = (process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
+    let temporary = path.with_extension(format!("{}-{}.tmp", own.0, own.1));
+    let written = File::create_new(&temporary).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        // Nothing is lost if it stays.
+        let _ = fs::remove_file(&temporary);
     }
-    // The hash stands for the bytes this program wrote, so the points need no second check.
-    ProvingKey::deserialize_uncompressed_unchecked(&bytes[..]).ok()
+    written
 }
 
-fn write(path: &Path, key: &ProvingKey) -> Result<(), KeyFileError> {
-    let failed = |path: &Path, source| KeyFileError::File {
-        path: path.to_owned(),
-        source,
-    };
-    let mut bytes = Vec::with_capacity(key.uncompressed_size());
-    key.serialize_uncompressed(&mut bytes)
-        .map_err(|e| failed(path, io::Error::other(e)))?;
-    let hash_path = hash_path(path);
-    replace(path, &bytes).map_err(|e| failed(path, e))?;
-    let hash = blake3::hash(&bytes).to_hex();
-    replace(&hash_path, hash.as_bytes()).map_err(|e| failed(&hash_path, e))
-}
-
-/// Writes beside the file and renames, so that nobody ever reads half of it.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file = fs::File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
-}
-
-fn hash_path(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".blake3");
-    name.into()
+fn read_small(path: &Path) -> Result<Vec<u8>, KeyFileError> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_SMALL_FILE + 1).read_to_end(&mut bytes))
+        .and_then(|_| {
+            if bytes.len() as u64 > MAX_SMALL_FILE {
+                let why = format!("more than {MAX_SMALL_FILE} bytes");
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+            }
+            Ok(())
+        })
+        .map_err(file_error(path))?;
+    Ok(bytes)
 }

@@ -3,26 +3,26 @@
 //! Protocol: section 4.
 
 use crate::{
-    groth16::{PrepareError, PreparedKey},
+    fft::Domain,
     kernel::{self, Kernel, KernelError},
     keys::{self, KeyFileError, Keys},
-    qap::{OddCoset, QuotientBasis},
 };
 use ark_bn254::{Bn254, Fr};
 use ark_ff::UniformRand;
-use ark_groth16::{
-    Groth16,
-    r1cs_to_qap::{LibsnarkReduction, R1CSToQAP},
-};
 use circuits::{
     Private, Profile, Proof, Public,
-    circuit::{Assignment, INSTANCE_VARIABLES},
+    circuit::{Assignment, assignment},
     keys::VerifyingKey,
     native::{self, Violation},
+    proof,
 };
 use rand::rngs::OsRng;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::{num::NonZeroUsize, path::Path};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use thiserror::Error;
 use zeroize::Zeroize;
 
@@ -44,9 +44,15 @@ pub enum ProveError {
         /// Values found.
         found: usize,
     },
-    /// The proof system itself failed.
-    #[error("the proof system failed: {0}")]
-    System(String),
+    /// The proving key is no longer what it was when it was opened.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// What was made of a true statement is no proof of it. It is not handed out.
+    #[error(
+        "the proof that was made does not hold: proving key {0} or this machine's memory is damaged; \
+         `prover setup` checks the key"
+    )]
+    Invalid(PathBuf),
 }
 
 /// Why there is no prover.
@@ -62,17 +68,13 @@ pub enum SetupError {
     /// The arithmetic that was asked for.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// The keys are of another circuit.
-    #[error("cannot prepare the proving key: {0}")]
-    Prepare(#[from] PrepareError),
 }
 
-/// Circuit, keys and threads, ready to prove.
+/// Keys and threads, ready to prove.
 pub struct Prover {
     keys: Keys,
+    domain: Arc<Domain>,
     pool: ThreadPool,
-    /// The key on the kernel's lanes; none where arkworks does the arithmetic.
-    prepared: Option<PreparedKey>,
 }
 
 impl Prover {
@@ -92,7 +94,22 @@ impl Prover {
         Self::on(kernel::active()?, keys, pool)
     }
 
-    /// Proves with keys at hand, as [`keys::load`] reads them.
+    /// Opens the keys in `folder` of the circuit whose manifest has this id, as [`keys::load_for`] does.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn load_for(
+        profile: &Profile,
+        folder: &Path,
+        circuit_id: &[u8; 32],
+        threads: Option<NonZeroUsize>,
+    ) -> Result<Self, SetupError> {
+        let pool = pool(threads)?;
+        let keys = pool.install(|| keys::load_for(profile, folder, circuit_id))?;
+        Self::on(kernel::active()?, keys, pool)
+    }
+
+    /// Proves with keys at hand, as [`keys::load`] and [`keys::load_for`] open them.
     ///
     /// # Errors
     /// [`SetupError`].
@@ -100,95 +117,75 @@ impl Prover {
         Self::on(kernel::active()?, keys, pool(threads)?)
     }
 
-    fn on(kernel: Kernel, keys: Keys, pool: ThreadPool) -> Result<Self, SetupError> {
-        let prepare =
-            || PreparedKey::new(kernel, &keys.circuit, &keys.proving, keys.basis).map(Some);
-        let prepared = match kernel {
-            Kernel::Scalar => None,
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Ifma(_) => pool.install(prepare)?,
-        };
-        Ok(Self {
-            keys,
-            pool,
-            prepared,
-        })
+    pub(crate) fn on(kernel: Kernel, keys: Keys, pool: ThreadPool) -> Result<Self, SetupError> {
+        let domain = keys.domain(kernel)?;
+        Ok(Self { keys, domain, pool })
     }
 
     /// The profile it proves for.
     #[must_use]
     pub const fn profile(&self) -> &Profile {
-        self.keys.circuit.profile()
+        self.keys.profile()
     }
 
-    /// Circuit, keys and manifest.
+    /// Keys and manifest.
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
     }
 
+    #[cfg(test)]
+    pub(crate) fn into_keys(self) -> Keys {
+        self.keys
+    }
+
     /// The key that checks its proofs.
     #[must_use]
     pub const fn verifying_key(&self) -> &VerifyingKey {
-        &self.keys.verifying
+        self.keys.verifying()
     }
 
-    /// Checks the statement natively, then proves it.
+    /// Checks the statement natively, proves it, and verifies the proof: what it hands out is accepted.
     ///
     /// Blocks the calling thread; an asynchronous caller wraps it.
     ///
     /// # Errors
-    /// [`ProveError::False`] names the rule that the witness breaks.
+    /// [`ProveError::False`] names the rule that the witness breaks; [`ProveError::Invalid`] if the proof does not hold.
     pub fn prove(&self, public: &Public, private: &Private) -> Result<Proof, ProveError> {
-        native::check(self.profile(), public, private)?;
-        self.prove_assignment(&self.keys.circuit.assignment(public, private)?)
+        let assignment = self.pool.install(|| {
+            native::check(self.profile(), public, private)?;
+            assignment(self.profile(), public, private)
+        })?;
+        let proof = self.prove_assignment(&assignment)?;
+        proof::verify(self.verifying_key(), public, &proof).map_err(|_| self.invalid())?;
+        Ok(proof)
     }
 
-    /// Makes a proof from whatever the variables hold: if they do not satisfy the circuit, no verifier accepts it.
+    /// Makes a proof from whatever the variables hold: if they do not satisfy the circuit, no verifier accepts it. Nor is it
+    /// verified here.
     ///
     /// # Errors
-    /// [`ProveError::OtherCircuit`] or [`ProveError::System`].
+    /// [`ProveError::OtherCircuit`], [`ProveError::Key`], or [`ProveError::Invalid`] if the points are not even on their
+    /// curves.
     pub fn prove_assignment(&self, assignment: &Assignment) -> Result<Proof, ProveError> {
-        let circuit = &self.keys.circuit;
-        let (expected, found) = (circuit.variables(), assignment.values().len());
-        if expected != found {
-            return Err(ProveError::OtherCircuit { expected, found });
-        }
         let (mut r, mut s) = (Fr::rand(&mut OsRng), Fr::rand(&mut OsRng));
         let points = self.pool.install(|| self.blinded(assignment, r, s));
         r.zeroize();
         s.zeroize();
-        Proof::new(points?).map_err(|e| ProveError::System(e.to_string()))
+        Proof::new(points?).map_err(|_| self.invalid())
     }
 
     fn blinded(&self, assignment: &Assignment, r: Fr, s: Fr) -> Result<Points, ProveError> {
-        let points = match (&self.prepared, self.keys.basis) {
-            (Some(key), _) => key
-                .prove(assignment.values(), r, s)
-                .map_err(|e| e.to_string()),
-            (None, QuotientBasis::Powers) => self.arkworks::<LibsnarkReduction>(assignment, r, s),
-            (None, QuotientBasis::OddCoset) => self.arkworks::<OddCoset>(assignment, r, s),
-        };
-        points.map_err(ProveError::System)
+        let key = self.keys.prepare(&self.domain)?;
+        key.prove(assignment.values(), r, s)
+            .map_err(|error| ProveError::OtherCircuit {
+                expected: error.variables,
+                found: error.scalars,
+            })
     }
 
-    fn arkworks<Q: R1CSToQAP>(
-        &self,
-        assignment: &Assignment,
-        r: Fr,
-        s: Fr,
-    ) -> Result<Points, String> {
-        let circuit = &self.keys.circuit;
-        Groth16::<Bn254, Q>::create_proof_with_reduction_and_matrices(
-            &self.keys.proving,
-            r,
-            s,
-            circuit.matrices(),
-            INSTANCE_VARIABLES,
-            circuit.constraints(),
-            assignment.values(),
-        )
-        .map_err(|e| e.to_string())
+    fn invalid(&self) -> ProveError {
+        ProveError::Invalid(self.keys.path().to_owned())
     }
 }
 

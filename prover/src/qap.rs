@@ -10,7 +10,6 @@ use ark_ff::PrimeField;
 use ark_groth16::r1cs_to_qap::{LibsnarkReduction, R1CSToQAP, evaluate_constraint};
 use ark_poly::EvaluationDomain;
 use ark_relations::gr1cs::{ConstraintSystemRef, Matrix, SynthesisError};
-use circuits::keys::ProvingKey;
 use rayon::prelude::*;
 
 /// What the points H of a proving key stand for.
@@ -23,13 +22,12 @@ pub enum QuotientBasis {
 }
 
 impl QuotientBasis {
-    /// The basis of a key for this many constraints and instance variables; `None` if the key is for other numbers.
+    /// The basis of a key with so many points H, for a domain of `n` places; `None` if the key is for another domain.
     ///
     /// The number of points tells: there is one power less than there are polynomials.
     #[must_use]
-    pub fn of(key: &ProvingKey, constraints: usize, instance: usize) -> Option<Self> {
-        let n = (constraints + instance).next_power_of_two();
-        match key.h_query.len() {
+    pub fn of(points: usize, n: usize) -> Option<Self> {
+        match points {
             points if points == n => Some(Self::OddCoset),
             points if points + 1 == n => Some(Self::Powers),
             _ => None,

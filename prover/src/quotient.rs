@@ -26,6 +26,7 @@ use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, BigInt};
 use circuits::circuit::{Circuit, INSTANCE_VARIABLES, Matrix};
 use rows::{Numbers, Rows};
+use std::{io, sync::Arc};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -39,16 +40,24 @@ pub enum QuotientError {
     /// The number of constraints.
     #[error(transparent)]
     Size(#[from] SizeError),
+    /// The domain is that of another circuit.
+    #[error("{constraints} constraints do not belong to a domain of {size} places")]
+    OtherDomain {
+        /// Constraints found.
+        constraints: usize,
+        /// Places of the domain.
+        size: usize,
+    },
 }
 
 /// The matrices A and B of a circuit, and its domain: made once, used for every proof.
-pub struct Quotient {
-    rows: Rows,
+pub struct Quotient<'m> {
+    rows: Rows<'m>,
     instance: usize,
-    domain: Domain,
+    domain: Arc<Domain>,
 }
 
-impl Quotient {
+impl Quotient<'static> {
     /// Prepares a circuit.
     ///
     /// # Errors
@@ -70,13 +79,70 @@ impl Quotient {
         variables: usize,
     ) -> Result<Self, QuotientError> {
         let rows = Rows::new(a, b, variables)?;
-        let size = (a.len() + instance).next_power_of_two();
-        let domain = Domain::new(kernel, size)?;
+        let domain = Domain::new(kernel, domain_size(a.len(), instance))?;
         Ok(Self {
             rows,
             instance,
-            domain,
+            domain: Arc::new(domain),
         })
+    }
+}
+
+impl<'m> Quotient<'m> {
+    /// Borrows the matrices from the bytes that [`Quotient::write`] wrote, at a multiple of 64 bytes in memory; their indices
+    /// are checked, their coefficients not known to be the circuit's.
+    ///
+    /// # Errors
+    /// [`QuotientError::Rows`] or [`QuotientError::OtherDomain`].
+    pub fn borrow(
+        bytes: &'m [u8],
+        instance: usize,
+        domain: &Arc<Domain>,
+    ) -> Result<Self, QuotientError> {
+        let rows = Rows::borrow(bytes)?;
+        let (constraints, size) = (rows.a.len(), domain.size());
+        if domain_size(constraints, instance) != size {
+            return Err(QuotientError::OtherDomain { constraints, size });
+        }
+        Ok(Self {
+            rows,
+            instance,
+            domain: domain.clone(),
+        })
+    }
+}
+
+/// Places of the domain for so many constraints and instance variables.
+#[must_use]
+pub const fn domain_size(constraints: usize, instance: usize) -> usize {
+    (constraints + instance).next_power_of_two()
+}
+
+impl Quotient<'_> {
+    /// Writes the matrices for [`Quotient::borrow`]: a multiple of 64 bytes.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write(&self, to: &mut impl io::Write) -> io::Result<()> {
+        self.rows.write(to)
+    }
+
+    /// Whether both have the same matrices, in the same form.
+    #[must_use]
+    pub fn has_matrices_of(&self, other: &Quotient<'_>) -> bool {
+        self.rows == other.rows
+    }
+
+    /// Who does the arithmetic.
+    #[must_use]
+    pub fn kernel(&self) -> Kernel {
+        self.domain.kernel()
+    }
+
+    /// Number of constraints.
+    #[must_use]
+    pub fn constraints(&self) -> usize {
+        self.rows.a.len()
     }
 
     /// Number of variables that it takes the values of.
@@ -131,8 +197,9 @@ impl Quotient {
 
     /// A z, and behind it the instance variables, which so become independent of each other.
     fn a(&self, numbers: &Numbers<'_>, values: &[Fr]) -> Values {
-        let constraints = self.rows.a.len();
-        self.domain.values(|row| match self.rows.a.get(row) {
+        let a: &[u32] = &self.rows.a;
+        let constraints = a.len();
+        self.domain.values(|row| match a.get(row) {
             Some(index) => numbers.get(*index),
             None if row < constraints + self.instance => values[row - constraints],
             None => Fr::ZERO,
@@ -141,8 +208,8 @@ impl Quotient {
 
     /// B z.
     fn b(&self, numbers: &Numbers<'_>) -> Values {
+        let b: &[u32] = &self.rows.b;
         let row = |index: &u32| numbers.get(*index);
-        self.domain
-            .values(|at| self.rows.b.get(at).map_or(Fr::ZERO, row))
+        self.domain.values(|at| b.get(at).map_or(Fr::ZERO, row))
     }
 }

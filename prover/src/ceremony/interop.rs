@@ -9,12 +9,13 @@ use super::{
     verify::verify,
     wtns,
 };
-use crate::{Prover, keys, qap::QuotientBasis};
+use crate::{Prover, keys};
 use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use circuits::{
     Profile, Proof, StorageTree,
     circuit::Circuit,
     inventory::InventoryTree,
+    keys::Manifest,
     proof::{self, snarkjs},
     statement::{Private, Public},
     storage::SHARD_BYTES,
@@ -307,15 +308,18 @@ fn finalized_keys_make_proofs_that_we_and_snarkjs_accept() {
 
     // Stored once, and read back.
     let folder = tempfile::tempdir().unwrap();
-    keys::store(&made, folder.path()).unwrap();
+    keys::store(&circuit, &made, folder.path()).unwrap();
     assert!(matches!(
-        keys::store(&made, folder.path()),
+        keys::store(&circuit, &made, folder.path()),
         Err(keys::KeyFileError::Exists(_))
     ));
-    let loaded = keys::load(Circuit::new(&profile), folder.path()).unwrap();
-    assert_eq!(loaded.basis, QuotientBasis::OddCoset);
-    assert_eq!(loaded.manifest, made.manifest);
-    let pk = keys::path(&made.manifest, folder.path());
+    let described = Manifest::describe(&circuit, None);
+    let load = || keys::load(&profile, &described, folder.path());
+    let loaded = load().unwrap();
+    loaded.check().unwrap();
+    assert!(loaded.proving_key().unwrap() == made.proving);
+    assert_eq!(loaded.manifest(), &made.manifest);
+    let pk = loaded.path().to_owned();
     assert!(
         pk.file_name()
             .unwrap()
@@ -352,9 +356,7 @@ fn finalized_keys_make_proofs_that_we_and_snarkjs_accept() {
     let text = fs::read_to_string(&manifest).unwrap();
     let refused = |changed: &str| {
         fs::write(&manifest, changed).unwrap();
-        let refused = keys::load(Circuit::new(&profile), folder.path())
-            .err()
-            .unwrap();
+        let refused = load().err().unwrap();
         fs::write(&manifest, &text).unwrap();
         refused
     };
@@ -370,10 +372,7 @@ fn finalized_keys_make_proofs_that_we_and_snarkjs_accept() {
     ));
     let whole = fs::read(&pk).unwrap();
     fs::write(&pk, &whole[1..]).unwrap();
-    assert!(matches!(
-        keys::load(Circuit::new(&profile), folder.path()),
-        Err(keys::KeyFileError::Damaged(_))
-    ));
+    assert!(matches!(load(), Err(keys::KeyFileError::Unusable { .. })));
 
     let Some(runner) = Snarkjs::find("finalized_keys_make_proofs, the part of snarkjs") else {
         return;

@@ -215,7 +215,7 @@ impl Ceremony {
                 let transcript = zkey.transcript().clone();
                 let made = finalize(&circuit, &powers, &hash, zkey)?;
                 print_table(&hash, &transcript);
-                keys::store(&made, &dir)?;
+                keys::store(&circuit, &made, &dir)?;
                 println!("wrote {}", keys::path(&made.manifest, &dir).display());
                 println!("circuit id 0x{}", hex::encode(made.manifest.id()));
             }

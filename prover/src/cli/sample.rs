@@ -10,9 +10,9 @@ use circuits::{
     proof,
     storage::{SHARD_BYTES, StorageTree},
 };
-use prover::{OpenedCell, Prover, witness};
+use prover::{OpenedCell, Prover, keys::Origin, witness};
 use serde::Serialize;
-use std::{convert::Infallible, num::NonZeroUsize, path::Path, time::Instant};
+use std::{convert::Infallible, fs, num::NonZeroUsize, path::Path, time::Instant};
 
 /// Shard n is the BLAKE3 output stream of the byte n.
 struct Node {
@@ -100,11 +100,20 @@ pub(super) fn bench(
     threads: NonZeroUsize,
     proofs: NonZeroUsize,
 ) -> Result<()> {
+    let opening = Instant::now();
     let prover = Prover::load_or_create(profile, dir, Some(threads))?;
+    let verb = match prover.keys().origin() {
+        Origin::Created => "made",
+        Origin::Cached | Origin::Ceremony => "opened",
+    };
+    println!(
+        "keys {verb} in {:.1} ms",
+        opening.elapsed().as_secs_f64() * 1e3
+    );
     let node = Node::new(profile)?;
     println!(
         "{} constraints, {threads} threads",
-        prover.keys().circuit.constraints()
+        prover.keys().manifest().constraints
     );
     for epoch in 0..proofs.get() as u64 {
         let public = node.public(&Challenge::in_epoch(epoch));
@@ -124,7 +133,19 @@ pub(super) fn bench(
             lap()
         );
     }
+    if let Some(kib) = peak_memory() {
+        println!("at most {:.1} MB of memory", kib as f64 * 1024.0 / 1e6);
+    }
     Ok(())
+}
+
+/// The most memory that this process had in use, mapped files included, in KiB; where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// Vectors for whoever verifies proofs in another language.
@@ -161,7 +182,7 @@ pub(super) fn golden(dir: &Path) -> Result<String> {
     let inputs = public.to_inputs();
     let golden = Golden {
         about: "A storage proof of the dev circuit for three shards; shard n is the BLAKE3 output stream of the byte n. Read by Solidity and by Rust.",
-        circuit_id: word(&prover.keys().manifest.id()),
+        circuit_id: word(&prover.keys().manifest().id()),
         seed_of: SeedOf {
             beacon: word(&challenge.beacon),
             chain_id: challenge.chain_id,

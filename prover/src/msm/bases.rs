@@ -246,6 +246,20 @@ impl<'a, C: Curve> PackedBases<'a, C> {
             .collect()
     }
 
+    /// One base for each variable, as arkworks has them.
+    #[must_use]
+    pub fn unpack_all(&self) -> Vec<Affine<C>> {
+        let mut points = self.unpack().into_iter();
+        let map = self.map();
+        (0..self.variables)
+            .map(|at| {
+                let present = map[at / 64] >> (at % 64) & 1 == 1;
+                present.then(|| points.next()).flatten()
+            })
+            .map(|point| point.unwrap_or_else(Affine::identity))
+            .collect()
+    }
+
     /// For each 64 variables, which of them have a point.
     pub(super) fn map(&self) -> &[u64] {
         words(&self.map)

@@ -4,12 +4,15 @@
 //! a combination of variables stands in three rows. So each combination is kept, and computed, once, and a row is no more
 //! than the index of a number: a variable's or a combination's. Coefficients repeat too, and are kept as indices.
 
+mod packed;
+
 use ark_bn254::Fr;
 use ark_ff::{AdditiveGroup, Field};
 use circuits::circuit::Matrix;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 use thiserror::Error;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use zeroize::Zeroizing;
 
 /// Why matrices cannot be used.
@@ -37,10 +40,14 @@ pub enum RowsError {
     /// Variables, rows or terms are too many to be counted with 32 bits.
     #[error("the constraint system is too large")]
     TooLarge,
+    /// Bytes are not packed matrices.
+    #[error("packed matrices: {0}")]
+    Packed(&'static str),
 }
 
 /// `coefficient · variable`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 struct Term {
     /// Index in [`Rows::coefficients`].
     coefficient: u32,
@@ -51,15 +58,16 @@ struct Term {
 const ONE: u32 = 0;
 const MINUS_ONE: u32 = 1;
 
-/// A and B, ready to be multiplied by assignments.
-pub(super) struct Rows {
+/// A and B, ready to be multiplied by assignments. Indices are within their bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rows<'m> {
     variables: usize,
     /// For each row of A and of B, the number it gives: below `variables` a variable's, from there on a combination's.
-    pub(super) a: Vec<u32>,
-    pub(super) b: Vec<u32>,
+    pub(super) a: Cow<'m, [u32]>,
+    pub(super) b: Cow<'m, [u32]>,
     /// Where the terms of each combination end.
-    ends: Vec<u32>,
-    terms: Vec<Term>,
+    ends: Cow<'m, [u32]>,
+    terms: Cow<'m, [Term]>,
     /// Each coefficient once.
     coefficients: Vec<Fr>,
 }
@@ -131,7 +139,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-impl Rows {
+impl Rows<'static> {
     /// Reads the matrices A and B of a constraint system with so many variables.
     pub(super) fn new<'m>(
         a: &'m Matrix,
@@ -163,14 +171,16 @@ impl Rows {
         let (a, b) = (read(a)?, read(b)?);
         Ok(Self {
             variables,
-            a,
-            b,
-            ends: builder.ends,
-            terms: builder.terms,
+            a: a.into(),
+            b: b.into(),
+            ends: builder.ends.into(),
+            terms: builder.terms.into(),
             coefficients: builder.coefficients,
         })
     }
+}
 
+impl Rows<'_> {
     /// Number of variables.
     pub(super) const fn variables(&self) -> usize {
         self.variables

@@ -72,6 +72,11 @@ impl Node {
     }
 }
 
+/// A true statement of the dev profile, and its witness.
+pub fn small_statement() -> (Public, Private) {
+    (NODE.public, NODE.witness())
+}
+
 #[test]
 fn an_honest_node_is_accepted_and_its_proof_fits_no_other_statement() {
     let node = &*NODE;
@@ -118,12 +123,7 @@ fn zeros_in_place_of_a_lost_cell_are_not_proven_and_a_forced_proof_is_refused() 
         ),
         "{refused}"
     );
-    let assignment = node
-        .prover
-        .keys()
-        .circuit
-        .assignment(&node.public, &private)
-        .unwrap();
+    let assignment = circuits::circuit::assignment(&Profile::DEV, &node.public, &private).unwrap();
     let forced = node.prover.prove_assignment(&assignment).unwrap();
     let answer = proof::verify(node.prover.verifying_key(), &node.public, &forced);
     assert_eq!(answer, Err(Reject::FalseStatement));
