@@ -228,7 +228,8 @@ impl OracleLink for CutOff {
 /// # Errors
 /// As [`Edges::real`].
 pub async fn edges(config: &storage_node::config::Config, faults: &Path) -> Result<Edges, Failure> {
-    let honest = storage_node::edges::real_prover(config).await?;
+    let chain = storage_node::edges::real_chain(config).await?;
+    let honest = storage_node::edges::real_prover(config, &chain).await?;
     let edges = Edges::real(config).await?;
     Ok(wrap(edges, &honest, faults, &config.shards()))
 }

@@ -117,7 +117,8 @@ impl TpmConfig {
 pub struct ProverConfig {
     /// The circuit's profile; must be the one the deployment verifies.
     pub profile: String,
-    /// Folder of the proving key; made there if it is missing.
+    /// Folder of the keys: the files of the ceremony whose circuit the contracts name, or development keys, made there if
+    /// they are missing.
     pub keys_dir: PathBuf,
     /// Threads a proof may use; 0 is every core.
     pub threads: usize,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chain::Deployment;
 use daemon::exit::Failure;
 use daemon::secret::load_chain_key;
+use prover::keys::KeyFileError;
+use prover::prove::SetupError;
 use verifier::tpm::Certificate;
 
 use crate::chain_view::{ChainActions, ChainError, ChainView, RealChain};
@@ -46,7 +48,7 @@ impl Edges {
         let tpm = open_tpm(config).await?;
         let store = DirStore::open(&config.shards())
             .map_err(|error| Failure::unavailable(error.to_string()))?;
-        let proofs = real_prover(config).await?;
+        let proofs = real_prover(config, &chain).await?;
         proofs
             .prover()
             .verifying_key()
@@ -80,20 +82,36 @@ pub async fn real_chain(config: &Config) -> Result<RealChain, Failure> {
     Ok(RealChain::connect(deployment, key).await?)
 }
 
-/// The prover with the keys of the configured profile; makes them if there are none.
+/// The prover with the keys of the circuit that the contracts accept proofs of: development keys, which are made if there
+/// are none, or those of a ceremony.
 ///
 /// # Errors
-/// Unavailable if the keys can be neither read nor made.
-pub async fn real_prover(config: &Config) -> Result<Groth16Source, Failure> {
+/// Usage if the configured folder and profile have no keys of that circuit; unavailable if keys can be neither read nor
+/// made, or the chain does not answer.
+pub async fn real_prover(config: &Config, chain: &RealChain) -> Result<Groth16Source, Failure> {
+    let circuit = chain.circuit_id().await?.0;
     let (profile, folder, threads) = (
         config.profile()?,
         config.prover.keys_dir.clone(),
         config.threads(),
     );
-    tokio::task::spawn_blocking(move || Groth16Source::load(&profile, &folder, threads))
+    tokio::task::spawn_blocking(move || Groth16Source::load(&profile, &folder, &circuit, threads))
         .await
         .map_err(|error| Failure::internal(format!("loading the proving key: {error}")))?
-        .map_err(|error| Failure::unavailable(format!("proving key: {error}")))
+        .map_err(no_keys)
+}
+
+fn no_keys(error: SetupError) -> Failure {
+    let text = format!("configuration: prover.keys_dir: {error}");
+    match error {
+        SetupError::Keys(
+            KeyFileError::OtherCircuit { .. }
+            | KeyFileError::Manifest(_)
+            | KeyFileError::NoCeremony(_)
+            | KeyFileError::Unusable { .. },
+        ) => Failure::usage(text),
+        _ => Failure::unavailable(text),
+    }
 }
 
 /// The configured TPM on a thread of its own.

@@ -4,7 +4,9 @@ mod actions;
 mod compat;
 mod read;
 
+use alloy::primitives::B256;
 use alloy::signers::local::PrivateKeySigner;
+use chain::bindings::{Hub, StorageProofVerifier};
 use chain::{Client, Deployment, EpochClock, Sender};
 
 use super::ChainError;
@@ -39,6 +41,28 @@ impl RealChain {
         };
         chain.check_contracts().await?;
         Ok(chain)
+    }
+
+    /// The circuit whose proofs the hub accepts, by the id of its manifest.
+    ///
+    /// # Errors
+    /// [`ChainError::Incompatible`] if the hub asks another contract than the deployment's verifier, or that one names no
+    /// circuit; [`ChainError::Unavailable`] if the chain does not answer.
+    pub async fn circuit_id(&self) -> Result<B256, ChainError> {
+        let (view, at) = (self.client.latest(), self.client.deployment());
+        let asked = view
+            .read(at.hub, &Hub::verifierCall {})
+            .await
+            .map_err(compat::first_contact)?;
+        if asked != at.verifier {
+            return Err(compat::incompatible(&format!(
+                "the hub has proofs verified by {asked}, the deployment file says by {}",
+                at.verifier
+            )));
+        }
+        view.read(at.verifier, &StorageProofVerifier::CIRCUIT_IDCall {})
+            .await
+            .map_err(compat::first_contact)
     }
 
     /// The client, for whoever builds on this node.

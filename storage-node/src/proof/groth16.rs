@@ -18,17 +18,19 @@ pub struct Groth16Source {
 }
 
 impl Groth16Source {
-    /// Reads a profile's keys from `folder`, or makes them. Takes seconds; blocks.
+    /// Opens the keys in `folder` of the circuit whose manifest has this id: a ceremony's, or development keys, which are
+    /// made if they are not there. Blocks; making takes up to minutes.
     ///
     /// # Errors
     /// [`SetupError`].
     pub fn load(
         profile: &Profile,
         folder: &Path,
+        circuit_id: &[u8; 32],
         threads: Option<NonZeroUsize>,
     ) -> Result<Self, SetupError> {
         Ok(Self {
-            prover: Arc::new(Prover::load_or_create(profile, folder, threads)?),
+            prover: Arc::new(Prover::load_for(profile, folder, circuit_id, threads)?),
         })
     }
 

@@ -7,6 +7,9 @@ use std::sync::atomic::Ordering;
 
 use alloy::primitives::{B256, keccak256};
 use circuits::Profile;
+use circuits::circuit::Circuit;
+use circuits::keys::{Manifest, VerifyingKey};
+use prover::ceremony::finalize::Finalized;
 use storage_node::chain_view::ChainView;
 use storage_node::duty::DutyError;
 use storage_node::proof::{Groth16Source, ProofError};
@@ -18,7 +21,9 @@ use verifier::policy::Policy;
 use verifier::report::Identity;
 use verifier::{BlockNumber, Epoch, LatencyMs};
 
-use crate::support::{EveryCell, NODE, NoProver, SoftTpm, TestNode};
+use crate::support::{
+    EveryCell, NODE, NoProver, SoftTpm, TestNode, dev_circuit, prover_for, real_prover,
+};
 
 const A: SlotId = SlotId::new(1, 2);
 const EPOCH: Epoch = Epoch(2);
@@ -61,14 +66,53 @@ async fn an_honest_epoch_brings_a_receipt_of_every_oracle_and_shows_each_the_oth
 
 #[tokio::test]
 async fn the_verifier_accepts_what_the_real_prover_and_the_node_make_together() {
-    let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
-    let source =
-        tokio::task::spawn_blocking(move || Groth16Source::load(&Profile::DEV, &keys, None))
-            .await
-            .unwrap();
-    let source = source.unwrap();
+    is_accepted(real_prover().await).await;
+}
+
+/// Keys as a ceremony leaves them; to be judged like development keys, they need not come from one.
+async fn ceremony_in(folder: &Path) -> Manifest {
+    let development = real_prover().await;
+    let circuit = Circuit::new(&Profile::DEV);
+    let proving = development.prover().keys().proving_key().unwrap();
+    let verifying = VerifyingKey::new(&Profile::DEV, &proving.vk, false).unwrap();
+    let manifest = Manifest {
+        ceremony: "a ceremony that a test tells of".to_owned(),
+        ..Manifest::describe(&circuit, Some(&verifying))
+    };
+    let keys = Finalized {
+        proving,
+        verifying,
+        manifest: manifest.clone(),
+    };
+    prover::keys::store(&circuit, &keys, folder).unwrap();
+    manifest
+}
+
+#[tokio::test]
+async fn a_node_proves_with_the_keys_of_the_ceremony_whose_circuit_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = ceremony_in(folder.path()).await;
+    let source = prover_for(folder.path().to_owned(), manifest.id())
+        .await
+        .unwrap();
+    assert_eq!(source.prover().keys().manifest(), &manifest);
+    assert!(source.prover().verifying_key().check_chain(1).is_ok());
+    is_accepted(Arc::new(source)).await;
+
+    let wanted = [9; 32];
+    let refused = prover_for(folder.path().to_owned(), wanted)
+        .await
+        .err()
+        .unwrap();
+    let text = refused.to_string();
+    for id in [wanted, dev_circuit(), manifest.id()] {
+        assert!(text.contains(&hex::encode(id)), "{text}");
+    }
+}
+
+async fn is_accepted(source: Arc<Groth16Source>) {
     let key = source.prover().verifying_key().clone();
-    let mut node = TestNode::with_proofs(Arc::new(source)).await;
+    let mut node = TestNode::with_proofs(source).await;
     at_epoch(&mut node).await;
     node.duty_rounds().await;
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
@@ -12,11 +12,12 @@ use chain::anvil::{Anvil, AnvilError, AnvilOptions, mine, raw};
 use chain::bindings::{Deals, Hub, ProbityToken, Registry};
 use chain::types::{OracleInfo, Schedule, ShardRoots};
 use chain::{Deployment, Sender};
-use circuits::Profile;
+use daemon::exit::ExitCode;
 use serde_json::json;
 use storage_node::chain_view::{ChainActions, ChainError, ChainView, RealChain, Registration};
+use storage_node::config::Config;
+use storage_node::edges::real_prover;
 use storage_node::inventory::Frozen;
-use storage_node::proof::Groth16Source;
 use storage_node::reclaim::Reclaimer;
 use storage_node::shard::SlotId;
 use storage_node::state::{Outcome, TenureState};
@@ -24,7 +25,9 @@ use verifier::typed_data::Enrolment;
 use verifier::{DealId, Epoch, NodeId};
 
 use crate::cli::{failure, node};
-use crate::support::{MemoryOracles, Parts, SoftTpm, lose, slot_shards};
+use crate::support::{
+    self, MemoryOracles, Parts, SoftTpm, dev_circuit, keys_dir, lose, slot_shards,
+};
 
 pub const SCHEDULE: Schedule = Schedule {
     genesisBlock: 10,
@@ -294,12 +297,7 @@ async fn a_node_holds_proves_loses_its_database_submits_and_drops_against_the_re
     assert_eq!(chain.slot_roots(slot).await.unwrap(), roots);
     network.mine(3).await;
 
-    let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
-    let source =
-        tokio::task::spawn_blocking(move || Groth16Source::load(&Profile::DEV, &keys, None))
-            .await
-            .unwrap();
-    let source = Arc::new(source.unwrap());
+    let source = support::real_prover().await;
     let folder = tempfile::tempdir().unwrap();
     let oracles = network.oracles.clone();
     let mut parts = Parts::open(
@@ -480,6 +478,45 @@ async fn contracts_without_a_function_the_node_calls_are_refused_at_the_start_by
         network.replace(contract, code).await;
         connect().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_contracts_say_whose_keys_a_node_proves_with() {
+    let Some(network) = network("the_contracts_say_whose_keys_a_node_proves_with").await else {
+        return;
+    };
+    let chain = network.chain(2).await;
+    assert_eq!(chain.circuit_id().await.unwrap().0, dev_circuit());
+
+    let folder = tempfile::tempdir().unwrap();
+    assert!(node(folder.path(), &["init"]).status.success());
+    let mut config = Config::load(&folder.path().join("node.toml")).unwrap();
+    config.prover.keys_dir = keys_dir();
+    assert_eq!(config.prover.profile, "standard");
+    let refused = real_prover(&config, &chain).await.err().unwrap();
+    assert_eq!(refused.code, ExitCode::Usage);
+    for part in [
+        "prover.keys_dir",
+        &hex::encode(dev_circuit()),
+        "profile standard",
+    ] {
+        assert!(refused.message.contains(part), "{}", refused.message);
+    }
+    config.prover.profile = "dev".to_owned();
+    let source = real_prover(&config, &chain).await.unwrap();
+    assert_eq!(source.prover().keys().manifest().id(), dev_circuit());
+
+    // Another verifier in the file than the hub asks.
+    let mut elsewhere = network.deployment.clone();
+    elsewhere.verifier = Address::repeat_byte(0x44);
+    let chain = RealChain::connect(elsewhere, network.anvil.keys()[2].clone())
+        .await
+        .unwrap();
+    let refused = chain.circuit_id().await.unwrap_err();
+    assert!(
+        matches!(&refused, ChainError::Incompatible(why) if why.contains("deployment file")),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

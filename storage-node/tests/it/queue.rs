@@ -1,23 +1,19 @@
 //! Transactions that no block takes, and the proof's that must get through all the same.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use alloy::primitives::keccak256;
 use alloy::providers::Provider;
 use chain::anvil::{mine, raw};
-use circuits::Profile;
 use serde_json::{Value, json};
 use storage_node::chain_view::ChainView;
-use storage_node::proof::Groth16Source;
 use storage_node::shard::SlotId;
 use storage_node::state::Outcome;
 use verifier::Epoch;
 
 use crate::on_chain::network;
-use crate::support::{MemoryChain, Parts, TestNode, slot_shards};
+use crate::support::{MemoryChain, Parts, TestNode, real_prover, slot_shards};
 
 const A: SlotId = SlotId::new(1, 2);
 const EPOCH: Epoch = Epoch(4);
@@ -166,22 +162,10 @@ async fn on_a_real_chain_the_submission_takes_the_nonce_of_an_accept_that_hangs(
     let (chain, other) = (network.chain(2).await, network.chain(3).await);
     let node = network.enrol(&chain, 1).await.unwrap();
     let second = network.enrol(&other, 2).await.unwrap();
-    let keys = Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys");
-    let source =
-        tokio::task::spawn_blocking(move || Groth16Source::load(&Profile::DEV, &keys, None))
-            .await
-            .unwrap()
-            .unwrap();
+    let source = real_prover().await;
     let folder = tempfile::tempdir().unwrap();
     let oracles = network.oracles.clone();
-    let mut parts = Parts::open(
-        folder.path(),
-        node,
-        chain.clone(),
-        oracles.clone(),
-        Arc::new(source),
-    )
-    .await;
+    let mut parts = Parts::open(folder.path(), node, chain.clone(), oracles.clone(), source).await;
     let mut slots = Vec::new();
     for seed in [1, 2] {
         let shards = slot_shards(&[seed]);

@@ -31,7 +31,7 @@ use verifier::NodeId;
 
 pub use chain::{MemoryChain, deployment};
 pub use oracles::MemoryOracles;
-pub use proofs::{EveryCell, NoProver};
+pub use proofs::{EveryCell, NoProver, dev_circuit, keys_dir, prover_for, real_prover};
 pub use running::{Running, id};
 pub use tpm::SoftTpm;
 

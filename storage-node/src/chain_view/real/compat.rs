@@ -217,7 +217,7 @@ pub(super) fn first_contact(error: chain::ChainError) -> ChainError {
     }
 }
 
-fn incompatible(what: &str) -> ChainError {
+pub(super) fn incompatible(what: &str) -> ChainError {
     ChainError::Incompatible(format!(
         "{what}; use the deployment file of these contracts and the storage-node that belongs to them (this is {})",
         env!("CARGO_PKG_VERSION")
