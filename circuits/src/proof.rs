@@ -6,7 +6,9 @@
 //! Protocol: sections 1 and 4.
 
 mod batch;
+mod miller;
 pub mod snarkjs;
+mod weight;
 
 pub use batch::verify_batch;
 

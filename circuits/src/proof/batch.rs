@@ -1,18 +1,17 @@
-//! Many proofs at once: one pairing a proof and three more, where one by one it would be three a proof.
+//! Many proofs at once: one Miller loop a proof and three more, where one by one it would be three a proof.
 
-use super::{Proof, Reject, verify};
+use super::{Proof, Reject, miller::miller_loop, verify, weight::Weight};
 use crate::{field::Fr, keys::VerifyingKey, statement::Public};
 use ark_bn254::{Bn254, G1Affine, G1Projective, G2Affine};
 use ark_ec::{CurveGroup, pairing::Pairing};
 use ark_ff::Zero;
-use rand::{Rng, rngs::OsRng};
 use rayon::prelude::*;
 use std::ops::Neg;
 
 /// Checks many proofs; the answers are those of [`verify`], in the same order.
 ///
-/// The Groth16 equations are added up with random weights of 128 bits, so a batch that contains a bad proof passes with
-/// probability below 2^-127. A batch that fails is halved until the bad proofs stand alone.
+/// The Groth16 equations are added up with random weights, each one of 2^128, so a batch that contains a bad proof passes
+/// with a probability of at most 2^-128. A batch that fails is halved until the bad proofs stand alone.
 ///
 /// Protocol: section 4.
 #[must_use]
@@ -52,22 +51,22 @@ fn find_bad(key: &VerifyingKey, batch: &[(Public, Proof)], judged: &[usize]) -> 
 
 /// Σ w_i of: e(A_i, B_i) = e(alpha, beta) e(inputs_i, gamma) e(C_i, delta).
 fn holds(key: &VerifyingKey, batch: &[(Public, Proof)], chosen: &[usize]) -> bool {
-    let weights: Vec<Fr> = chosen
-        .iter()
-        .map(|_| Fr::from(OsRng.r#gen::<u128>()))
-        .collect();
+    let weights: Vec<Weight> = chosen.iter().map(|_| Weight::random()).collect();
     let scaled: Vec<G1Projective> = chosen
         .par_iter()
         .zip(&weights)
-        .map(|(i, weight)| batch[*i].1.points().a * weight)
+        .map(|(i, weight)| weight.times(batch[*i].1.points().a))
         .collect();
-    let mut left = G1Projective::normalize_batch(&scaled);
-    let mut right: Vec<G2Affine> = chosen.iter().map(|i| batch[*i].1.points().b).collect();
+    let left = G1Projective::normalize_batch(&scaled);
+    let right = chosen.iter().map(|i| batch[*i].1.points().b);
+    let mut pairs: Vec<(G1Affine, G2Affine)> = left.into_iter().zip(right).collect();
 
-    let total: Fr = weights.iter().sum();
     // Σ w (IC_0 + Σ x_k IC_k) needs one multiplication for each input, not for each proof.
+    let mut total = Fr::zero();
     let mut inputs = [Fr::zero(); crate::statement::PUBLIC_INPUTS.len()];
     for (i, weight) in chosen.iter().zip(&weights) {
+        let weight = weight.scalar();
+        total += weight;
         for (sum, input) in inputs.iter_mut().zip(batch[*i].0.to_inputs()) {
             *sum += input * weight;
         }
@@ -75,18 +74,15 @@ fn holds(key: &VerifyingKey, batch: &[(Public, Proof)], chosen: &[usize]) -> boo
     let points = key.points();
     let constant: G1Projective = points.gamma_abc_g1[0] * (total - Fr::from(1u64));
     let input_sum = key.input_point(&inputs) + constant;
-    let c_sum: G1Projective = chosen
-        .par_iter()
-        .zip(&weights)
-        .map(|(i, weight)| batch[*i].1.points().c * weight)
-        .sum();
+    let c_sum = Weight::sum(chosen.iter().map(|i| batch[*i].1.points().c), &weights);
 
-    let closing: [G1Affine; 3] = [
-        (points.alpha_g1 * total).neg().into_affine(),
-        input_sum.neg().into_affine(),
-        c_sum.neg().into_affine(),
-    ];
-    left.extend(closing);
-    right.extend([points.beta_g2, points.gamma_g2, points.delta_g2]);
-    Bn254::multi_pairing(left, right).is_zero()
+    pairs.extend([
+        (
+            (points.alpha_g1 * total).neg().into_affine(),
+            points.beta_g2,
+        ),
+        (input_sum.neg().into_affine(), points.gamma_g2),
+        (c_sum.neg().into_affine(), points.delta_g2),
+    ]);
+    Bn254::final_exponentiation(miller_loop(&pairs)).is_some_and(|product| product.is_zero())
 }
