@@ -216,6 +216,15 @@ impl StorageTree {
         &self.levels[0]
     }
 
+    /// The nodes of a level, in order: level 0 are the digests of the cells, the last one is that below the root.
+    ///
+    /// # Panics
+    /// If `level` is not below [`SHARD_LEVELS`].
+    #[must_use]
+    pub fn level(&self, level: usize) -> &[Fr] {
+        &self.levels[level]
+    }
+
     /// The cell digests, 32 bytes big-endian each: what a node keeps beside a shard so that it need not hash it again.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -8,10 +8,12 @@ pub mod groth16;
 pub mod kernel;
 pub mod keys;
 pub mod msm;
+pub mod paths;
 pub mod prove;
 pub mod qap;
 pub mod quotient;
 pub mod solidity;
+pub mod stored_tree;
 pub mod witness;
 
 pub use commit::{ShardCommitment, commit};
