@@ -324,8 +324,8 @@ fn one_flipped_bit_among_points_or_matrices_gives_an_error_and_no_proof() {
     let bases = sections[2..7]
         .iter()
         .map(|section| section.start + 64 + map_bytes(&PINNED.file[section.clone()]) + 5);
-    // The first row of A gives another variable's value.
-    let row = sections[7].start + 64;
+    // A row of A gives another variable's value: one of an S-box, where no two values are the same.
+    let row = sections[7].start + 64 + 4 * 1000;
     // The last coefficient that rows share.
     let coefficient = sections[7].end - 32;
     for at in bases.chain([row, coefficient]) {

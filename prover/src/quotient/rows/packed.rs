@@ -201,13 +201,16 @@ mod tests {
                 assert!(changed.is_some() || other_circuit, "{word} {change}");
             }
         }
-        // A, B, ends, terms, coefficients: a line each, but the last, which has two.
-        for line in 1..7 {
+        // A, B, ends, terms, and the coefficients 1 and -1: a line each.
+        for line in 1..6 {
             assert!(
                 refused(&|words| words[8 * line] = u64::MAX).is_some(),
                 "{line}"
             );
         }
+        // The other coefficients may be anything below the modulus.
+        assert!(refused(&|words| words[8 * 6] = u64::MAX).is_none());
+        assert!(refused(&|words| words[8 * 6 + 3] = u64::MAX).is_some());
         // An index that is one too large: five variables and three combinations.
         assert!(refused(&|words| words[8] = 8).is_some());
         assert!(refused(&|words| words[8] = 7).is_none());
