@@ -24,8 +24,6 @@ pub const SHARD_BYTES: usize = SHARD_CELLS * CELL_BYTES;
 /// Levels of the arity-8 tree over the cells of a shard.
 pub const SHARD_LEVELS: usize = 4;
 
-const ENCODED_TREE_BYTES: usize = SHARD_CELLS * field::ENCODED_BYTES;
-
 /// What can be wrong with bytes that claim to be a shard, its tree or its root.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,12 +38,6 @@ pub enum StorageError {
     #[error("a shard has {SHARD_CELLS} cells, found {found} digests")]
     DigestCount {
         /// Digests found.
-        found: usize,
-    },
-    /// A saved tree has one size only.
-    #[error("a saved storage tree has {ENCODED_TREE_BYTES} bytes, found {found}")]
-    TreeLength {
-        /// Bytes found.
         found: usize,
     },
     /// A field element must be below r, so that each has one encoding.
@@ -224,25 +216,6 @@ impl StorageTree {
     pub fn level(&self, level: usize) -> &[Fr] {
         &self.levels[level]
     }
-
-    /// The cell digests, 32 bytes big-endian each: what a node keeps beside a shard so that it need not hash it again.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.digests().iter().flat_map(field::to_be_bytes).collect()
-    }
-
-    /// Rebuilds a saved tree. The caller compares the root with the one it expects.
-    ///
-    /// # Errors
-    /// [`StorageError::TreeLength`] or [`StorageError::NotCanonical`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StorageError> {
-        if bytes.len() != ENCODED_TREE_BYTES {
-            return Err(StorageError::TreeLength { found: bytes.len() });
-        }
-        let (encoded, _) = bytes.as_chunks::<{ field::ENCODED_BYTES }>();
-        let digests: Option<Vec<Fr>> = encoded.iter().map(field::from_be_bytes).collect();
-        Self::from_digests(digests.ok_or(StorageError::NotCanonical)?)
-    }
 }
 
 #[cfg(test)]
@@ -281,27 +254,6 @@ mod tests {
         let before = StorageTree::from_shard(&shard).unwrap().root();
         shard[SHARD_BYTES - 1] ^= 0x80;
         assert_ne!(StorageTree::from_shard(&shard).unwrap().root(), before);
-    }
-
-    #[test]
-    fn a_saved_tree_comes_back_and_damage_is_noticed() {
-        let tree = StorageTree::from_shard(&shard()).unwrap();
-        let mut bytes = tree.to_bytes();
-        assert_eq!(StorageTree::from_bytes(&bytes).unwrap(), tree);
-        bytes[40] ^= 1;
-        assert_ne!(StorageTree::from_bytes(&bytes).unwrap().root(), tree.root());
-        bytes[..32].fill(0xff);
-        assert_eq!(
-            StorageTree::from_bytes(&bytes),
-            Err(StorageError::NotCanonical)
-        );
-        bytes.pop();
-        assert_eq!(
-            StorageTree::from_bytes(&bytes),
-            Err(StorageError::TreeLength {
-                found: ENCODED_TREE_BYTES - 1
-            })
-        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Result;
 use async_trait::async_trait;
 use circuits::{
-    Private, Sample, SampleWitness,
+    Private, SampleWitness,
     field::Fr,
     select,
     storage::{CELL_BYTES, CELL_ELEMENTS, SHARD_CELLS, SHARD_LEVELS},
@@ -109,24 +109,19 @@ impl FaultyProofs {
         cells: &dyn CellReader,
     ) -> Result<Proof256, ProofError> {
         let public = challenge.public;
-        let mut private = Private {
-            samples: Vec::with_capacity(self.prover.profile().samples()),
-        };
+        let samples = select(public.seed, public.shard_count, self.prover.profile());
+        let opened = cells.open(&samples).await.into_iter();
         let mut lost = 0_usize;
-        for sample in select(public.seed, public.shard_count, self.prover.profile()) {
-            private
-                .samples
-                .push(cells.open(sample).await.unwrap_or_else(|_| {
-                    lost += 1;
-                    self.zeroes(sample)
-                }));
-        }
-        // Two times in a hundred every sampled cell is among those that are left. The story must not depend on that luck.
-        if lost == 0
-            && let Some(first) = private.samples.first_mut()
-        {
-            first.cell = [Fr::from(0_u64); CELL_ELEMENTS];
-        }
+        // Every path needs cells around its own, some of which are lost: not one is left that opens.
+        let left_or_zeroes = |opened: Result<SampleWitness, ProofError>| {
+            opened.unwrap_or_else(|_| {
+                lost += 1;
+                self.zeroes()
+            })
+        };
+        let private = Private {
+            samples: opened.map(left_or_zeroes).collect(),
+        };
         tracing::warn!(epoch = %challenge.epoch, lost, "fault: proving zeroes in place of lost cells");
         let prover = self.prover.clone();
         let failed = |error: &dyn std::fmt::Display| ProofError::Prover(error.to_string());
@@ -142,7 +137,7 @@ impl FaultyProofs {
         .map_err(|error| failed(&error))?
     }
 
-    fn zeroes(&self, _: Sample) -> SampleWitness {
+    fn zeroes(&self) -> SampleWitness {
         let zero = Fr::from(0_u64);
         SampleWitness {
             cell: [zero; CELL_ELEMENTS],

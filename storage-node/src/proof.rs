@@ -55,11 +55,9 @@ pub struct Challenge {
 /// Reads sampled cells with their paths to the inventory root.
 #[async_trait]
 pub trait CellReader: Send + Sync {
-    /// Opens one sample.
-    ///
-    /// # Errors
-    /// [`ProofError::Lost`] if the cell cannot be read whole.
-    async fn open(&self, sample: Sample) -> Result<SampleWitness, ProofError>;
+    /// Opens samples, all at once. Each has an answer of its own, in their order: [`ProofError::Lost`] if the cell cannot be
+    /// read whole.
+    async fn open(&self, samples: &[Sample]) -> Vec<Result<SampleWitness, ProofError>>;
 }
 
 /// The edge to the prover.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use circuits::StorageTree;
 use prover::commit::{CommitError, commit_with_trees};
+use prover::stored_tree::StoredTree;
 use verifier::inventory::{ShardKey, ShardRoots};
 use verifier::{DealId, Slot, Stripe};
 
@@ -72,7 +72,7 @@ impl fmt::Display for ShardId {
 /// A shard's bytes with every commitment recomputed from them.
 pub struct CommittedShard {
     bytes: Vec<u8>,
-    tree: StorageTree,
+    tree: StoredTree,
     roots: ShardRoots,
 }
 
@@ -85,7 +85,7 @@ impl CommittedShard {
         let committed = commit_with_trees(&bytes)?;
         Ok(Self {
             bytes,
-            tree: committed.storage,
+            tree: StoredTree::from_tree(&committed.storage),
             roots: committed.commitment.into(),
         })
     }
@@ -96,9 +96,9 @@ impl CommittedShard {
         &self.bytes
     }
 
-    /// The storage tree.
+    /// What is kept of the storage tree.
     #[must_use]
-    pub const fn tree(&self) -> &StorageTree {
+    pub const fn tree(&self) -> &StoredTree {
         &self.tree
     }
 

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use alloy::primitives::B256;
 use async_trait::async_trait;
-use circuits::storage::{CELL_BYTES, SHARD_LEVELS};
-use circuits::tree::Siblings;
 
 pub use dir::{DirStore, FILE_BYTES};
+pub use prover::OpenedCell;
 
 use verifier::inventory::ShardRoots;
 
@@ -51,13 +50,15 @@ pub struct ProvenRange {
     pub lemmas: Vec<B256>,
 }
 
-/// One cell with its path to the storage root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenedCell {
-    /// The cell's bytes.
-    pub bytes: [u8; CELL_BYTES],
-    /// From the cell's digest to the storage root.
-    pub path: [Siblings; SHARD_LEVELS],
+/// A cell that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellOf {
+    /// Its shard.
+    pub shard: ShardId,
+    /// The shard's storage root, as the deal names it.
+    pub storage_root: B256,
+    /// Its index in the shard.
+    pub cell: u16,
 }
 
 /// The edge to the disk.
@@ -76,13 +77,23 @@ pub trait ShardStore: Send + Sync {
         first: usize,
         count: usize,
     ) -> Result<ProvenRange, StoreError>;
+    /// Opens cells with their paths to the storage roots, all at once; each has an answer of its own, in their order.
+    async fn cells(&self, cells: Vec<CellOf>) -> Vec<Result<OpenedCell, StoreError>>;
     /// One cell.
     async fn cell(
         &self,
         id: ShardId,
         roots: &ShardRoots,
         cell: u16,
-    ) -> Result<OpenedCell, StoreError>;
+    ) -> Result<OpenedCell, StoreError> {
+        let cell = CellOf {
+            shard: id,
+            storage_root: roots.storage_root,
+            cell,
+        };
+        let mut opened = self.cells(vec![cell]).await;
+        opened.pop().unwrap_or(Err(StoreError::NotFound(id)))
+    }
     /// Reads a whole shard and compares it with all its roots.
     async fn check(&self, id: ShardId, roots: &ShardRoots) -> Result<(), StoreError>;
     /// Those of the shards that are not there, or not in their full length. Their bytes are not read.

@@ -49,12 +49,11 @@ impl ProofSource for Groth16Source {
         cells: &dyn CellReader,
     ) -> Result<Proof256, ProofError> {
         let public = challenge.public;
-        let mut private = Private {
-            samples: Vec::with_capacity(self.prover.profile().samples()),
+        let samples = select(public.seed, public.shard_count, self.prover.profile());
+        let opened = cells.open(&samples).await.into_iter();
+        let private = Private {
+            samples: opened.collect::<Result<_, _>>()?,
         };
-        for sample in select(public.seed, public.shard_count, self.prover.profile()) {
-            private.samples.push(cells.open(sample).await?);
-        }
         let prover = self.prover.clone();
         let failed = |error: &dyn std::fmt::Display| ProofError::Prover(error.to_string());
         let proof = tokio::task::spawn_blocking(move || prover.prove(&public, &private))

@@ -1,33 +1,33 @@
-//! Shards as files: `<root>/<deal>/<slot>/<stripe>.shard`, each the shard's bytes followed by its cell digests.
+//! Shards as files: `<root>/<deal>/<slot>/<stripe>.shard`, each the shard's bytes followed by its stored tree.
 //!
-//! The digests (32 bytes for each 496, 6.5% more) spare hashing 2 MB for each sampled cell: the upper levels are rebuilt from
-//! them, 585 narrow hashes, which at the same time proves the digests whole. A shard is written to a temporary file, synced,
-//! renamed, and its directory synced: after a crash there is the whole file under its name, or a leftover that is removed when
-//! the store is opened.
+//! The stored tree (0.12% more, [`prover::stored_tree`]) spares hashing 2 MB for each sampled cell: 64 cells around it are read
+//! and hashed. A shard is written to a temporary file, synced, renamed, and its directory synced: after a crash there is the
+//! whole file under its name, or a leftover that is removed when the store is opened.
 
 use std::{
+    convert::Infallible,
     fs::{self, File},
-    io::{ErrorKind, Read, Seek, SeekFrom, Write},
+    io::{ErrorKind, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use alloy::primitives::B256;
 use async_trait::async_trait;
-use circuits::StorageTree;
-use circuits::storage::{CELL_BYTES, SHARD_BYTES, SHARD_CELLS, cell_digest};
+use circuits::storage::SHARD_BYTES;
+use circuits::{Fr, StorageRoot};
+use prover::kernel;
+use prover::paths::{OpenError, SHARD_FILE_BYTES, open_cells, read_tree, write_shard};
+use prover::stored_tree::Wanted;
 use verifier::transport::{LEAF_BYTES, TransportTree};
 
-use super::{OpenedCell, ProvenRange, ShardStore, StoreError};
+use super::{CellOf, OpenedCell, ProvenRange, ShardStore, StoreError};
 use verifier::inventory::ShardRoots;
 
 use crate::shard::{CommittedShard, ShardId};
 
-/// Bytes of the digests behind a shard.
-const DIGEST_BYTES: usize = SHARD_CELLS * 32;
-
 /// Bytes of a shard's file.
-pub const FILE_BYTES: u64 = (SHARD_BYTES + DIGEST_BYTES) as u64;
+pub const FILE_BYTES: u64 = SHARD_FILE_BYTES as u64;
 
 /// Suffix of files that are being written.
 const TEMPORARY: &str = ".part";
@@ -71,13 +71,12 @@ impl DirStore {
         let failed = |source| io(format!("writing {id}"), source);
         let folder = self.folder(id);
         fs::create_dir_all(&folder).map_err(failed)?;
-        let mut file = tempfile::Builder::new()
+        let file = tempfile::Builder::new()
             .prefix(&format!("{}.", id.stripe))
             .suffix(TEMPORARY)
             .tempfile_in(&folder)
             .map_err(failed)?;
-        file.write_all(shard.bytes()).map_err(failed)?;
-        file.write_all(&shard.tree().to_bytes()).map_err(failed)?;
+        write_shard(file.as_file(), shard.bytes(), shard.tree()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist(self.path(id))
             .map_err(|error| failed(error.error))?;
@@ -126,31 +125,43 @@ impl DirStore {
         Ok(ProvenRange { data, lemmas })
     }
 
-    fn read_cell(
-        &self,
-        id: ShardId,
-        roots: &ShardRoots,
-        cell: u16,
-    ) -> Result<OpenedCell, StoreError> {
-        let mut file = self.open_file(id)?;
-        let tree = storage_tree(id, &mut file, roots)?;
-        let mut bytes = [0; CELL_BYTES];
-        bytes.copy_from_slice(&read_at(
-            &mut file,
-            id,
-            usize::from(cell) * CELL_BYTES,
-            CELL_BYTES,
-        )?);
-        if tree.digests().get(usize::from(cell)) != Some(&cell_digest(&bytes)) {
-            return Err(damaged(
-                id,
-                format!("cell {cell} does not match its digest"),
-            ));
-        }
-        Ok(OpenedCell {
-            bytes,
-            path: tree.path(cell),
-        })
+    fn read_cells(&self, cells: &[CellOf]) -> Vec<Result<OpenedCell, StoreError>> {
+        let kernel = match kernel::active() {
+            Ok(kernel) => kernel,
+            Err(error) => {
+                let failed = |cell: &CellOf| io(format!("opening {}", cell.shard), other(&error));
+                return cells.iter().map(|cell| Err(failed(cell))).collect();
+            }
+        };
+        // A root that is no field element is no shard's: its file is not even opened.
+        let roots: Vec<_> = cells
+            .iter()
+            .map(|cell| StorageRoot::from_bytes(&cell.storage_root.0))
+            .collect();
+        let wanted: Vec<Wanted> = cells
+            .iter()
+            .zip(&roots)
+            .map(|(cell, root)| Wanted {
+                root: root.clone().unwrap_or(StorageRoot::new(Fr::default())),
+                cell: cell.cell,
+            })
+            .collect();
+        let opened = open_cells(kernel, &wanted, |place| {
+            let id = cells[place].shard;
+            match &roots[place] {
+                Ok(_) => self.open_file(id),
+                Err(error) => Err(damaged(id, error.to_string())),
+            }
+        });
+        let named = |(cell, opened): (&CellOf, Result<_, OpenError<StoreError>>)| {
+            let id = cell.shard;
+            opened.map_err(|error| match error {
+                OpenError::Shard(error) => error,
+                OpenError::Read(error) => io(format!("reading {id}"), error),
+                error => damaged(id, error.to_string()),
+            })
+        };
+        cells.iter().zip(opened).map(named).collect()
     }
 
     fn check_whole(&self, id: ShardId, roots: &ShardRoots) -> Result<(), StoreError> {
@@ -165,8 +176,19 @@ impl DirStore {
             ));
         }
         transport_tree(id, &bytes, roots)?;
-        // The digests were made from these bytes by the put that wrote both: each is proven whole, and so is their bond.
-        storage_tree(id, &mut file, roots).map(|_| ())
+        // The tree was made from these bytes by the put that wrote both: each is proven whole, and so is their bond.
+        let kernel =
+            kernel::active().map_err(|error| io(format!("checking {id}"), other(&error)))?;
+        let tree = read_tree::<Infallible>(kernel, &file).map_err(|error| match error {
+            OpenError::Read(error) => io(format!("reading {id}"), error),
+            error => damaged(id, error.to_string()),
+        })?;
+        let (root, expected) = (B256::new(tree.root().to_bytes()), roots.storage_root);
+        if root != expected {
+            let what = format!("its tree leads to storage root {root}, expected {expected}");
+            return Err(damaged(id, what));
+        }
+        Ok(())
     }
 
     fn remove(&self, id: ShardId) -> Result<(), StoreError> {
@@ -211,15 +233,13 @@ impl ShardStore for DirStore {
             .await
     }
 
-    async fn cell(
-        &self,
-        id: ShardId,
-        roots: &ShardRoots,
-        cell: u16,
-    ) -> Result<OpenedCell, StoreError> {
-        let roots = *roots;
-        self.blocking(move |store| store.read_cell(id, &roots, cell))
-            .await
+    async fn cells(&self, cells: Vec<CellOf>) -> Vec<Result<OpenedCell, StoreError>> {
+        let ids: Vec<ShardId> = cells.iter().map(|cell| cell.shard).collect();
+        let opened = self.blocking(move |store| Ok(store.read_cells(&cells)));
+        opened.await.unwrap_or_else(|error| {
+            let failed = |id| io(format!("opening {id}"), other(&error));
+            ids.into_iter().map(|id| Err(failed(id))).collect()
+        })
     }
 
     async fn check(&self, id: ShardId, roots: &ShardRoots) -> Result<(), StoreError> {
@@ -265,6 +285,10 @@ fn io(what: String, source: std::io::Error) -> StoreError {
     StoreError::Io { what, source }
 }
 
+fn other(error: &impl ToString) -> std::io::Error {
+    std::io::Error::other(error.to_string())
+}
+
 fn damaged(shard: ShardId, what: String) -> StoreError {
     StoreError::Damaged { shard, what }
 }
@@ -295,25 +319,6 @@ fn transport_tree(
     }
 }
 
-/// The storage tree above the digests saved behind a shard, if they are the ones the deal names.
-fn storage_tree(
-    id: ShardId,
-    file: &mut File,
-    roots: &ShardRoots,
-) -> Result<StorageTree, StoreError> {
-    let digests = read_at(file, id, SHARD_BYTES, DIGEST_BYTES)?;
-    let tree = StorageTree::from_bytes(&digests).map_err(|error| damaged(id, error.to_string()))?;
-    let (root, expected) = (B256::new(tree.root().to_bytes()), roots.storage_root);
-    if root == expected {
-        Ok(tree)
-    } else {
-        Err(damaged(
-            id,
-            format!("saved digests lead to storage root {root}, expected {expected}"),
-        ))
-    }
-}
-
 fn remove_leftovers(folder: &Path, levels: u32) -> std::io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(folder)? {
@@ -336,6 +341,7 @@ mod tests {
 
     use std::os::unix::fs::FileExt;
 
+    use circuits::storage::cell_digest;
     use circuits::tree::fold;
     use verifier::transport::verify_range;
 
@@ -408,20 +414,68 @@ mod tests {
             store.cell(ID, shard.roots(), 0).await,
             Err(StoreError::Damaged { .. })
         ));
+        let lost = store.cell(ID, shard.roots(), 63).await.err().unwrap();
         assert!(
-            store.cell(ID, shard.roots(), 1).await.is_ok(),
+            lost.to_string().contains("cells 0 to 63"),
+            "those whose paths need it are lost with it: {lost}"
+        );
+        assert!(
+            store.cell(ID, shard.roots(), 64).await.is_ok(),
             "the other cells are whole"
         );
         flip(&store, 100);
         flip(&store, SHARD_BYTES as u64 + 50);
-        assert!(matches!(
-            store.cell(ID, shard.roots(), 3000).await,
-            Err(StoreError::Damaged { .. })
-        ));
+        let lost = store.cell(ID, shard.roots(), 70).await.err().unwrap();
+        assert!(lost.to_string().contains("the stored tree"), "{lost}");
     }
 
     #[tokio::test]
-    async fn a_whole_check_finds_a_flipped_bit_in_bytes_and_digests_and_another_shard() {
+    async fn cells_of_several_shards_are_opened_at_once_and_each_loss_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DirStore::open(folder.path()).unwrap();
+        let shards = [shard(7), shard(8)];
+        for (stripe, shard) in (0..).zip(&shards) {
+            store
+                .put(SlotId::new(7, 2).shard(stripe), shard.clone())
+                .await
+                .unwrap();
+        }
+        let of = |stripe: u32, storage_root, cell| CellOf {
+            shard: SlotId::new(7, 2).shard(stripe),
+            storage_root,
+            cell,
+        };
+        let [first, second] = shards.each_ref().map(|shard| shard.roots().storage_root);
+        let mut opened = store
+            .cells(vec![
+                of(1, second, 4000),
+                of(0, first, 1),
+                of(2, first, 1),
+                of(0, second, 1),
+                of(0, B256::repeat_byte(0xff), 1),
+                of(0, first, 4096),
+                of(1, second, 4000),
+            ])
+            .await
+            .into_iter();
+        for (shard, cell) in [(&shards[1], 4000), (&shards[0], 1)] {
+            let opened = opened.next().unwrap().unwrap();
+            let root = fold(cell_digest(&opened.bytes), cell, &opened.path);
+            assert_eq!(root, shard.tree().root().as_field());
+        }
+        assert!(matches!(
+            opened.next().unwrap(),
+            Err(StoreError::NotFound(_))
+        ));
+        for _ in 0..3 {
+            let lost = opened.next().unwrap();
+            assert!(matches!(lost, Err(StoreError::Damaged { .. })));
+        }
+        assert!(opened.next().unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_whole_check_finds_a_flipped_bit_in_bytes_and_tree_and_another_shard() {
         let folder = tempfile::tempdir().unwrap();
         let store = DirStore::open(folder.path()).unwrap();
         let shard = shard(6);

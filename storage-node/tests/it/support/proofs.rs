@@ -47,16 +47,15 @@ impl ProofSource for EveryCell {
         cells: &dyn CellReader,
     ) -> Result<Proof256, ProofError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let mut private = Private {
-            samples: Vec::new(),
-        };
-        for sample in select(
+        let samples = select(
             challenge.public.seed,
             challenge.public.shard_count,
             &Profile::DEV,
-        ) {
-            private.samples.push(cells.open(sample).await?);
-        }
+        );
+        let opened = cells.open(&samples).await.into_iter();
+        let private = Private {
+            samples: opened.collect::<Result<_, _>>()?,
+        };
         native::check(&Profile::DEV, &challenge.public, &private)
             .map_err(|error| ProofError::Prover(error.to_string()))?;
         Ok([7; 256])
