@@ -320,10 +320,12 @@ fn refuses_to_prove(keys: Keys) {
 #[test]
 fn one_flipped_bit_among_points_or_matrices_gives_an_error_and_no_proof() {
     let sections = PINNED.sections();
-    // The first point of each set belongs to a variable, or a place of the quotient, that is not 0.
-    let bases = sections[2..7]
-        .iter()
-        .map(|section| section.start + 64 + map_bytes(&PINNED.file[section.clone()]) + 5);
+    // A point of each set, of a variable of the seed's permutation, or a place of the quotient, that is not 0.
+    let bases = (2..7).map(|set| {
+        let section = sections[set].clone();
+        let point_bytes = if set == 4 { 128 } else { 64 };
+        section.start + 64 + map_bytes(&PINNED.file[section]) + 300 * point_bytes + 5
+    });
     // A row of A gives another variable's value: one of an S-box, where no two values are the same.
     let row = sections[7].start + 64 + 4 * 1000;
     // The last coefficient that rows share.
