@@ -89,7 +89,7 @@ pub enum KeyFileError {
     Exists(PathBuf),
     /// The keys at hand are not those whose proofs are accepted.
     #[error(
-        "proofs are wanted of circuit 0x{wanted}; the {INSECURE_DEV} keys of profile {profile} are of 0x{development}, \
+        "proofs are wanted of circuit 0x{wanted}; the committed manifest of profile {profile} is 0x{committed}, \
          and {manifest} {}: put the files of that circuit's ceremony there, or choose its profile",
         found.as_ref().map_or_else(|| "is not there".to_owned(), |id| format!("is of 0x{id}"))
     )]
@@ -98,8 +98,8 @@ pub enum KeyFileError {
         profile: &'static str,
         /// The id asked for, in hexadecimal.
         wanted: String,
-        /// The id of the development keys.
-        development: String,
+        /// The id of the committed manifest.
+        committed: String,
         /// The manifest that was looked for.
         manifest: PathBuf,
         /// Its id, if it is there.
@@ -267,6 +267,10 @@ fn find_or_create(
     check: impl FnOnce(&Keys) -> Result<(), KeyFileError>,
 ) -> Result<Keys, KeyFileError> {
     let manifest = committed(profile)?;
+    if !manifest.insecure_dev {
+        // Those of that ceremony, which nobody can make.
+        return load_for(profile, folder, &manifest.id());
+    }
     // Making a key takes long: first see whether it could be kept.
     fs::create_dir_all(folder).map_err(file_error(folder))?;
     if let Ok(keys) = Keys::open(profile, &manifest, folder, Origin::Cached)
@@ -297,13 +301,13 @@ pub fn load_for(
     circuit_id: &[u8; 32],
 ) -> Result<Keys, KeyFileError> {
     let committed = committed(profile)?;
-    if committed.id() == *circuit_id {
+    if committed.insecure_dev && committed.id() == *circuit_id {
         return load_or_create(profile, folder);
     }
     let other = |found: Option<[u8; 32]>| KeyFileError::OtherCircuit {
         profile: profile.name(),
         wanted: hex::encode(circuit_id),
-        development: hex::encode(committed.id()),
+        committed: hex::encode(committed.id()),
         manifest: manifest_path(profile.name(), folder),
         found: found.map(hex::encode),
     };
