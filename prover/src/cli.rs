@@ -1,6 +1,10 @@
 //! Commands of the `prover` binary.
 
 mod ceremony;
+mod documents;
+mod ingest;
+mod key_source;
+mod prove;
 mod sample;
 
 use anyhow::{Context, Result, bail};
@@ -89,6 +93,12 @@ enum Command {
         #[arg(long, default_value = "contracts/test/golden/storage-proof.json")]
         out: PathBuf,
     },
+    /// Takes an object into a folder of shards, each with its stored tree and its roots, or checks such a folder.
+    Ingest(ingest::Ingest),
+    /// Proves that a folder of shards is held: for one challenge, or for every one that is put into a folder.
+    Prove(prove::Prove),
+    /// Verifies a proof that `prove` wrote.
+    Verify(prove::Verify),
     /// Makes keys that nobody has to be trusted for: phase 2 of Groth16, in the files of `snarkjs`.
     #[command(subcommand)]
     Ceremony(ceremony::Ceremony),
@@ -120,6 +130,7 @@ fn profile(name: &str) -> Result<Profile, String> {
 enum Answer {
     Yes,
     Rejected(String),
+    Usage(String),
 }
 
 impl Cli {
@@ -134,6 +145,10 @@ impl Cli {
             Ok(Answer::Rejected(reason)) => {
                 eprintln!("rejected: {reason}");
                 ExitCode::from(1)
+            }
+            Ok(Answer::Usage(reason)) => {
+                eprintln!("error: {reason}");
+                ExitCode::from(2)
             }
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -159,6 +174,9 @@ impl Command {
             Self::Golden { dir, out } => {
                 write_or_compare(&out, sample::golden(&dir)?.as_bytes(), false)
             }
+            Self::Ingest(command) => command.run(),
+            Self::Prove(command) => command.run(),
+            Self::Verify(command) => command.run(),
             Self::Ceremony(command) => command.run(),
             Self::Bench {
                 profile,

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-fn prover(arguments: &[&str]) -> Output {
+pub fn prover(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_prover"))
         .args(arguments)
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."))
@@ -13,7 +13,7 @@ fn prover(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn ends(arguments: &[&str], code: i32) -> String {
+pub fn ends(arguments: &[&str], code: i32) -> String {
     let output = prover(arguments);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");

@@ -5,4 +5,6 @@ mod cache;
 mod ceremony;
 mod command;
 mod golden;
+mod ingest;
 mod pipeline;
+mod prove;
