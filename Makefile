@@ -13,7 +13,7 @@ export PATH := $(FOUNDRY)/forge-linux-$(ARCH)/bin:$(FOUNDRY)/anvil-linux-$(ARCH)
 PACKAGES := swtpm swtpm-tools libtss2-dev libtss2-tcti-swtpm0 pkg-config
 
 .NOTPARALLEL:
-.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep generate lint
+.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep bench generate lint
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -76,6 +76,9 @@ deep: build ## What takes too long for every day: many more random cases, keys a
 	cd contracts && FOUNDRY_FUZZ_RUNS=20000 FOUNDRY_INVARIANT_RUNS=256 forge test
 	cargo run -q -p prover -- setup --profile standard --dir target/keys
 	cargo run -q -p prover -- bench --profile standard --dir target/keys
+
+bench: deps ## The prover's figures beside its peers' in one run; ROWS="prove batch" for some of them only
+	cargo bench -q -p prover --bench table -- $(ROWS)
 
 generate: deps ## Write everything that is generated and committed: reasons, manifests, Solidity verifier, ABIs
 	PROBITY_GENERATE=1 cargo test -q -p verifier --test it

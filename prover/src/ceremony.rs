@@ -21,6 +21,7 @@ pub mod error;
 pub mod finalize;
 mod points;
 pub mod powers_of_tau;
+mod proving;
 pub mod r1cs;
 mod randomness;
 pub mod system;

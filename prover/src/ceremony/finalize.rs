@@ -54,7 +54,7 @@ pub fn finalize(
         hex::encode(transcript.hash()),
         hex::encode(phase1_hash)
     );
-    let proving = proving_key(zkey);
+    let proving = zkey.into_proving_key();
     let verifying = VerifyingKey::new(circuit.profile(), &proving.vk, false)?;
     let manifest = Manifest {
         ceremony,
@@ -65,24 +65,4 @@ pub fn finalize(
         verifying,
         manifest,
     })
-}
-
-fn proving_key(zkey: Zkey) -> ProvingKey {
-    let header = zkey.header;
-    ProvingKey {
-        vk: ark_groth16::VerifyingKey {
-            alpha_g1: header.alpha_g1,
-            beta_g2: header.beta_g2,
-            gamma_g2: header.gamma_g2,
-            delta_g2: header.delta_g2,
-            gamma_abc_g1: zkey.inputs,
-        },
-        beta_g1: header.beta_g1,
-        delta_g1: header.delta_g1,
-        a_query: zkey.a,
-        b_g1_query: zkey.b_g1,
-        b_g2_query: zkey.b_g2,
-        h_query: zkey.h,
-        l_query: zkey.c,
-    }
 }

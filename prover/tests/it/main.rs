@@ -8,3 +8,4 @@ mod golden;
 mod ingest;
 mod pipeline;
 mod prove;
+mod table;
