@@ -146,7 +146,7 @@ impl Set {
     /// Whether a cell's path leads to its shard's root.
     fn holds(&self, (shard, index): (usize, u16), cell: &OpenedCell) -> bool {
         let root = fold(cell_digest(&cell.bytes), u64::from(index), &cell.path);
-        self.roots[shard].as_field() == &root
+        self.roots[shard].as_field() == root
     }
 }
 
