@@ -39,6 +39,16 @@ contract StorageProofVerifierTest is Test {
         assertTrue(verifier.verify(proof, inputs));
     }
 
+    function test_proofs_of_the_portable_prover_are_accepted_too() public view {
+        uint256[] memory words = vm.parseJsonUintArray(golden, ".portable");
+        uint256[8] memory portable;
+        for (uint256 i; i < 8; ++i) {
+            portable[i] = words[i];
+        }
+        assertTrue(verifier.verify(portable, inputs));
+        assertTrue(portable[0] != proof[0]);
+    }
+
     /// @dev Groth16 proofs are malleable: that is why nothing on chain identifies a submission by its proof.
     function test_a_rerandomised_proof_is_a_proof() public view {
         assertTrue(verifier.verify(rerandomized, inputs));

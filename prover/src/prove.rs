@@ -114,7 +114,19 @@ impl Prover {
     /// # Errors
     /// [`SetupError`].
     pub fn with_keys(keys: Keys, threads: Option<NonZeroUsize>) -> Result<Self, SetupError> {
-        Self::on(kernel::active()?, keys, pool(threads)?)
+        Self::with_kernel(kernel::active()?, keys, threads)
+    }
+
+    /// Proves on this kernel, whichever the environment asks for: to compare them.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn with_kernel(
+        kernel: Kernel,
+        keys: Keys,
+        threads: Option<NonZeroUsize>,
+    ) -> Result<Self, SetupError> {
+        Self::on(kernel, keys, pool(threads)?)
     }
 
     pub(crate) fn on(kernel: Kernel, keys: Keys, pool: ThreadPool) -> Result<Self, SetupError> {

@@ -10,7 +10,12 @@ use circuits::{
     proof,
     storage::{SHARD_BYTES, StorageTree},
 };
-use prover::{OpenedCell, Prover, keys::Origin, witness};
+use prover::{
+    OpenedCell, Prover,
+    kernel::Kernel,
+    keys::{self, Origin},
+    witness,
+};
 use serde::Serialize;
 use std::{convert::Infallible, fs, num::NonZeroUsize, path::Path, time::Instant};
 
@@ -158,6 +163,7 @@ struct Golden {
     public_inputs: Vec<String>,
     proof: Vec<String>,
     rerandomized: Vec<String>,
+    portable: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -170,13 +176,17 @@ struct SeedOf {
     epoch: u64,
 }
 
-/// A proof of the dev circuit, the same statement proven again by re-randomising, and what the seed is made of.
+/// A proof of the dev circuit, the same statement proven again by re-randomising and by the portable kernel, and what the
+/// seed is made of.
 pub(super) fn golden(dir: &Path) -> Result<String> {
     let prover = Prover::load_or_create(&Profile::DEV, dir, None)?;
     let node = Node::new(&Profile::DEV)?;
     let challenge = Challenge::in_epoch(17);
     let public = node.public(&challenge);
-    let proof = prover.prove(&public, &node.witness(&Profile::DEV, &public)?)?;
+    let private = node.witness(&Profile::DEV, &public)?;
+    let proof = prover.prove(&public, &private)?;
+    let keys = keys::load_or_create(&Profile::DEV, dir)?;
+    let portable = Prover::with_kernel(Kernel::Scalar, keys, None)?.prove(&public, &private)?;
     let word = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
     let words = |proof: &Proof| proof.to_proof256().chunks(32).map(word).collect();
     let inputs = public.to_inputs();
@@ -196,6 +206,7 @@ pub(super) fn golden(dir: &Path) -> Result<String> {
             .collect(),
         proof: words(&proof),
         rerandomized: words(&proof.rerandomized(prover.verifying_key())),
+        portable: words(&portable),
     };
     Ok(serde_json::to_string_pretty(&golden)? + "\n")
 }
