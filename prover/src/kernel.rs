@@ -10,11 +10,13 @@
 //! | `ifma` | the processor's words; the only file with `unsafe` code |
 //! | `modulus` | the two primes, as limbs and constants |
 //! | `lanes`, `multiply` | eight field elements; ranges and proofs of reduction |
-//! | `convert`, `inverse`, `quadratic` | from and to arkworks; batch inversion; Fq2 |
+//! | `convert`, `quadratic` | from and to arkworks; Fq2 |
+//! | `inverse`, `division_steps` | batches of inversions; the one that is left of a batch |
 //! | `poseidon2` | eight permutations at once |
 //! | `storage` | cells and tree levels of a shard |
 
 pub mod convert;
+pub mod division_steps;
 #[cfg(target_arch = "x86_64")]
 pub mod ifma;
 pub mod inverse;

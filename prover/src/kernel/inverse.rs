@@ -1,6 +1,8 @@
-//! Inverses: one by Fermat's theorem, many by Montgomery's trick.
+//! Inverses: eight by Fermat's theorem or by division steps, many by Montgomery's trick.
 
-use super::{lanes::Lanes, modulus::LaneField, quadratic::QuadraticLanes, words::Words};
+use super::{
+    division_steps, lanes::Lanes, modulus::LaneField, quadratic::QuadraticLanes, words::Words,
+};
 
 /// What an algorithm over points or vectors needs of its coordinates: eight elements of a field at once.
 ///
@@ -134,6 +136,40 @@ impl<F: LaneField, W: Words> Lanes<F, W> {
             }
         }
         result
+    }
+}
+
+impl<F: LaneField, W: Words> Lanes<F, W> {
+    /// `1 / self`, below 2 p, in a fraction of the time of [`Lanes::invert`] and in another for other numbers: by one
+    /// inversion of the product of all lanes.
+    ///
+    /// Requires that no lane is zero; else all of them become zero.
+    #[inline(always)]
+    #[must_use]
+    pub fn invert_units(&self) -> Self {
+        let mut fields = self.to_fields();
+        let mut before = fields;
+        let mut product = F::ONE;
+        for (before, field) in before.iter_mut().zip(&fields) {
+            *before = product;
+            product *= field;
+        }
+        let mut inverse = division_steps::inverse(&product);
+        for (before, field) in before.iter().zip(&mut fields).rev() {
+            let value = *field;
+            *field = inverse * before;
+            inverse *= value;
+        }
+        Self::from_fields(self.backend(), &fields)
+    }
+}
+
+impl<F: LaneField, W: Words> QuadraticLanes<F, W> {
+    /// `1 / self` as of [`Lanes::invert_units`], with its requirement. Requires parts below 4 p.
+    #[inline(always)]
+    #[must_use]
+    pub fn invert_units(&self) -> Self {
+        self.times_inverse_of_norm(Lanes::invert_units)
     }
 }
 

@@ -282,6 +282,17 @@ impl<F: LaneField, W: Words> Loose<F, W> {
         ])
     }
 
+    /// Lane i of `set` where bit i of `mask` is set, else of `clear`.
+    #[inline(always)]
+    #[must_use]
+    pub fn select(mask: u8, set: &Self, clear: &Self) -> Self {
+        let mut limbs = clear.limbs;
+        for (limb, set) in limbs.iter_mut().zip(set.limbs) {
+            *limb = W::select(mask, set, *limb);
+        }
+        Self::from_limbs(limbs)
+    }
+
     /// Passes the carries on: the same value, ready to be multiplied. Requires a value below 64 p.
     #[inline(always)]
     #[must_use]

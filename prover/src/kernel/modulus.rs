@@ -21,7 +21,7 @@ pub trait LaneField: PrimeField<BigInt = BigInt<4>> {
     /// p.
     const P: Limbs = split(Self::MODULUS.0);
     /// c = -p^-1 mod 2^52.
-    const NEGATIVE_INVERSE: u64 = negative_inverse(Self::P[0]);
+    const NEGATIVE_INVERSE: u64 = inverse_of_odd(Self::P[0]).wrapping_neg() & LIMB_MASK;
     /// (c p + 1) / 2^52, an integer below γ p + 1. Adding `q` times `c p` to a number that is `q` mod 2^52, and dividing by
     /// 2^52, is the same as dividing (rounded down) and adding `q` times this.
     const STEP: Limbs = step(Self::P, Self::NEGATIVE_INVERSE);
@@ -136,15 +136,15 @@ pub(super) const fn multiple_with_loans(p: Limbs, k: u64) -> Limbs {
     limbs
 }
 
-/// -p^-1 mod 2^52, by Newton's iteration, which doubles the number of right bits each time.
-const fn negative_inverse(p0: u64) -> u64 {
+/// p^-1 mod 2^64 for the low word of p, by Newton's iteration, which doubles the number of right bits each time.
+pub(super) const fn inverse_of_odd(p0: u64) -> u64 {
     let mut inverse = 1_u64;
     let mut i = 0;
     while i < 6 {
         inverse = inverse.wrapping_mul(2_u64.wrapping_sub(p0.wrapping_mul(inverse)));
         i += 1;
     }
-    inverse.wrapping_neg() & LIMB_MASK
+    inverse
 }
 
 /// (c p + 1) / 2^52.

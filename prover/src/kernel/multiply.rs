@@ -4,7 +4,7 @@
 //! are reduced, which is what quadratic extensions and inner products want.
 
 use super::{
-    lanes::{Lanes, carried, splat},
+    lanes::{Lanes, Loose, splat},
     modulus::{LIMB_BITS, LIMBS, LaneField},
     words::Words,
 };
@@ -111,6 +111,14 @@ impl<F: LaneField, W: Words> Product<F, W> {
     #[inline(always)]
     #[must_use]
     pub fn reduce(&self) -> Lanes<F, W> {
+        self.reduce_loose().carry()
+    }
+
+    /// [`Product::reduce`] without passing the carries on, for what is added to or subtracted from at once. Limbs are
+    /// below 2^63.
+    #[inline(always)]
+    #[must_use]
+    pub fn reduce_loose(&self) -> Loose<F, W> {
         let backend = self.low[0].backend();
         let step: [W; LIMBS] = splat(backend, F::STEP);
         let p: [W; LIMBS] = splat(backend, F::P);
@@ -134,14 +142,13 @@ impl<F: LaneField, W: Words> Product<F, W> {
             low[4 + j] = low[4 + j].madd_lo(q, n);
             high[5 + j] = high[5 + j].madd_hi(q, n);
         }
-        let limbs = [
+        Loose::from_limbs([
             low[5].add(high[5].add(low[4].shr(LIMB_BITS))),
             low[6].add(high[6]),
             low[7].add(high[7]),
             low[8].add(high[8]),
             low[9].add(high[9]),
-        ];
-        Lanes::from_limbs::<{ 64 * 32 }>(carried(limbs))
+        ])
     }
 }
 

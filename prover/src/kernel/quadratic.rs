@@ -113,48 +113,73 @@ impl<F: LaneField, W: Words> QuadraticLanes<F, W> {
         }
     }
 
-    /// `self · other`, parts below 2 p. Requires parts below 4 p.
+    /// `self · other`, parts below 2 p. Requires parts below 4 p, and of `other` below 7 p.
+    #[inline(always)]
+    #[must_use]
+    pub fn mul(&self, other: &Self) -> Self {
+        let [c0, c1] = self.products(other);
+        Self {
+            c0: c0.reduce(),
+            c1: c1.reduce(),
+        }
+    }
+
+    /// The parts of [`QuadraticLanes::mul`], to be reduced.
     ///
     /// c0 = a0 b0 + a1 (-b1) and c1 = a0 b1 + a1 b0, each sum reduced once. Four products and two reductions are fewer
     /// instructions than Karatsuba's three products, whose sums must be carried first and whose differences would need
     /// offsets to stay non-negative.
-    /// c0 comes from less than (4 · 4 + 4 · 5) p² and c1 from less than 2 · 4 · 4 p².
+    /// c0 comes from less than (4 · 7 + 4 · 8) p² and c1 from less than 2 · 4 · 7 p²; both are below 71 p².
     #[inline(always)]
-    #[must_use]
-    pub fn mul(&self, other: &Self) -> Self {
+    pub(crate) fn products(&self, other: &Self) -> [Product<F, W>; 2] {
         let negated = Lanes::zero(self.backend())
             .loose()
-            .minus::<5>(&other.c1.loose())
+            .minus::<8>(&other.c1.loose())
             .carry();
-        Self {
-            c0: Product::of(&self.c0, &other.c0)
-                .plus(&self.c1, &negated)
-                .reduce(),
-            c1: Product::of(&self.c0, &other.c1)
-                .plus(&self.c1, &other.c0)
-                .reduce(),
-        }
+        [
+            Product::of(&self.c0, &other.c0).plus(&self.c1, &negated),
+            Product::of(&self.c0, &other.c1).plus(&self.c1, &other.c0),
+        ]
     }
 
-    /// `self²` = (c0 + c1)(c0 - c1) + 2 c0 c1 u, parts below 2 p. Requires parts below 4 p: the first factors are below 8 p
-    /// and 9 p, and 8 · 9 / 84 + 8/7 < 2.
+    /// `self²`, parts below 2 p. Requires parts below 4 p.
     #[inline(always)]
     #[must_use]
     pub fn square(&self) -> Self {
-        let sum = self.c0.loose().plus(&self.c1.loose()).carry();
-        let difference = self.c0.loose().minus::<5>(&self.c1.loose()).carry();
+        let [c0, c1] = self.squared();
         Self {
-            c0: sum.mul(&difference),
-            c1: self.c0.mul(&self.c1.loose().shl(1).carry()),
+            c0: c0.reduce(),
+            c1: c1.reduce(),
         }
     }
 
-    /// `1 / self` = (c0 - c1 u) / (c0² + c1²), and 0 for 0. Requires parts below 4 p.
+    /// The parts of [`QuadraticLanes::square`], to be reduced: (c0 + c1)(c0 - c1) + 2 c0 c1 u. The first factors are below
+    /// 8 p and 9 p, and 8 · 9 / 84 + 8/7 < 2.
+    #[inline(always)]
+    pub(crate) fn squared(&self) -> [Product<F, W>; 2] {
+        let sum = self.c0.loose().plus(&self.c1.loose()).carry();
+        let difference = self.c0.loose().minus::<5>(&self.c1.loose()).carry();
+        [
+            Product::of(&sum, &difference),
+            Product::of(&self.c0, &self.c1.loose().shl(1).carry()),
+        ]
+    }
+
+    /// `1 / self` and 0 for 0. Requires parts below 4 p.
     #[inline(always)]
     #[must_use]
     pub fn invert(&self) -> Self {
+        self.times_inverse_of_norm(Lanes::invert)
+    }
+
+    /// `1 / self` = (c0 - c1 u) / (c0² + c1²), with that inverse.
+    #[inline(always)]
+    pub(super) fn times_inverse_of_norm(
+        &self,
+        inverse: impl FnOnce(&Lanes<F, W>) -> Lanes<F, W>,
+    ) -> Self {
         let norm = Product::square(&self.c0).plus(&self.c1, &self.c1).reduce();
-        let inverse = norm.invert();
+        let inverse = inverse(&norm);
         Self {
             c0: self.c0.mul(&inverse),
             c1: self.c1.neg().mul(&inverse),

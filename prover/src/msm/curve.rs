@@ -5,38 +5,40 @@ use super::{
     bases::{Line, PackedBases},
 };
 use crate::kernel::{
-    FieldLanes, LANES, LaneField, Lanes, QuadraticLanes, Words, modulus::LIMB_MASK,
+    FieldLanes, LANES, LaneField, Lanes, Loose, Product, QuadraticLanes, Words, modulus::LIMB_MASK,
 };
 use ark_bn254::{Fq, Fq2, Fr, g1, g2};
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
-use ark_ff::{BigInteger, PrimeField, fields::serial_batch_inversion_and_mul};
+use ark_ff::{BigInteger, PrimeField};
 
-/// Eight coordinates, in two ranges: *reduced* ones are below 33/32 p (in each part, for G2), others are ready to be
-/// multiplied and no more. What is kept in memory is reduced.
+/// Eight coordinates, in three ranges (of each part, for G2): *reduced* ones are below 33/32 p, products below 2 p, others
+/// are ready to be the second factor of a product and no more. What is kept in memory is reduced.
 pub trait Coordinate<W: Words>: FieldLanes<W> {
-    /// `self - other` for reduced numbers, or for a negated one and a reduced one; ready to be multiplied.
+    /// `self - other` for reduced numbers, ready to be multiplied.
     #[must_use]
     fn difference(&self, other: &Self) -> Self;
 
-    /// `-self` for reduced numbers, ready to be multiplied.
+    /// `self - other` for reduced numbers, or `-self - other` in the lanes of `negative`; ready to be multiplied.
     #[must_use]
-    fn negated(&self) -> Self;
+    fn signed_difference(&self, negative: u8, other: &Self) -> Self;
 
-    /// The same, reduced.
+    /// `self` for reduced numbers, or `-self` in the lanes of `negative`; reduced.
     #[must_use]
-    fn reduced(&self) -> Self;
+    fn signed(&self, negative: u8) -> Self;
 
-    /// `square - 2 x - difference`, reduced. With the difference of two abscissas and the slope's square that is the third
-    /// abscissa.
+    /// `slope² - 2 x - difference` for a product and reduced numbers, reduced. With the difference of two abscissas that is
+    /// the third abscissa of their line.
     #[must_use]
-    fn third(square: &Self, x: &Self, difference: &Self) -> Self;
+    fn third_abscissa(slope: &Self, x: &Self, difference: &Self) -> Self;
+
+    /// `slope (x - third) - y` for a product and reduced numbers, reduced: the ordinate that belongs to the third abscissa.
+    #[must_use]
+    fn third_ordinate(slope: &Self, x: &Self, third: &Self, y: &Self) -> Self;
 
     /// Sees a difference of reduced numbers that is zero, always; bits may be set for others too, which is rare.
     fn may_be_zero(&self) -> u8;
 
-    /// `1 / self` in each lane. No lane is zero.
-    ///
-    /// By arkworks, one inversion for eight lanes: that is faster than an exponentiation of all of them.
+    /// `1 / self` in each lane, for products. No lane is zero.
     #[must_use]
     fn inverse_of_units(&self) -> Self;
 }
@@ -86,7 +88,7 @@ pub trait Curve: SWCurveConfig<ScalarField = Fr> {
 
 impl Curve for g1::Config {
     const LINES: usize = 1;
-    const SLOTS: usize = 512;
+    const SLOTS: usize = 256;
     type Coordinate<W: Words> = Lanes<Fq, W>;
 
     fn pack(point: &Affine<Self>, lines: &mut [Line]) {
@@ -244,30 +246,59 @@ fn has_low_limb_of<W: Words, const N: usize>(lanes: &Lanes<Fq, W>, multiples: [u
     found
 }
 
+/// `slope² - 2 x - difference` for one part of each.
+///
+/// What is subtracted is below (2 · 33/32 + 33/32 + 3) p < 7 p, with limbs below 3 · 2^52.
+#[inline(always)]
+fn third_abscissa<W: Words>(
+    square: &Product<Fq, W>,
+    x: &Lanes<Fq, W>,
+    difference: &Lanes<Fq, W>,
+) -> Lanes<Fq, W> {
+    let sum = x.loose().shl(1).plus(&difference.loose());
+    square.reduce_loose().minus::<8>(&sum).fold()
+}
+
+/// `product - y` for one part of each.
+#[inline(always)]
+fn third_ordinate<W: Words>(product: &Product<Fq, W>, y: &Lanes<Fq, W>) -> Lanes<Fq, W> {
+    product.reduce_loose().minus::<3>(&y.loose()).fold()
+}
+
+/// ± `number`, below 3 p with limbs below 5 · 2^52.
+#[inline(always)]
+fn signed<W: Words>(number: &Lanes<Fq, W>, negative: u8) -> Loose<Fq, W> {
+    let zero = Lanes::zero(number.backend());
+    let opposite = zero.loose().minus::<3>(&number.loose());
+    Loose::select(negative, &opposite, &number.loose())
+}
+
 impl<W: Words> Coordinate<W> for Lanes<Fq, W> {
-    /// Below 33/32 p + 3 p, and 3 p + 3 p with a negated number.
+    /// Below 33/32 p + 3 p.
     #[inline(always)]
     fn difference(&self, other: &Self) -> Self {
         self.loose().minus::<3>(&other.loose()).carry()
     }
 
-    /// Below 3 p.
+    /// Below 3 p + 3 p.
     #[inline(always)]
-    fn negated(&self) -> Self {
-        let zero = Self::zero(self.backend());
-        zero.loose().minus::<3>(&self.loose()).carry()
+    fn signed_difference(&self, negative: u8, other: &Self) -> Self {
+        signed(self, negative).minus::<3>(&other.loose()).carry()
     }
 
     #[inline(always)]
-    fn reduced(&self) -> Self {
-        self.reduce()
+    fn signed(&self, negative: u8) -> Self {
+        signed(self, negative).fold()
     }
 
-    /// What is subtracted is below (2 · 33/32 + 33/32 + 3) p < 7 p, with limbs below 3 · 2^52.
     #[inline(always)]
-    fn third(square: &Self, x: &Self, difference: &Self) -> Self {
-        let sum = x.loose().shl(1).plus(&difference.loose());
-        square.loose().minus::<8>(&sum).fold()
+    fn third_abscissa(slope: &Self, x: &Self, difference: &Self) -> Self {
+        third_abscissa(&Product::square(slope), x, difference)
+    }
+
+    #[inline(always)]
+    fn third_ordinate(slope: &Self, x: &Self, third: &Self, y: &Self) -> Self {
+        third_ordinate(&Product::of(slope, &x.difference(third)), y)
     }
 
     /// The difference of reduced numbers is within 33/32 p of 3 p, so zero is 2 p, 3 p or 4 p.
@@ -278,47 +309,61 @@ impl<W: Words> Coordinate<W> for Lanes<Fq, W> {
 
     #[inline(always)]
     fn inverse_of_units(&self) -> Self {
-        let mut fields = self.to_fields();
-        serial_batch_inversion_and_mul(&mut fields, &Fq::from(1_u64));
-        Self::from_fields(self.backend(), &fields)
+        self.invert_units()
     }
 }
 
-/// Products of the extension take parts below 4 p, which differences exceed unless they are reduced.
+/// Parts of differences are below 7 p, which the second factor of a product may be.
 impl<W: Words> Coordinate<W> for QuadraticLanes<Fq, W> {
     #[inline(always)]
     fn difference(&self, other: &Self) -> Self {
-        self.sub(other)
-    }
-
-    #[inline(always)]
-    fn negated(&self) -> Self {
-        self.neg()
-    }
-
-    #[inline(always)]
-    fn reduced(&self) -> Self {
-        self.reduce()
-    }
-
-    #[inline(always)]
-    fn third(square: &Self, x: &Self, difference: &Self) -> Self {
         Self {
-            c0: Lanes::third(&square.c0, &x.c0, &difference.c0),
-            c1: Lanes::third(&square.c1, &x.c1, &difference.c1),
+            c0: self.c0.difference(&other.c0),
+            c1: self.c1.difference(&other.c1),
         }
     }
 
-    /// Reduced, zero is 0 or p.
+    #[inline(always)]
+    fn signed_difference(&self, negative: u8, other: &Self) -> Self {
+        Self {
+            c0: self.c0.signed_difference(negative, &other.c0),
+            c1: self.c1.signed_difference(negative, &other.c1),
+        }
+    }
+
+    #[inline(always)]
+    fn signed(&self, negative: u8) -> Self {
+        Self {
+            c0: self.c0.signed(negative),
+            c1: self.c1.signed(negative),
+        }
+    }
+
+    #[inline(always)]
+    fn third_abscissa(slope: &Self, x: &Self, difference: &Self) -> Self {
+        let [c0, c1] = slope.squared();
+        Self {
+            c0: third_abscissa(&c0, &x.c0, &difference.c0),
+            c1: third_abscissa(&c1, &x.c1, &difference.c1),
+        }
+    }
+
+    #[inline(always)]
+    fn third_ordinate(slope: &Self, x: &Self, third: &Self, y: &Self) -> Self {
+        let [c0, c1] = slope.products(&x.difference(third));
+        Self {
+            c0: third_ordinate(&c0, &y.c0),
+            c1: third_ordinate(&c1, &y.c1),
+        }
+    }
+
     #[inline(always)]
     fn may_be_zero(&self) -> u8 {
-        has_low_limb_of(&self.c0, [0, 1]) & has_low_limb_of(&self.c1, [0, 1])
+        self.c0.may_be_zero() & self.c1.may_be_zero()
     }
 
     #[inline(always)]
     fn inverse_of_units(&self) -> Self {
-        let mut fields = self.to_fields();
-        serial_batch_inversion_and_mul(&mut fields, &Fq2::new(1_u64.into(), 0_u64.into()));
-        Self::from_fields(self.backend(), &fields)
+        self.invert_units()
     }
 }

@@ -24,8 +24,11 @@ use std::hint::black_box;
 
 /// Groups whose first points are fetched ahead of their start.
 const GROUPS_AHEAD: usize = 4;
+/// Slots whose points are fetched ahead of their turn, a second time: into the first-level cache, for which a round is too
+/// long, or from wherever they are, if the second level lost them.
+const SLOTS_AHEAD: usize = 8;
 /// Vectors that an inversion should serve.
-const ENOUGH_SLOTS: usize = 512;
+const ENOUGH_SLOTS: usize = 256;
 /// Longest segments; lists of random digits are shorter.
 const LONGEST: usize = 64;
 /// Shortest segments that lists are cut into, for want of enough lists.
@@ -303,8 +306,8 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
             self.backend.run(
                 #[inline(always)]
                 || {
-                    let (x, y) = self.points(entry);
-                    (slot.x, slot.y) = (x, y.reduced());
+                    let (x, y, negative) = self.points(entry);
+                    (slot.x, slot.y) = (x, y.signed(negative));
                 },
             );
             slot.infinite = if group.even == 0 { ended(entry) } else { 0 };
@@ -362,6 +365,9 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
                 // Two products that do not wait for each other.
                 let mut products = [one; 2];
                 for i in 0..active {
+                    if let Some(soon) = slots.get(i + SLOTS_AHEAD) {
+                        self.fetch(soon.at);
+                    }
                     self.forward(&mut slots[i], &mut products[i % 2]);
                 }
                 if active % 2 == 1 {
@@ -384,15 +390,15 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
     #[inline(always)]
     fn forward(&self, slot: &mut Slot<C::Coordinate<W>>, product: &mut C::Coordinate<W>) {
         let entry = &self.entries[slot.at];
-        let (x, y) = self.points(entry);
+        let (x, y, negative) = self.points(entry);
         let mut difference = x.difference(&slot.x);
-        slot.rise = y.difference(&slot.y);
+        slot.rise = y.signed_difference(negative, &slot.y);
         let ended = if slot.at < slot.even { 0 } else { ended(entry) };
         slot.keep = 0;
         slot.double = 0;
         if slot.infinite | ended | difference.may_be_zero() != 0 {
             // Copies, so that the originals need not be in memory.
-            let point = (x, y);
+            let point = (x, y.signed(negative));
             slot.difference = difference;
             exception::<C, W>(slot, &point, ended);
             difference = slot.difference;
@@ -433,11 +439,11 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
                 let zero = C::Coordinate::<W>::zero(shift.backend());
                 shift = C::Coordinate::<W>::select(slot.double, &zero, &shift);
             }
-            x[k] = C::Coordinate::<W>::third(&slopes[k].square(), &slot.x, &shift);
+            x[k] = C::Coordinate::<W>::third_abscissa(&slopes[k], &slot.x, &shift);
         }
         for k in 0..2 {
             let slot = &mut slots[k];
-            let mut y = slopes[k].mul(&slot.x.difference(&x[k])).sub(&slot.y);
+            let mut y = C::Coordinate::<W>::third_ordinate(&slopes[k], &slot.x, &x[k], &slot.y);
             if slot.keep != 0 {
                 x[k] = C::Coordinate::<W>::select(slot.keep, &slot.x, &x[k]);
                 y = C::Coordinate::<W>::select(slot.keep, &slot.y, &y);
@@ -446,9 +452,9 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
         }
     }
 
-    /// The points of an entry, with their signs.
+    /// The points of an entry, and the lanes that are to be subtracted.
     #[inline(always)]
-    fn points(&self, entry: &[u32; LANES]) -> (C::Coordinate<W>, C::Coordinate<W>) {
+    fn points(&self, entry: &[u32; LANES]) -> (C::Coordinate<W>, C::Coordinate<W>, u8) {
         let wide = entry.map(u64::from);
         let signs = W::load(self.backend, &wide).shr(31);
         let negative = signs.equal(W::splat(self.backend, 1));
@@ -461,7 +467,7 @@ impl<'a, C: Curve, W: Words<Backend: Backend>> Rounds<'a, C, W> {
             }
         });
         let (x, y) = C::load(self.backend, self.lines, at);
-        (x, C::Coordinate::<W>::select(negative, &y.negated(), &y))
+        (x, y, negative)
     }
 
     /// Brings the points of an entry into the cache, if there is such an entry.
@@ -517,7 +523,7 @@ fn exception<C: Curve, W: Words<Backend: Backend>>(
             let divisor = select(slot.double, &slot.y.double(), &slot.difference);
             slot.difference = select(slot.keep, &one, &divisor);
             slot.x = select(first, x, &slot.x);
-            slot.y = select(first, &y.reduced(), &slot.y);
+            slot.y = select(first, y, &slot.y);
         },
     );
 }

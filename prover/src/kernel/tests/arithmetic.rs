@@ -216,6 +216,12 @@ impl<F: LaneField> Check for Elements<F> {
                 once::to_fields(&x.invert()),
                 chunk.map(|e| e.inverse().unwrap_or(F::ZERO))
             );
+            let units = chunk.map(|e| if e.is_zero() { -F::ONE } else { e });
+            let x_units = once::from_fields::<F, W>(backend, &units);
+            assert_eq!(
+                once::to_fields(&x_units.invert_units()),
+                units.map(|e| e.inverse().unwrap())
+            );
             assert_eq!(x.to_integers(), chunk.map(|e| e.into_bigint().0));
             assert_eq!(once::to_fields(&Lanes::<F, W>::unpack(&x.pack())), *chunk);
             let mut limbs = [[0; LANES]; 5];

@@ -12,6 +12,7 @@ use crate::kernel::{
     quadratic::QuadraticLanes,
     words::{LANES, Words},
 };
+use crate::msm::curve::Coordinate;
 use ark_bn254::{Fq, Fr};
 
 /// All numbers from `min` to `max`, in any lane.
@@ -219,6 +220,11 @@ fn check<F: LaneField>() {
         within_limbs(&result.c0, 64);
         within_limbs(&result.c1, 64);
     }
+    let part = any::<F>(7);
+    let wide = QuadraticLanes { c0: part, c1: part };
+    let product = y.mul(&wide);
+    within_limbs(&product.c0, 64);
+    within_limbs(&product.c1, 64);
     let word = Interval {
         min: 0,
         max: u64::MAX,
@@ -230,6 +236,33 @@ fn check<F: LaneField>() {
 fn no_operation_leaves_its_range_whatever_it_is_given() {
     check::<Fr>();
     check::<Fq>();
+}
+
+/// A coordinate's operations of the additions of points, given any reduced numbers and any slope that is a product.
+fn additions<C: Coordinate<Interval>>(reduced: &C, slope: &C) -> [C; 5] {
+    let difference = reduced.difference(reduced);
+    [
+        difference,
+        reduced.signed_difference(0, reduced),
+        reduced.signed(0),
+        C::third_abscissa(slope, reduced, &difference),
+        C::third_ordinate(slope, reduced, reduced, reduced),
+    ]
+}
+
+#[test]
+fn no_addition_of_points_leaves_its_range_whatever_it_is_given() {
+    let slope = any::<Fq>(2);
+    let reduced = Lanes::from_limbs::<33>(slope.limbs);
+    let bounds = [7, 7, 2, 2, 2];
+    for (result, times) in additions(&reduced, &slope).iter().zip(bounds) {
+        within_limbs(result, times);
+    }
+    let pair = |part| QuadraticLanes { c0: part, c1: part };
+    for (result, times) in additions(&pair(reduced), &pair(slope)).iter().zip(bounds) {
+        within_limbs(&result.c0, times);
+        within_limbs(&result.c1, times);
+    }
 }
 
 #[test]

@@ -54,6 +54,12 @@ impl Check for Quadratic {
             );
             let inverse = each(|a, _| a.inverse().unwrap_or(Fq2::ZERO));
             assert_eq!(quadratic::to_fields(&quadratic::invert(&x)), inverse);
+            let units = a.map(|a| if a == Fq2::ZERO { Fq2::ONE } else { a });
+            let x_units = quadratic::from_fields::<W>(backend, &units);
+            assert_eq!(
+                quadratic::to_fields(&quadratic::invert_units(&x_units)),
+                units.map(|a| a.inverse().unwrap())
+            );
             let zeros = (0..LANES).fold(0, |mask, i| mask | u8::from(a[i] == Fq2::ZERO) << i);
             assert_eq!(x.is_zero(), zeros);
             let chosen = quadratic::to_fields(&QuadraticLanes::select(0x0f, &x, &y));
@@ -84,14 +90,11 @@ struct Bounds;
 
 impl Check for Bounds {
     fn run<W: Words>(&self, backend: W::Backend) {
-        // Just below 4 p, limbs at their bounds.
-        let near = [
-            LIMB_MASK,
-            LIMB_MASK,
-            LIMB_MASK,
-            LIMB_MASK,
-            multiple(Fq::P, 4)[4] - 1,
-        ];
+        // Just below k p, limbs at their bounds.
+        let [near, near_seven] = [4, 7].map(|k| {
+            let top = multiple(Fq::P, k)[4] - 1;
+            [LIMB_MASK, LIMB_MASK, LIMB_MASK, LIMB_MASK, top]
+        });
         for (low, high) in [(near, near), (near, [0; 5]), ([0; 5], near)] {
             let x = QuadraticLanes {
                 c0: raw::<Fq, W>(backend, &[low; LANES]),
@@ -104,6 +107,22 @@ impl Check for Bounds {
                 assert_eq!(modulo::<Fq>(lane(&square.c1, 2)), expected.c1 * unit);
                 assert!(below::<Fq>(lane(&square.c0, 2), 2));
                 assert!(below::<Fq>(lane(&square.c1, 2), 2));
+            }
+        }
+        for (low, high) in [(near, near), (near, [0; 5]), ([0; 5], near)] {
+            for (other_low, other_high) in [(near_seven, near_seven), ([0; 5], near_seven)] {
+                let pair = |c0, c1| QuadraticLanes {
+                    c0: raw::<Fq, W>(backend, &[c0; LANES]),
+                    c1: raw::<Fq, W>(backend, &[c1; LANES]),
+                };
+                let product = quadratic::mul(&pair(low, high), &pair(other_low, other_high));
+                let expected = Fq2::new(modulo(low), modulo(high))
+                    * Fq2::new(modulo(other_low), modulo(other_high));
+                let unit = Fq::from(2_u64).pow([260]).inverse().unwrap();
+                assert_eq!(modulo::<Fq>(lane(&product.c0, 2)), expected.c0 * unit);
+                assert_eq!(modulo::<Fq>(lane(&product.c1, 2)), expected.c1 * unit);
+                assert!(below::<Fq>(lane(&product.c0, 2), 2));
+                assert!(below::<Fq>(lane(&product.c1, 2), 2));
             }
         }
     }

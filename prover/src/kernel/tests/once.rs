@@ -33,7 +33,7 @@ once!(Lanes: mul(y), add(y), sub(y), square(), fifth_power(), neg(), double(), r
 pub(crate) mod quadratic {
     use super::*;
 
-    once!(QuadraticLanes: mul(y), add(y), sub(y), square(), neg(), double(), invert(),);
+    once!(QuadraticLanes: mul(y), add(y), sub(y), square(), neg(), double(), invert(), invert_units(),);
 
     #[inline(never)]
     pub(crate) fn to_fields<W: Words>(x: &QuadraticLanes<Fq, W>) -> [Fq2; LANES] {
