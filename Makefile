@@ -13,7 +13,7 @@ export PATH := $(FOUNDRY)/forge-linux-$(ARCH)/bin:$(FOUNDRY)/anvil-linux-$(ARCH)
 PACKAGES := swtpm swtpm-tools libtss2-dev libtss2-tcti-swtpm0 pkg-config
 
 .NOTPARALLEL:
-.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep bench generate lint
+.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep bench fuzz generate lint
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -79,6 +79,20 @@ deep: build ## What takes too long for every day: many more random cases, keys a
 
 bench: deps ## The prover's figures beside its peers' in one run; ROWS="prove batch" for some of them only
 	cargo bench -q -p prover --bench table -- $(ROWS)
+
+# What cargo-fuzz would set, without a sanitizer: nearly all of the code is safe, and this way the stable compiler will do.
+# With a target named, none of it goes to build scripts.
+FUZZ_FLAGS := --cfg fuzzing -C passes=sancov-module -C codegen-units=1 \
+  -C llvm-args=-sanitizer-coverage-level=4 -C llvm-args=-sanitizer-coverage-inline-8bit-counters \
+  -C llvm-args=-sanitizer-coverage-pc-table -C llvm-args=-sanitizer-coverage-trace-compares
+
+fuzz: ## The kernel against arkworks on bytes that libFuzzer looks for; SECONDS=60 for each target
+	@cd prover/fuzz && host=$$(rustc -vV | sed -n 's/^host: //p') && for target in lanes msm; do \
+	  mkdir -p target/corpus/$$target target/found; \
+	  RUSTFLAGS="$(FUZZ_FLAGS)" cargo run -q --release --target "$$host" --bin $$target -- \
+	    -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 -artifact_prefix=target/found/ \
+	    target/corpus/$$target corpus/$$target; \
+	done
 
 generate: deps ## Write everything that is generated and committed: reasons, manifests, Solidity verifier, ABIs
 	PROBITY_GENERATE=1 cargo test -q -p verifier --test it
