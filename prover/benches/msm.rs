@@ -11,7 +11,7 @@ use ark_ff::UniformRand;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use prover::{
     kernel::Kernel,
-    msm::{Curve, G1, G2, PackedBases, Scalars, msm},
+    msm::{Curve, G1, G2, PackedBases, msm},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{env, hint::black_box, time::Duration};
@@ -78,36 +78,9 @@ fn group<C: Curve>(criterion: &mut Criterion, name: &str) {
     group.finish();
 }
 
-/// The two copies of B in a key, whose digits are sorted once.
-fn both(criterion: &mut Criterion) {
-    let mut rng = StdRng::seed_from_u64(2);
-    let logarithm = logarithm();
-    let count = 1 << logarithm;
-    let (first, second) = (points::<G1>(count, &mut rng), points::<G2>(count, &mut rng));
-    let (Ok(first), Ok(second)) = (PackedBases::new(&first), PackedBases::new(&second)) else {
-        return;
-    };
-    let scalars: Vec<Fr> = (0..count).map(|_| Fr::rand(&mut rng)).collect();
-    let scalars = Scalars::new(Kernel::detect(), &scalars);
-    let mut group = criterion.benchmark_group(format!("msm both groups 2^{logarithm}"));
-    group
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(1))
-        .throughput(Throughput::Elements(count as u64));
-    group.bench_function("together", |b| {
-        b.iter(|| black_box(scalars.times_both(&first, &second)));
-    });
-    group.bench_function("one by one", |b| {
-        b.iter(|| black_box((scalars.times(&first), scalars.times(&second))));
-    });
-    group.finish();
-}
-
 fn groups(criterion: &mut Criterion) {
     group::<G1>(criterion, "G1");
     group::<G2>(criterion, "G2");
-    both(criterion);
 }
 
 criterion_group!(benches, groups);

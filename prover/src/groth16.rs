@@ -1,14 +1,16 @@
 //! Groth16 proofs on the kernel's lanes (Groth, "On the size of pairing-based non-interactive arguments", section 3.2).
 //!
-//! With z the values of the variables, w those of the witness, h the scalars of the quotient, r and s random:
+//! With z the values of the variables, w those of the witness, h the scalars of the quotient:
 //!
 //! ```text
-//! A = alpha + Σ z_i A_i + r delta         in the first group
-//! B = beta  + Σ z_i B_i + s delta         in the second group, and once more in the first
-//! C = Σ w_i L_i + Σ h_i H_i + s A + r B - r s delta
+//! A = alpha + Σ z_i A_i            in the first group
+//! B = beta  + Σ z_i B_i            in the second group
+//! C = Σ w_i L_i + Σ h_i H_i        in the first group
 //! ```
 //!
-//! For the same r and s these are the points that arkworks computes.
+//! is the proof that Groth's prover makes with r = s = 0. The witness determines it, so it is not handed out: [`Blinding`]
+//! makes a random one of it, distributed as if r and s had been random from the beginning. That way B is never needed in the
+//! first group, which saves a sum over all variables, and its points in the key. Decision: `docs/adr/0014-blinding.md`.
 
 use crate::{
     kernel::Kernel,
@@ -16,14 +18,20 @@ use crate::{
     qap::QuotientBasis,
     quotient::{Quotient, QuotientError},
 };
-use ark_bn254::{Bn254, Fr, G1Affine, G2Affine};
+use ark_bn254::{Bn254, Fr, G1Affine, G1Projective, G2Affine, G2Projective};
 use ark_ec::CurveGroup;
-use ark_groth16::Proof;
+use ark_ff::{Field, UniformRand};
+use ark_groth16::VerifyingKey;
 use circuits::{
     circuit::{Circuit, INSTANCE_VARIABLES},
     keys::ProvingKey,
 };
+use rand::{CryptoRng, RngCore};
 use thiserror::Error;
+use zeroize::Zeroize;
+
+/// A, B and C.
+pub type Points = ark_groth16::Proof<Bn254>;
 
 /// Why a key cannot be prepared.
 #[derive(Debug, Error)]
@@ -52,17 +60,14 @@ pub struct PreparedKey<'k> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Singles {
     pub(crate) alpha_g1: G1Affine,
-    pub(crate) beta_g1: G1Affine,
     pub(crate) beta_g2: G2Affine,
-    pub(crate) delta_g1: G1Affine,
     pub(crate) delta_g2: G2Affine,
 }
 
 /// The points of a key that are multiplied and added up.
 pub(crate) struct Bases<'k> {
     pub(crate) a: PackedBases<'k, G1>,
-    pub(crate) b_g1: PackedBases<'k, G1>,
-    pub(crate) b_g2: PackedBases<'k, G2>,
+    pub(crate) b: PackedBases<'k, G2>,
     /// L, with infinities for the instance variables, so that the digits of all variables serve here, too.
     pub(crate) witness: PackedBases<'k, G1>,
     /// H.
@@ -70,14 +75,62 @@ pub(crate) struct Bases<'k> {
 }
 
 impl Singles {
-    fn of(key: &ProvingKey) -> Self {
+    pub(crate) const fn of(key: &VerifyingKey<Bn254>) -> Self {
         Self {
-            alpha_g1: key.vk.alpha_g1,
-            beta_g1: key.beta_g1,
-            beta_g2: key.vk.beta_g2,
-            delta_g1: key.delta_g1,
-            delta_g2: key.vk.delta_g2,
+            alpha_g1: key.alpha_g1,
+            beta_g2: key.beta_g2,
+            delta_g2: key.delta_g2,
         }
+    }
+}
+
+/// What makes a random proof of one that the witness determines: random t, which is not zero, and u.
+///
+/// ```text
+/// A' = A / t,   B' = t B + t u delta,   C' = C + u A
+/// ```
+///
+/// satisfies the same equation, as e(A', B') = e(A, B) e(A, u delta). A' is uniform among the points that are not infinity, B'
+/// is uniform and independent of it, and C' is the one point that fits: the distribution of proofs made with random r and s,
+/// but for A' = infinity, which has probability 1 / r there.
+pub struct Blinding {
+    t: Fr,
+    t_inverse: Fr,
+    u: Fr,
+}
+
+impl Blinding {
+    /// Random numbers from a generator fit for secrets.
+    #[must_use]
+    pub fn random(rng: &mut (impl CryptoRng + RngCore)) -> Self {
+        loop {
+            if let Some(blinding) = Self::new(Fr::rand(rng), Fr::rand(rng)) {
+                return blinding;
+            }
+        }
+    }
+
+    /// These numbers; `None` if t is zero.
+    #[must_use]
+    pub fn new(t: Fr, u: Fr) -> Option<Self> {
+        let t_inverse = t.inverse()?;
+        Some(Self { t, t_inverse, u })
+    }
+
+    fn apply(&self, a: G1Projective, b: G2Projective, c: G1Projective, delta: G2Affine) -> Points {
+        Points {
+            a: (a * self.t_inverse).into_affine(),
+            b: ((b + delta * self.u) * self.t).into_affine(),
+            c: (c + a * self.u).into_affine(),
+        }
+    }
+}
+
+impl Drop for Blinding {
+    fn drop(&mut self) {
+        self.t.zeroize();
+        self.t_inverse.zeroize();
+        self.u.zeroize();
     }
 }
 
@@ -87,8 +140,7 @@ impl Bases<'static> {
         witness.extend(&key.l_query);
         Ok(Self {
             a: PackedBases::new(&key.a_query)?,
-            b_g1: PackedBases::new(&key.b_g1_query)?,
-            b_g2: PackedBases::new(&key.b_g2_query)?,
+            b: PackedBases::new(&key.b_g2_query)?,
             witness: PackedBases::new(&witness)?,
             quotient: PackedBases::new(&key.h_query)?,
         })
@@ -102,7 +154,7 @@ impl PreparedKey<'static> {
     /// [`PrepareError`] if key and circuit do not belong together, or are too large.
     pub fn new(kernel: Kernel, circuit: &Circuit, key: &ProvingKey) -> Result<Self, PrepareError> {
         let quotient = Quotient::new(kernel, circuit)?;
-        Self::join(quotient, Singles::of(key), Bases::of(key)?)
+        Self::join(quotient, Singles::of(&key.vk), Bases::of(key)?)
     }
 }
 
@@ -119,8 +171,7 @@ impl<'k> PreparedKey<'k> {
         let scalars = quotient.variables();
         let numbers = [
             bases.a.variables(),
-            bases.b_g1.variables(),
-            bases.b_g2.variables(),
+            bases.b.variables(),
             bases.witness.variables(),
         ];
         if let Some(variables) = numbers.into_iter().find(|number| *number != scalars) {
@@ -137,11 +188,11 @@ impl<'k> PreparedKey<'k> {
         })
     }
 
-    /// The proof for these values of all variables, blinded by r and s, on the threads of the current rayon pool.
+    /// The proof for these values of all variables, blinded, on the threads of the current rayon pool.
     ///
     /// # Errors
     /// [`LengthMismatch`] unless there is one value for each variable and one point H for each scalar of the quotient.
-    pub fn prove(&self, values: &[Fr], r: Fr, s: Fr) -> Result<Proof<Bn254>, LengthMismatch> {
+    pub fn prove(&self, values: &[Fr], blinding: &Blinding) -> Result<Points, LengthMismatch> {
         let variables = self.quotient.variables();
         if values.len() != variables {
             let scalars = values.len();
@@ -153,17 +204,10 @@ impl<'k> PreparedKey<'k> {
             Scalars::new(kernel, &scalars).times(&bases.quotient)?
         };
         let scalars = Scalars::new(kernel, values);
-        let a = scalars.times(&bases.a)? + points.alpha_g1 + points.delta_g1 * r;
-        let (b_g1, b_g2) = scalars.times_both(&bases.b_g1, &bases.b_g2)?;
-        let b_g1 = b_g1 + points.beta_g1 + points.delta_g1 * s;
-        let b = b_g2 + points.beta_g2 + points.delta_g2 * s;
-        let witness = scalars.times(&bases.witness)?;
-        let c = witness + quotient + a * s + b_g1 * r - points.delta_g1 * (r * s);
-        Ok(Proof {
-            a: a.into_affine(),
-            b: b.into_affine(),
-            c: c.into_affine(),
-        })
+        let a = scalars.times(&bases.a)? + points.alpha_g1;
+        let b = scalars.times(&bases.b)? + points.beta_g2;
+        let c = scalars.times(&bases.witness)? + quotient;
+        Ok(blinding.apply(a, b, c, points.delta_g2))
     }
 }
 
@@ -175,9 +219,10 @@ mod tests {
         Prover, keys,
         quotient::tests::{kernels, statement},
     };
-    use ark_ff::{AdditiveGroup, UniformRand};
+    use ark_ec::PrimeGroup;
+    use ark_ff::AdditiveGroup;
     use ark_groth16::{Groth16, r1cs_to_qap::LibsnarkReduction};
-    use circuits::{Profile, keys::insecure_dev_setup, proof};
+    use circuits::{Profile, circuit::Assignment, keys::insecure_dev_setup, proof};
     use rand::{SeedableRng, rngs::StdRng};
     use std::path::Path;
 
@@ -186,48 +231,78 @@ mod tests {
         keys::load_or_create(&Profile::DEV, &folder).unwrap()
     }
 
+    /// arkworks' proof with r = s = 0.
+    fn unblinded(circuit: &Circuit, proving: &ProvingKey, assignment: &Assignment) -> Points {
+        Groth16::<Bn254, LibsnarkReduction>::create_proof_with_reduction_and_matrices(
+            proving,
+            Fr::ZERO,
+            Fr::ZERO,
+            circuit.matrices(),
+            INSTANCE_VARIABLES,
+            circuit.constraints(),
+            assignment.values(),
+        )
+        .unwrap()
+    }
+
     #[test]
-    fn for_the_same_randomness_the_points_are_those_of_arkworks() {
+    fn a_proof_is_that_of_arkworks_with_the_blinding_that_arkworks_gives_proofs_again() {
         let keys = keys();
         let circuit = Circuit::new(&Profile::DEV);
-        let proving = keys.proving_key().unwrap();
-        assert!(
-            proving == insecure_dev_setup(&circuit),
-            "the file holds the whole key"
-        );
+        let proving = insecure_dev_setup(&circuit);
         let (public, private) = statement(&Profile::DEV);
         let assignment = circuit.assignment(&public, &private).unwrap();
-        let mut rng = StdRng::seed_from_u64(16);
-        let (r, s) = (Fr::rand(&mut rng), Fr::rand(&mut rng));
-        let expected =
-            [(r, s), (Fr::ZERO, s), (r, Fr::ZERO), (Fr::ZERO, Fr::ZERO)].map(|(r, s)| {
-                let proof =
-                    Groth16::<Bn254, LibsnarkReduction>::create_proof_with_reduction_and_matrices(
-                        &proving,
-                        r,
-                        s,
-                        circuit.matrices(),
-                        INSTANCE_VARIABLES,
-                        circuit.constraints(),
-                        assignment.values(),
-                    );
-                (r, s, proof.unwrap())
-            });
+        let expected = unblinded(&circuit, &proving, &assignment);
+        let neutral = Blinding::new(Fr::ONE, Fr::ZERO).unwrap();
+        let seed = 16;
+        let mut rng = StdRng::seed_from_u64(seed);
+        let blinding = Blinding::random(&mut rng);
+        let again = Groth16::<Bn254>::rerandomize_proof(
+            &proving.vk,
+            &expected,
+            &mut StdRng::seed_from_u64(seed),
+        );
+        assert_ne!(again, expected);
         for kernel in kernels() {
-            let mapped = keys.prepare(&keys.domain(kernel).unwrap()).unwrap();
-            for (r, s, proof) in &expected {
-                let found = mapped.prove(assignment.values(), *r, *s);
-                assert_eq!(found.as_ref(), Ok(proof), "{kernel}, from the file");
-            }
-            assert!(mapped.prove(&assignment.values()[1..], r, s).is_err());
+            let domain = keys.domain(kernel).unwrap();
+            let mapped = keys.prepare(&domain).unwrap();
             let made = PreparedKey::new(kernel, &circuit, &proving).unwrap();
-            let found = made.prove(assignment.values(), r, s);
-            assert_eq!(
-                found.as_ref(),
-                Ok(&expected[0].2),
-                "{kernel}, from arkworks' key"
-            );
+            for (key, whence) in [(&mapped, "the file"), (&made, "arkworks' key")] {
+                let found = key.prove(assignment.values(), &neutral);
+                assert_eq!(found.as_ref(), Ok(&expected), "{kernel}, from {whence}");
+                let found = key.prove(assignment.values(), &blinding);
+                assert_eq!(found.as_ref(), Ok(&again), "{kernel}, from {whence}");
+            }
+            assert!(mapped.prove(&assignment.values()[1..], &neutral).is_err());
         }
+    }
+
+    #[test]
+    fn a_blinded_proof_is_one_that_groths_prover_makes_and_zero_is_refused() {
+        // For each t and u there are r and s with which Groth's prover makes the same proof: A + r delta = A / t fixes r,
+        // and B, C follow. With the discrete logarithms at hand, as here, r can be computed.
+        let mut rng = StdRng::seed_from_u64(17);
+        let [alpha, beta, delta] = [0; 3].map(|_| Fr::rand(&mut rng));
+        let (g1, g2) = (G1Projective::generator(), G2Projective::generator());
+        // What a statement without variables leaves: A = alpha, B = beta, C = 0, for a key with e(alpha, beta) = 1 · e(C, delta).
+        let c = alpha * beta / delta;
+        let (t, u) = (Fr::rand(&mut rng), Fr::rand(&mut rng));
+        let blinded = Blinding::new(t, u).unwrap().apply(
+            g1 * alpha,
+            g2 * beta,
+            g1 * c,
+            (g2 * delta).into_affine(),
+        );
+        let r = (alpha / t - alpha) / delta;
+        let s = (beta * t + delta * u * t - beta) / delta;
+        let (a, b) = (alpha + r * delta, beta + s * delta);
+        assert_eq!(blinded.a, (g1 * a).into_affine());
+        assert_eq!(blinded.b, (g2 * b).into_affine());
+        assert_eq!(
+            blinded.c,
+            (g1 * (c + s * a + r * b - r * s * delta)).into_affine()
+        );
+        assert!(Blinding::new(Fr::ZERO, u).is_none());
     }
 
     #[test]
@@ -255,9 +330,8 @@ mod tests {
             PreparedKey::new(Kernel::Scalar, &circuit, &proving).err()
         };
         assert!(refused(&|_| ()).is_none());
-        let one_less: [&dyn Fn(&mut ProvingKey); 5] = [
+        let one_less: [&dyn Fn(&mut ProvingKey); 4] = [
             &|key| key.a_query.truncate(key.a_query.len() - 1),
-            &|key| key.b_g1_query.truncate(key.b_g1_query.len() - 1),
             &|key| key.b_g2_query.truncate(key.b_g2_query.len() - 1),
             &|key| key.l_query.truncate(key.l_query.len() - 1),
             &|key| key.h_query.truncate(key.h_query.len() - 1),

@@ -26,7 +26,7 @@ use crate::{
 };
 use circuits::{
     Profile,
-    circuit::{Circuit, INSTANCE_VARIABLES},
+    circuit::Circuit,
     keys::{
         INSECURE_DEV, KeyError, Manifest, ManifestError, ProvingKey, VerifyingKey,
         insecure_dev_setup,
@@ -207,25 +207,6 @@ impl Keys {
     pub(crate) fn prepare(&self, domain: &Arc<Domain>) -> Result<PreparedKey<'_>, KeyFileError> {
         let prepared = self.packed.prepare(domain);
         prepared.map_err(|source| self.unusable(source))
-    }
-
-    /// The proving key as arkworks has it, in memory.
-    ///
-    /// # Errors
-    /// [`KeyFileError::Unusable`].
-    pub fn proving_key(&self) -> Result<ProvingKey, KeyFileError> {
-        let domain = self.domain(Kernel::Scalar)?;
-        let PreparedKey { singles, bases, .. } = self.prepare(&domain)?;
-        Ok(ProvingKey {
-            vk: self.verifying.points().clone(),
-            beta_g1: singles.beta_g1,
-            delta_g1: singles.delta_g1,
-            a_query: bases.a.unpack_all(),
-            b_g1_query: bases.b_g1.unpack_all(),
-            b_g2_query: bases.b_g2.unpack_all(),
-            h_query: bases.quotient.unpack_all(),
-            l_query: bases.witness.unpack_all().split_off(INSTANCE_VARIABLES),
-        })
     }
 
     fn unusable(&self, source: PackedKeyError) -> KeyFileError {

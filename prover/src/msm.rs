@@ -9,6 +9,7 @@
 //! | `bases` | points as a key file holds them, borrowed where they lie |
 //! | `curve` | what differs between G1 and G2 |
 //! | `digits` | scalars as signed digits |
+//! | `huge` | a copy of points on huge pages |
 //! | `plan` | an order in which eight lists are added at a time |
 //! | `sums` | additions that share inversions; where the formula does not hold |
 //! | `windows` | from digits to the sum of a window |
@@ -37,6 +38,7 @@
 pub mod bases;
 pub mod curve;
 mod digits;
+mod huge;
 mod plan;
 mod sums;
 mod windows;
@@ -52,6 +54,7 @@ use ark_bn254::Fr;
 use ark_ec::{VariableBaseMSM, short_weierstrass::Projective};
 use ark_ff::{AdditiveGroup, BigInt, Zero};
 use digits::{Digits, Windows};
+use huge::Lines;
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 use sums::Backend;
@@ -168,27 +171,6 @@ impl Scalars {
         }
     }
 
-    /// [`Scalars::times`] for bases of both groups. Where the same variables have a base in both, as in the two copies of
-    /// B in a Groth16 key, digits are sorted once.
-    ///
-    /// # Errors
-    /// [`LengthMismatch`].
-    pub fn times_both(
-        &self,
-        first: &PackedBases<'_, G1>,
-        second: &PackedBases<'_, G2>,
-    ) -> Result<(Projective<G1>, Projective<G2>), LengthMismatch> {
-        self.check(first)?;
-        self.check(second)?;
-        Ok(match &self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Form::Digits(ifma, digits) if first.has_map_of(second) => {
-                both_on_lanes::<crate::kernel::ifma::Words512>(*ifma, digits, first, second)
-            }
-            _ => (G1::times(self, first), G2::times(self, second)),
-        })
-    }
-
     fn check<C: Curve>(&self, bases: &PackedBases<'_, C>) -> Result<(), LengthMismatch> {
         let (scalars, variables) = (self.len(), bases.variables());
         if scalars == variables {
@@ -223,38 +205,13 @@ fn on_lanes<C: Curve, W: Words<Backend: Backend>>(
     digits: &Digits,
     bases: &PackedBases<'_, C>,
 ) -> Projective<C> {
+    let lines = Lines::new(bases.lines());
     let scratch = || (Sorted::default(), Buckets::<C, W>::new(backend));
     let sums = every_task(digits, scratch, |(sorted, buckets), task| {
         sorted.sort(digits, bases, task);
-        buckets.add(bases, digits.windows(), sorted)
+        buckets.add(&lines, digits.windows(), sorted)
     });
     join(digits.windows(), sums)
-}
-
-/// The same for both groups and bases of the same variables.
-fn both_on_lanes<W: Words<Backend: Backend>>(
-    backend: W::Backend,
-    digits: &Digits,
-    first: &PackedBases<'_, G1>,
-    second: &PackedBases<'_, G2>,
-) -> (Projective<G1>, Projective<G2>) {
-    let scratch = || {
-        let buckets = (
-            Buckets::<G1, W>::new(backend),
-            Buckets::<G2, W>::new(backend),
-        );
-        (Sorted::default(), buckets)
-    };
-    let sums = every_task(digits, scratch, |(sorted, (ones, others)), task| {
-        sorted.sort(digits, first, task);
-        let ones = ones.add(first, digits.windows(), sorted);
-        (ones, others.add(second, digits.windows(), sorted))
-    });
-    let (ones, others) = sums
-        .into_iter()
-        .map(|(task, (one, other))| ((task.clone(), one), (task, other)))
-        .unzip();
-    (join(digits.windows(), ones), join(digits.windows(), others))
 }
 
 /// Does all tasks, each with memory that tasks hand on to each other.

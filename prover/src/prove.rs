@@ -4,11 +4,10 @@
 
 use crate::{
     fft::Domain,
+    groth16::{Blinding, Points},
     kernel::{self, Kernel, KernelError},
     keys::{self, KeyFileError, Keys},
 };
-use ark_bn254::{Bn254, Fr};
-use ark_ff::UniformRand;
 use circuits::{
     Private, Profile, Proof, Public,
     circuit::{Assignment, assignment},
@@ -24,10 +23,6 @@ use std::{
     sync::Arc,
 };
 use thiserror::Error;
-use zeroize::Zeroize;
-
-/// A, B and C.
-type Points = ark_groth16::Proof<Bn254>;
 
 /// Why there is no proof.
 #[derive(Debug, Error)]
@@ -180,16 +175,14 @@ impl Prover {
     /// [`ProveError::OtherCircuit`], [`ProveError::Key`], or [`ProveError::Invalid`] if the points are not even on their
     /// curves.
     pub fn prove_assignment(&self, assignment: &Assignment) -> Result<Proof, ProveError> {
-        let (mut r, mut s) = (Fr::rand(&mut OsRng), Fr::rand(&mut OsRng));
-        let points = self.pool.install(|| self.blinded(assignment, r, s));
-        r.zeroize();
-        s.zeroize();
+        let blinding = Blinding::random(&mut OsRng);
+        let points = self.pool.install(|| self.blinded(assignment, &blinding));
         Proof::new(points?).map_err(|_| self.invalid())
     }
 
-    fn blinded(&self, assignment: &Assignment, r: Fr, s: Fr) -> Result<Points, ProveError> {
+    fn blinded(&self, assignment: &Assignment, blinding: &Blinding) -> Result<Points, ProveError> {
         let key = self.keys.prepare(&self.domain)?;
-        key.prove(assignment.values(), r, s)
+        key.prove(assignment.values(), blinding)
             .map_err(|error| ProveError::OtherCircuit {
                 expected: error.variables,
                 found: error.scalars,

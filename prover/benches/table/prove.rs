@@ -24,7 +24,8 @@ const SUBJECT: Subject = Subject {
 pub fn against_arkworks() -> Record {
     let profile = Profile::STANDARD;
     let prover = Prover::load_or_create(&profile, &keys(), NonZeroUsize::new(THREADS)).unwrap();
-    let (circuit, key) = (Circuit::new(&profile), prover.keys().proving_key().unwrap());
+    let circuit = Circuit::new(&profile);
+    let key = peer::key(&circuit);
     let (public, assignment) = Node::new(&profile).assignment(1);
     let threads = pool(THREADS);
     let (ours, theirs) = turns(

@@ -8,8 +8,7 @@ use super::{
     record::{Goal, Record, Subject, Unit},
     timing::{Clock, alone, pool},
 };
-use ark_bn254::{Bn254, Fq, Fq2, Fr, G1Affine, G2Affine};
-use ark_ff::UniformRand;
+use ark_bn254::{Bn254, Fq, Fq2, G1Affine, G2Affine};
 use ark_groth16::Groth16;
 use circuits::{
     Profile, Proof,
@@ -19,7 +18,7 @@ use circuits::{
 };
 use prover::{
     ceremony::{System, Zkey, wtns},
-    groth16::PreparedKey,
+    groth16::{Blinding, PreparedKey},
     kernel,
     qap::OddCoset,
 };
@@ -69,8 +68,8 @@ pub fn against_snarkjs() -> Record {
     drop(proving);
     let threads = pool(THREADS);
     let ours = alone(Clock::Wall, 5, || {
-        let (r, s) = (Fr::rand(&mut OsRng), Fr::rand(&mut OsRng));
-        let points = threads.install(|| key.prove(assignment.values(), r, s));
+        let blinding = Blinding::random(&mut OsRng);
+        let points = threads.install(|| key.prove(assignment.values(), &blinding));
         Proof::new(points.unwrap()).unwrap()
     });
     drop(key);

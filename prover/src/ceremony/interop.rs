@@ -317,7 +317,6 @@ fn finalized_keys_make_proofs_that_we_and_snarkjs_accept() {
     let load = || keys::load(&profile, &described, folder.path());
     let loaded = load().unwrap();
     loaded.check().unwrap();
-    assert!(loaded.proving_key().unwrap() == made.proving);
     assert_eq!(loaded.manifest(), &made.manifest);
     let pk = loaded.path().to_owned();
     assert!(

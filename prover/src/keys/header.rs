@@ -8,9 +8,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// What a packed key begins with. The first byte is no text, the others tell a transfer that changed line ends.
 const MAGIC: [u8; 8] = *b"\xffPBK\r\n\x1a\n";
 /// The version of the format. Others are not read.
-pub(super) const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 /// Parts of a packed key.
-pub(super) const SECTIONS: usize = 8;
+pub(super) const SECTIONS: usize = 6;
 /// Bytes of a [`Header`].
 pub(super) const HEADER_BYTES: usize = size_of::<Header>();
 /// Bytes of a [`Header`] that its own hash covers.
@@ -33,7 +33,7 @@ pub(super) struct Header {
     /// Bytes of each section. A section starts where the one before it ends, rounded up to a multiple of 64, so that there
     /// is nothing to be said about where it starts, and nothing overlaps.
     pub(super) lengths: [u64; SECTIONS],
-    zeros: [u64; 4],
+    zeros: [u64; 6],
     /// Hash of everything behind the header.
     pub(super) content: Hash,
     /// Hash of everything before it, and so of the whole file.
@@ -62,7 +62,7 @@ impl Header {
             circuit,
             verifying_key,
             lengths,
-            zeros: [0; 4],
+            zeros: [0; 6],
             content,
             seal: Hash::default(),
         };
@@ -92,7 +92,7 @@ impl Header {
             let found = header.version;
             return Err(PackedKeyError::Version { found });
         }
-        if header.seal != header.seal() || header.zeros != [0; 4] {
+        if header.seal != header.seal() || header.zeros != [0; 6] {
             return Err(PackedKeyError::Header);
         }
         let mut end = HEADER_BYTES as u64;

@@ -3,8 +3,7 @@
 //! | section | what it holds |
 //! |---|---|
 //! | verifying key | its compressed encoding: alpha, and beta and delta of the second group, are taken from it |
-//! | points | beta and delta of the first group, compressed |
-//! | A, B of both groups, L, H | [`PackedBases`], one base for each variable, of H one for each scalar of the quotient |
+//! | A, B, L, H | [`PackedBases`], one base for each variable, of H one for each scalar of the quotient |
 //! | matrices | A and B as [`Quotient::borrow`] takes them |
 //!
 //! Decision, and what is checked when: `docs/adr/0013-packed-keys.md`.
@@ -20,8 +19,6 @@ use crate::{
     msm::{BasesError, PackedBases, bases::LINE_BYTES},
     quotient::{Quotient, QuotientError, domain_size},
 };
-use ark_bn254::G1Affine;
-use ark_serialize::{CanonicalDeserialize, CanonicalSerialize, SerializationError};
 use circuits::{
     Profile,
     circuit::{Circuit, INSTANCE_VARIABLES},
@@ -77,9 +74,6 @@ pub enum PackedKeyError {
     /// The verifying key does not decode.
     #[error(transparent)]
     VerifyingKey(#[from] KeyError),
-    /// One of the points that stand alone.
-    #[error("its points do not decode: {0}")]
-    Points(SerializationError),
     /// One of the sets of bases.
     #[error("its bases {name}: {source}")]
     Bases {
@@ -127,8 +121,8 @@ pub(super) struct PackedKey {
     singles: Singles,
 }
 
-/// Names of the five sets of bases.
-const BASES: [&str; 5] = ["A", "B of G1", "B of G2", "L", "H"];
+/// Names of the sets of bases.
+const BASES: [&str; 4] = ["A", "B", "L", "H"];
 
 impl PackedKey {
     /// Checks header, sizes, indices and verifying key of a mapped file, and leaves out what takes long: the points of the
@@ -154,7 +148,7 @@ impl PackedKey {
         }
         let verifying = VerifyingKey::from_bytes(profile, encoding, manifest.insecure_dev)?;
         let key = Self {
-            singles: singles(&map[sections[1].clone()], &verifying)?,
+            singles: Singles::of(verifying.points()),
             content: header.content,
             constraints: manifest.constraints,
             sections,
@@ -201,13 +195,12 @@ impl PackedKey {
             }
         };
         let bases = Bases {
-            a: PackedBases::borrow(bytes(2)).map_err(named(0))?,
-            b_g1: PackedBases::borrow(bytes(3)).map_err(named(1))?,
-            b_g2: PackedBases::borrow(bytes(4)).map_err(named(2))?,
-            witness: PackedBases::borrow(bytes(5)).map_err(named(3))?,
-            quotient: PackedBases::borrow(bytes(6)).map_err(named(4))?,
+            a: PackedBases::borrow(bytes(1)).map_err(named(0))?,
+            b: PackedBases::borrow(bytes(2)).map_err(named(1))?,
+            witness: PackedBases::borrow(bytes(3)).map_err(named(2))?,
+            quotient: PackedBases::borrow(bytes(4)).map_err(named(3))?,
         };
-        let quotient = Quotient::borrow(bytes(7), INSTANCE_VARIABLES, domain)?;
+        let quotient = Quotient::borrow(bytes(5), INSTANCE_VARIABLES, domain)?;
         Ok(PreparedKey::join(quotient, self.singles, bases)?)
     }
 
@@ -221,8 +214,7 @@ impl PackedKey {
         let bases = &key.bases;
         for (name, checked) in BASES.into_iter().zip([
             bases.a.check(),
-            bases.b_g1.check(),
-            bases.b_g2.check(),
+            bases.b.check(),
             bases.witness.check(),
             bases.quotient.check(),
         ]) {
@@ -234,27 +226,6 @@ impl PackedKey {
         }
         Ok(())
     }
-}
-
-/// The points that stand alone, from their section and the verifying key.
-fn singles(section: &[u8], verifying: &VerifyingKey) -> Result<Singles, PackedKeyError> {
-    let mut rest = section;
-    let [beta_g1, delta_g1] = {
-        let mut point =
-            || G1Affine::deserialize_compressed(&mut rest).map_err(PackedKeyError::Points);
-        [point()?, point()?]
-    };
-    if !rest.is_empty() {
-        return Err(PackedKeyError::Points(SerializationError::InvalidData));
-    }
-    let points = verifying.points();
-    Ok(Singles {
-        alpha_g1: points.alpha_g1,
-        beta_g1,
-        beta_g2: points.beta_g2,
-        delta_g1,
-        delta_g2: points.delta_g2,
-    })
 }
 
 /// Writes a key as [`PackedKey::new`] takes it.
@@ -273,16 +244,8 @@ pub(super) fn write(
     };
     let encoding = verifying.to_bytes();
     body.section(|to| to.write_all(&encoding))?;
-    let mut points = Vec::new();
-    for point in [key.singles.beta_g1, key.singles.delta_g1] {
-        point
-            .serialize_compressed(&mut points)
-            .map_err(io::Error::other)?;
-    }
-    body.section(|to| to.write_all(&points))?;
     body.section(|to| key.bases.a.write(to))?;
-    body.section(|to| key.bases.b_g1.write(to))?;
-    body.section(|to| key.bases.b_g2.write(to))?;
+    body.section(|to| key.bases.b.write(to))?;
     body.section(|to| key.bases.witness.write(to))?;
     body.section(|to| key.bases.quotient.write(to))?;
     body.section(|to| key.quotient.write(to))?;

@@ -230,12 +230,6 @@ impl<'a, C: Curve> PackedBases<'a, C> {
         self.points
     }
 
-    /// Whether the same variables have a point.
-    #[must_use]
-    pub fn has_map_of<D: Curve>(&self, other: &PackedBases<'_, D>) -> bool {
-        self.variables == other.variables && self.map == other.map
-    }
-
     /// The bases as arkworks has them, without infinities.
     #[must_use]
     pub fn unpack(&self) -> Vec<Affine<C>> {
@@ -243,20 +237,6 @@ impl<'a, C: Curve> PackedBases<'a, C> {
             .par_chunks_exact(C::LINES)
             .with_min_len(256)
             .map(C::unpack)
-            .collect()
-    }
-
-    /// One base for each variable, as arkworks has them.
-    #[must_use]
-    pub fn unpack_all(&self) -> Vec<Affine<C>> {
-        let mut points = self.unpack().into_iter();
-        let map = self.map();
-        (0..self.variables)
-            .map(|at| {
-                let present = map[at / 64] >> (at % 64) & 1 == 1;
-                present.then(|| points.next()).flatten()
-            })
-            .map(|point| point.unwrap_or_else(Affine::identity))
             .collect()
     }
 

@@ -294,34 +294,6 @@ fn witnesses_of_mostly_bits_are_exact_on_any_number_of_threads() {
 }
 
 #[test]
-fn both_groups_at_once_are_both_sums_whether_or_not_their_maps_agree() {
-    let mut rng = rng();
-    let count = 3000;
-    let scalars = scalars(count, &mut rng);
-    let mut first = points::<G1>(count, &mut rng);
-    let mut second = points::<G2>(count, &mut rng);
-    for agree in [true, false] {
-        for i in (0..count).step_by(3) {
-            first[i] = Affine::identity();
-            second[if agree { i } else { i + 1 }] = Affine::identity();
-        }
-        let packed = (
-            PackedBases::new(&first).unwrap(),
-            PackedBases::new(&second).unwrap(),
-        );
-        assert_eq!(packed.0.has_map_of(&packed.1), agree);
-        let expected = (
-            by_arkworks(&first, &scalars),
-            by_arkworks(&second, &scalars),
-        );
-        for kernel in kernels("both groups") {
-            let found = Scalars::new(kernel, &scalars).times_both(&packed.0, &packed.1);
-            assert_eq!(found.unwrap(), expected, "{kernel}");
-        }
-    }
-}
-
-#[test]
 fn scalars_for_other_bases_are_refused() {
     let bases = PackedBases::<G1>::new(&points(10, &mut rng())).unwrap();
     for kernel in kernels("a wrong length") {

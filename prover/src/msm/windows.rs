@@ -4,7 +4,7 @@
 //! `columns` · Σ row · (sum of the row) + Σ column · (sum of the column), for two additions a bucket, all of them batched.
 
 use super::{
-    bases::PackedBases,
+    bases::{Line, PackedBases},
     curve::Curve,
     digits::{Digits, Windows},
     plan::{NEGATIVE, Plan},
@@ -134,11 +134,11 @@ impl<C: Curve, W: Words<Backend: Backend>> Buckets<C, W> {
     /// For each window of a task, the sum of its points times their digits.
     pub(super) fn add(
         &mut self,
-        bases: &PackedBases<'_, C>,
+        lines: &[Line],
         windows: Windows,
         sorted: &Sorted,
     ) -> Vec<Projective<C>> {
-        self.adder.add(bases.lines(), &sorted.plan, sorted.lists);
+        self.adder.add(lines, &sorted.plan, sorted.lists);
         self.adder.swap_sums(&mut self.buckets);
         // For each window the rows, then the columns; the first of each counts nothing and stays empty.
         let (rows, columns) = (windows.rows(), windows.columns());

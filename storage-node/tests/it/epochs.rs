@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use alloy::primitives::{B256, keccak256};
 use circuits::Profile;
 use circuits::circuit::Circuit;
-use circuits::keys::{Manifest, VerifyingKey};
+use circuits::keys::{Manifest, VerifyingKey, insecure_dev_setup};
 use prover::ceremony::finalize::Finalized;
 use storage_node::chain_view::ChainView;
 use storage_node::duty::DutyError;
@@ -71,9 +71,8 @@ async fn the_verifier_accepts_what_the_real_prover_and_the_node_make_together() 
 
 /// Keys as a ceremony leaves them; to be judged like development keys, they need not come from one.
 async fn ceremony_in(folder: &Path) -> Manifest {
-    let development = real_prover().await;
     let circuit = Circuit::new(&Profile::DEV);
-    let proving = development.prover().keys().proving_key().unwrap();
+    let proving = insecure_dev_setup(&circuit);
     let verifying = VerifyingKey::new(&Profile::DEV, &proving.vk, false).unwrap();
     let manifest = Manifest {
         ceremony: "a ceremony that a test tells of".to_owned(),
