@@ -199,14 +199,23 @@ impl<'k> PreparedKey<'k> {
             return Err(LengthMismatch { scalars, variables });
         }
         let (kernel, bases, points) = (self.quotient.kernel(), &self.bases, &self.singles);
-        let quotient = {
-            let scalars = self.quotient.scalars(self.basis, values);
-            Scalars::new(kernel, &scalars).times(&bases.quotient)?
-        };
-        let scalars = Scalars::new(kernel, values);
-        let a = scalars.times(&bases.a)? + points.alpha_g1;
-        let b = scalars.times(&bases.b)? + points.beta_g2;
-        let c = scalars.times(&bases.witness)? + quotient;
+        let quotient = Scalars::new(kernel, &self.quotient.scalars(self.basis, values));
+        let values = Scalars::new(kernel, values);
+        // Together, so that no thread waits for the last part of each.
+        let ((b, a), (witness, quotient)) = rayon::join(
+            || rayon::join(|| values.times(&bases.b), || values.times(&bases.a)),
+            || {
+                rayon::join(
+                    || values.times(&bases.witness),
+                    || quotient.times(&bases.quotient),
+                )
+            },
+        );
+        let (a, b, c) = (
+            a? + points.alpha_g1,
+            b? + points.beta_g2,
+            witness? + quotient?,
+        );
         Ok(blinding.apply(a, b, c, points.delta_g2))
     }
 }

@@ -9,7 +9,7 @@
 //! | `bases` | points as a key file holds them, borrowed where they lie |
 //! | `curve` | what differs between G1 and G2 |
 //! | `digits` | scalars as signed digits |
-//! | `huge` | a copy of points on huge pages |
+//! | `huge` | points on huge pages |
 //! | `plan` | an order in which eight lists are added at a time |
 //! | `sums` | additions that share inversions; where the formula does not hold |
 //! | `windows` | from digits to the sum of a window |
@@ -48,13 +48,13 @@ mod tests;
 
 pub use bases::{BasesError, Line, PackedBases};
 pub use curve::Curve;
+pub use huge::Kept;
 
 use crate::kernel::{Kernel, Words};
 use ark_bn254::Fr;
 use ark_ec::{VariableBaseMSM, short_weierstrass::Projective};
 use ark_ff::{AdditiveGroup, BigInt, Zero};
 use digits::{Digits, Windows};
-use huge::Lines;
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 use sums::Backend;
@@ -205,11 +205,11 @@ fn on_lanes<C: Curve, W: Words<Backend: Backend>>(
     digits: &Digits,
     bases: &PackedBases<'_, C>,
 ) -> Projective<C> {
-    let lines = Lines::new(bases.lines());
+    let lines = bases.lines();
     let scratch = || (Sorted::default(), Buckets::<C, W>::new(backend));
     let sums = every_task(digits, scratch, |(sorted, buckets), task| {
         sorted.sort(digits, bases, task);
-        buckets.add(&lines, digits.windows(), sorted)
+        buckets.add(lines, digits.windows(), sorted)
     });
     join(digits.windows(), sums)
 }

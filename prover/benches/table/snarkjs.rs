@@ -73,7 +73,7 @@ pub fn against_snarkjs() -> Record {
         Proof::new(points.unwrap()).unwrap()
     });
     drop(key);
-    let theirs = alone(Clock::Wall, 1, || {
+    let theirs = alone(Clock::Wall, 2, || {
         let run = Command::new("node")
             .arg(&cli)
             .args(["groth16", "prove"])

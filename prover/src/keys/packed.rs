@@ -16,7 +16,7 @@ use crate::{
     fft::{Domain, SizeError},
     groth16::{Bases, PrepareError, PreparedKey, Singles},
     kernel::Kernel,
-    msm::{BasesError, PackedBases, bases::LINE_BYTES},
+    msm::{BasesError, Kept, PackedBases, bases::LINE_BYTES},
     quotient::{Quotient, QuotientError, domain_size},
 };
 use circuits::{
@@ -119,6 +119,8 @@ pub(super) struct PackedKey {
     content: [u8; 32],
     constraints: usize,
     singles: Singles,
+    /// Of A, B, L and H.
+    copies: [Kept; 4],
 }
 
 /// Names of the sets of bases.
@@ -149,6 +151,7 @@ impl PackedKey {
         let verifying = VerifyingKey::from_bytes(profile, encoding, manifest.insecure_dev)?;
         let key = Self {
             singles: Singles::of(verifying.points()),
+            copies: Default::default(),
             content: header.content,
             constraints: manifest.constraints,
             sections,
@@ -194,11 +197,20 @@ impl PackedKey {
                 source,
             }
         };
+        let [a, b, l, h] = &self.copies;
         let bases = Bases {
-            a: PackedBases::borrow(bytes(1)).map_err(named(0))?,
-            b: PackedBases::borrow(bytes(2)).map_err(named(1))?,
-            witness: PackedBases::borrow(bytes(3)).map_err(named(2))?,
-            quotient: PackedBases::borrow(bytes(4)).map_err(named(3))?,
+            a: PackedBases::borrow(bytes(1))
+                .map_err(named(0))?
+                .with_copy(a),
+            b: PackedBases::borrow(bytes(2))
+                .map_err(named(1))?
+                .with_copy(b),
+            witness: PackedBases::borrow(bytes(3))
+                .map_err(named(2))?
+                .with_copy(l),
+            quotient: PackedBases::borrow(bytes(4))
+                .map_err(named(3))?
+                .with_copy(h),
         };
         let quotient = Quotient::borrow(bytes(5), INSTANCE_VARIABLES, domain)?;
         Ok(PreparedKey::join(quotient, self.singles, bases)?)

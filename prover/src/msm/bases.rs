@@ -1,6 +1,9 @@
 //! The bases of a key, packed: what a file holds is what the additions read.
 
-use super::curve::Curve;
+use super::{
+    curve::Curve,
+    huge::{Kept, Lines},
+};
 use ark_bn254::Fq;
 use ark_ec::{AffineRepr, short_weierstrass::Affine};
 use ark_ff::{BigInt, PrimeField};
@@ -75,7 +78,9 @@ pub struct PackedBases<'a, C: Curve> {
     variables: usize,
     points: usize,
     map: Cow<'a, [Line]>,
-    lines: Cow<'a, [Line]>,
+    lines: Lines<'a>,
+    /// Where a copy of the lines is kept that is faster to add up.
+    copy: Option<&'a Kept>,
     curve: std::marker::PhantomData<C>,
 }
 
@@ -86,6 +91,7 @@ impl<C: Curve> Clone for PackedBases<'_, C> {
             points: self.points,
             map: self.map.clone(),
             lines: self.lines.clone(),
+            copy: self.copy,
             curve: self.curve,
         }
     }
@@ -115,7 +121,7 @@ impl<C: Curve> PackedBases<'static, C> {
             }
         }
         let finite: Vec<&Affine<C>> = bases.iter().filter(|base| !base.is_zero()).collect();
-        let mut lines = vec![Line::default(); finite.len() * C::LINES];
+        let mut lines = Lines::zeros(finite.len() * C::LINES);
         lines
             .par_chunks_exact_mut(C::LINES)
             .zip(&finite)
@@ -125,7 +131,8 @@ impl<C: Curve> PackedBases<'static, C> {
             variables: found,
             points: finite.len(),
             map: Cow::Owned(map),
-            lines: Cow::Owned(lines),
+            lines,
+            copy: None,
             curve: std::marker::PhantomData,
         })
     }
@@ -179,9 +186,19 @@ impl<'a, C: Curve> PackedBases<'a, C> {
             variables,
             points,
             map: Cow::Borrowed(map),
-            lines: Cow::Borrowed(lines),
+            lines: Lines::Borrowed(lines),
+            copy: None,
             curve: std::marker::PhantomData,
         })
+    }
+
+    /// The same bases, which keep a copy of their points there once they are added up; `copy` must be these bases' own.
+    #[must_use]
+    pub fn with_copy(self, copy: &'a Kept) -> Self {
+        Self {
+            copy: Some(copy),
+            ..self
+        }
     }
 
     /// Writes the bases for [`PackedBases::borrow`]: a multiple of 64 bytes.
@@ -245,9 +262,9 @@ impl<'a, C: Curve> PackedBases<'a, C> {
         words(&self.map)
     }
 
-    /// The points' lines.
+    /// The points' lines, where they are added up fastest.
     pub(super) fn lines(&self) -> &[Line] {
-        &self.lines
+        self.copy.map_or(&*self.lines, |copy| copy.of(&self.lines))
     }
 }
 

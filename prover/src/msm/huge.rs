@@ -1,44 +1,50 @@
-//! Points on huge pages, while they are added up.
+//! Points on huge pages.
 //!
-//! Every window visits the points in another order, in effect at random. A key's points lie in a mapped file, whose pages have
-//! 4 KiB: a set of them has more pages than the processor remembers addresses of, and each visit begins with a walk through the
-//! page table. A copy on pages of 2 MiB costs one read in order, and spares most of these walks.
+//! Every window visits the points in another order, in effect at random. On pages of 4 KiB, which those of a mapped file are, a
+//! set of them has more pages than the processor remembers addresses of, and each visit begins with a walk through the
+//! page table. On pages of 2 MiB most of these walks are spared.
 
 use super::bases::{LINE_BYTES, Line};
 use memmap2::MmapMut;
-use rayon::prelude::*;
-use std::ops::Deref;
-use zerocopy::{FromBytes, IntoBytes};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::OnceLock,
+};
+use zerocopy::FromBytes;
 
 /// Lines below which the processor remembers every page.
 const FEWEST: usize = (4 << 20) / LINE_BYTES;
-/// Lines that a thread copies at a time: a huge page of them.
-const AT_ONCE: usize = (2 << 20) / LINE_BYTES;
 
-/// Lines as they are, or a copy of them.
+/// Lines, wherever they lie.
 pub(super) enum Lines<'a> {
+    /// In a file, say.
     Borrowed(&'a [Line]),
-    Copied(MmapMut),
+    /// Few of them, or on a system without huge pages.
+    Own(Vec<Line>),
+    /// On huge pages.
+    Huge(MmapMut),
 }
 
-impl<'a> Lines<'a> {
-    /// Copies lines, if they are many and this system has huge pages; on the threads of the current rayon pool.
-    pub(super) fn new(lines: &'a [Line]) -> Self {
-        Self::copy(lines).map_or(Self::Borrowed(lines), Self::Copied)
+impl Lines<'static> {
+    /// Lines to be filled.
+    pub(super) fn zeros(count: usize) -> Self {
+        Self::huge(count).map_or_else(|| Self::Own(vec![Line::default(); count]), Self::Huge)
     }
 
-    fn copy(lines: &[Line]) -> Option<MmapMut> {
-        if lines.len() < FEWEST {
+    fn huge(count: usize) -> Option<MmapMut> {
+        if count < FEWEST {
             return None;
         }
-        let mut memory = MmapMut::map_anon(size_of_val(lines)).ok()?;
+        let memory = MmapMut::map_anon(count.checked_mul(LINE_BYTES)?).ok()?;
         #[cfg(target_os = "linux")]
         memory.advise(memmap2::Advice::HugePage).ok()?;
-        memory
-            .par_chunks_mut(AT_ONCE * LINE_BYTES)
-            .zip(lines.par_chunks(AT_ONCE))
-            .for_each(|(to, from)| to.copy_from_slice(from.as_bytes()));
         Some(memory)
+    }
+
+    fn copy(lines: &[Line]) -> Self {
+        let mut copy = Self::zeros(lines.len());
+        copy.copy_from_slice(lines);
+        copy
     }
 }
 
@@ -48,8 +54,62 @@ impl Deref for Lines<'_> {
     fn deref(&self) -> &[Line] {
         match self {
             Self::Borrowed(lines) => lines,
+            Self::Own(lines) => lines,
             // A map starts at a page and has whole lines.
-            Self::Copied(memory) => <[Line]>::ref_from_bytes(memory).unwrap_or_default(),
+            Self::Huge(memory) => <[Line]>::ref_from_bytes(memory).unwrap_or_default(),
+        }
+    }
+}
+
+impl DerefMut for Lines<'static> {
+    fn deref_mut(&mut self) -> &mut [Line] {
+        match self {
+            Self::Borrowed(_) => &mut [],
+            Self::Own(lines) => lines,
+            Self::Huge(memory) => <[Line]>::mut_from_bytes(memory).unwrap_or_default(),
+        }
+    }
+}
+
+impl Clone for Lines<'_> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Borrowed(lines) => Self::Borrowed(lines),
+            lines => Lines::copy(lines),
+        }
+    }
+}
+
+/// Room for a copy of borrowed lines, which is made when they are first added up, and kept.
+#[derive(Default)]
+pub struct Kept(OnceLock<Lines<'static>>);
+
+impl Kept {
+    /// The copy of these lines, which must always be the same; themselves, if they are few.
+    ///
+    /// One thread makes it: one that shared this work with others might meet itself here.
+    pub(super) fn of<'a>(&'a self, lines: &'a [Line]) -> &'a [Line] {
+        if lines.len() < FEWEST {
+            return lines;
+        }
+        self.0.get_or_init(|| Lines::copy(lines))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_lines_are_copied_whole_and_once() {
+        for count in [0, 1, FEWEST - 1, FEWEST, FEWEST + 12_345] {
+            let lines: Vec<Line> = (0..count as u64).map(|n| Line([n; 8])).collect();
+            let copy = Kept::default();
+            let first = copy.of(&lines);
+            assert!(first == lines);
+            assert_eq!(first.as_ptr(), copy.of(&lines).as_ptr());
+            assert_eq!(first.as_ptr() == lines.as_ptr(), count < FEWEST);
+            assert!(*Lines::copy(&lines) == lines[..]);
         }
     }
 }
