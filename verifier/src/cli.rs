@@ -3,6 +3,7 @@
 mod bundle;
 mod files;
 mod print;
+mod quote;
 
 use std::process::ExitCode;
 
@@ -24,10 +25,12 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Repeats every check on an evidence bundle.
+    /// Repeats every check on evidence bundles.
     Bundle(bundle::Args),
     /// Prints what a bundle holds as JSON, without judging it.
     Show(bundle::ShowArgs),
+    /// Judges a TPM's quote.
+    Quote(quote::Args),
 }
 
 /// What the process says with its exit code.
@@ -56,5 +59,6 @@ pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
         Command::Show(command) => bundle::show(command),
+        Command::Quote(command) => quote::run(command, args.output),
     }
 }

@@ -13,13 +13,15 @@
 //!    vouches for the node key.
 //! 4. [`enrolment`] — the three steps as one judgement, with the hashes that go on chain.
 //! 5. [`quote::verify_quote_over_policy`] — every epoch, a quote over the storage proof's statement.
-//! 6. [`clock`] — the TPM's counters never run backwards between two quotes.
+//! 6. [`clock`] — the TPM's counters never run backwards between two quotes; [`correlation`] — what they say beside
+//!    each other's, as evidence for people.
 //!
 //! Structures are those of the TPM 2.0 Library Specification, part 2; [`wire`] parses them. In evidence,
 //! a TPM's signature is always 64 bytes r‖s with low s (protocol section 1), see [`ecdsa`].
 
 pub mod certificate;
 pub mod clock;
+pub mod correlation;
 pub mod credential;
 pub mod ecdsa;
 pub mod enrolment;

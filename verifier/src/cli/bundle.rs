@@ -1,9 +1,14 @@
 //! `verifier bundle` and `verifier show`.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use serde::Serialize;
 use verifier::bundle::{Audit, Bundle, Outcome, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
+use verifier::trust::Trust;
 
 use super::{
     Answer,
@@ -11,10 +16,14 @@ use super::{
     print::{self, Output, line},
 };
 
+/// The extension of bundles in a folder.
+const EXTENSION: &str = "probity";
+
 #[derive(clap::Args)]
 pub struct Args {
-    /// The bundle (`.probity`).
-    file: PathBuf,
+    /// Bundles (`.probity`), or folders of them.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
     /// Your own trust file, written at deployment; never take it from whoever gave you the bundle.
     #[arg(long)]
     trust: Option<PathBuf>,
@@ -26,19 +35,16 @@ pub struct ShowArgs {
     file: PathBuf,
 }
 
-/// Repeats every check.
+/// Repeats every check; several bundles on all cores.
 pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let Some(trust) = &args.trust else {
         return Err("without --trust there is nothing to judge by; name your trust file".into());
     };
     let trust = read_trust(trust)?;
-    let outcome = audit(&read(&args.file, MAX_DOCUMENT_BYTES + 1)?, &trust);
-    print(&outcome, output)?;
-    Ok(if outcome.accepted() {
-        Answer::Accepted
-    } else {
-        Answer::Rejected
-    })
+    match &args.files[..] {
+        [file] if !file.is_dir() => one(file, &trust, output),
+        files => many(&expand(files)?, &trust, output),
+    }
 }
 
 /// Prints without judging.
@@ -52,6 +58,171 @@ pub fn show(args: &ShowArgs) -> Result<Answer, String> {
             eprintln!("{}: {error}", args.file.display());
             Ok(Answer::Rejected)
         }
+    }
+}
+
+fn one(file: &Path, trust: &Trust, output: Output) -> Result<Answer, String> {
+    let audit = audit(&read(file, MAX_DOCUMENT_BYTES + 1)?, trust);
+    print(&audit, output)?;
+    Ok(if audit.accepted() {
+        Answer::Accepted
+    } else {
+        Answer::Rejected
+    })
+}
+
+/// Files as they are, folders as the bundles in them, in order of their names.
+fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |error| format!("cannot read {}: {error}", path.display());
+        let mut found = Vec::new();
+        for entry in path.read_dir().map_err(failed)? {
+            let file = entry.map_err(failed)?.path();
+            if file
+                .extension()
+                .is_some_and(|extension| extension == EXTENSION)
+            {
+                found.push(file);
+            }
+        }
+        if found.is_empty() {
+            return Err(format!("no .{EXTENSION} file in {}", path.display()));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
+}
+
+/// What became of one bundle among many.
+#[derive(Serialize)]
+struct Line {
+    file: PathBuf,
+    #[serde(flatten)]
+    end: End,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum End {
+    Accepted {
+        node: u64,
+        epoch: u64,
+        reason: &'static str,
+    },
+    Rejected {
+        check: &'static str,
+        reason: &'static str,
+        detail: String,
+    },
+    CouldNotCheck {
+        detail: String,
+    },
+}
+
+impl End {
+    fn of(file: &Path, trust: &Trust) -> Self {
+        let bytes = match read(file, MAX_DOCUMENT_BYTES + 1) {
+            Ok(bytes) => bytes,
+            Err(detail) => return Self::CouldNotCheck { detail },
+        };
+        let mut audit = audit(&bytes, trust);
+        match (audit.checks.pop(), audit.verdict) {
+            (Some(check), _) if matches!(check.outcome, Outcome::Failed { .. }) => {
+                let Outcome::Failed { reason, detail } = check.outcome else {
+                    unreachable!("it was matched")
+                };
+                Self::Rejected {
+                    check: check.name,
+                    reason: reason.name(),
+                    detail,
+                }
+            }
+            (_, Some(verdict)) => Self::Accepted {
+                node: verdict.node.0,
+                epoch: verdict.epoch.0,
+                reason: verdict.reason.name(),
+            },
+            (_, None) => Self::CouldNotCheck {
+                detail: "the audit came to no verdict".into(),
+            },
+        }
+    }
+}
+
+fn many(files: &[PathBuf], trust: &Trust, output: Output) -> Result<Answer, String> {
+    let lines: Vec<Line> = files
+        .par_iter()
+        .progress_with(progress(files.len()))
+        .map(|file| Line {
+            file: file.clone(),
+            end: End::of(file, trust),
+        })
+        .collect();
+    let count = |wanted: fn(&End) -> bool| lines.iter().filter(|line| wanted(&line.end)).count();
+    let rejected = count(|end| matches!(end, End::Rejected { .. }));
+    let unknown = count(|end| matches!(end, End::CouldNotCheck { .. }));
+    let accepted = lines.len() - rejected - unknown;
+    match output {
+        Output::Json => print::json(&serde_json::json!({
+            "accepted": accepted,
+            "rejected": rejected,
+            "could_not_check": unknown,
+            "bundles": lines,
+        }))?,
+        Output::Table => {
+            summary(&lines)?;
+            line(&format!(
+                "{accepted} accepted, {rejected} rejected, {unknown} could not be checked"
+            ))?;
+        }
+    }
+    Ok(if rejected > 0 {
+        Answer::Rejected
+    } else if unknown > 0 {
+        Answer::CouldNotCheck
+    } else {
+        Answer::Accepted
+    })
+}
+
+/// A line for each bundle that was not accepted, and one for each reason of those that were.
+fn summary(lines: &[Line]) -> Result<(), String> {
+    let mut table = print::table(["bundles", "outcome", "detail"]);
+    let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in lines {
+        let file = line.file.display().to_string();
+        match &line.end {
+            End::Accepted { reason, .. } => *verdicts.entry(reason).or_default() += 1,
+            End::Rejected {
+                check,
+                reason,
+                detail,
+            } => {
+                table.add_row([&file, *reason, &format!("{check}: {detail}")]);
+            }
+            End::CouldNotCheck { detail } => {
+                table.add_row([&file, "could not check", detail]);
+            }
+        }
+    }
+    for (reason, count) in verdicts {
+        table.add_row([&count.to_string(), "accepted", reason]);
+    }
+    line(&table.to_string())
+}
+
+/// A bar on standard error, if that is a terminal.
+fn progress(length: usize) -> ProgressBar {
+    let bar = ProgressBar::new(length as u64);
+    match ProgressStyle::with_template("{bar:40} {pos}/{len} bundles, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 
