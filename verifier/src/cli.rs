@@ -1,8 +1,11 @@
 //! Arguments and dispatch; every judgement is the library's. One command, one file; [`files`] reads, [`print`] prints.
 
 mod bundle;
+mod ek;
 mod files;
 mod print;
+mod roots;
+mod time;
 
 use std::process::ExitCode;
 
@@ -28,6 +31,10 @@ enum Command {
     Bundle(bundle::Args),
     /// Prints what a bundle holds as JSON, without judging it.
     Show(bundle::ShowArgs),
+    /// Judges an endorsement certificate: from a TPM to its maker's root.
+    Ek(ek::Args),
+    /// Keeps a root store: what is trusted to certify TPMs.
+    Roots(roots::Args),
 }
 
 /// What the process says with its exit code.
@@ -56,5 +63,7 @@ pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
         Command::Show(command) => bundle::show(command),
+        Command::Ek(command) => ek::run(command, args.output),
+        Command::Roots(command) => roots::run(command, args.output),
     }
 }
