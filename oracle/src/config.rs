@@ -220,25 +220,29 @@ impl Config {
         })
     }
 
-    /// The roots trusted to certify TPMs.
+    /// The roots trusted to certify TPMs: root stores as `verifier roots import` writes them, or PEM files of bare roots; several
+    /// are one, under the strictest of their policies.
     ///
     /// # Errors
     /// Usage.
     pub fn roots(&self) -> Result<RootStore, Failure> {
-        let mut roots = Vec::new();
+        let mut all: Option<RootStore> = None;
         for file in &self.ek_roots {
-            let pem = read("EK roots", file)?;
-            let store = RootStore::from_pem(&pem).map_err(|error| {
+            let text = read("EK roots", file)?;
+            let failed = |error| {
                 Failure::usage(format!("EK roots file {}: {error}", file.display()))
-            })?;
-            roots.extend(store.roots().iter().cloned());
+            };
+            let store = RootStore::from_text(&text).map_err(failed)?;
+            all = Some(match all {
+                Some(before) => before.merge(store).map_err(failed)?,
+                None => store,
+            });
         }
-        if roots.is_empty() {
-            return Err(Failure::usage(
+        all.filter(|store| !store.roots().is_empty()).ok_or_else(|| {
+            Failure::usage(
                 "configuration: `ek_roots` holds no certificate; no machine could ever enrol",
-            ));
-        }
-        Ok(RootStore::new(roots))
+            )
+        })
     }
 
     /// The verifying key of the profile, which must be of the circuit whose proofs the contracts accept; development keys on the

@@ -1,9 +1,12 @@
 //! Arguments and dispatch; every judgement is the library's. One command, one file; [`files`] reads, [`print`] prints.
 
 mod bundle;
+mod ek;
 mod files;
 mod print;
 mod quote;
+mod roots;
+mod time;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,10 @@ enum Command {
     Show(bundle::ShowArgs),
     /// Judges a TPM's quote.
     Quote(quote::Args),
+    /// Judges an endorsement certificate: from a TPM to its maker's root.
+    Ek(ek::Args),
+    /// Keeps a root store: what is trusted to certify TPMs.
+    Roots(roots::Args),
 }
 
 /// What the process says with its exit code.
@@ -60,5 +67,7 @@ pub fn run(args: &Args) -> Result<Answer, String> {
         Command::Bundle(command) => bundle::run(command, args.output),
         Command::Show(command) => bundle::show(command),
         Command::Quote(command) => quote::run(command, args.output),
+        Command::Ek(command) => ek::run(command, args.output),
+        Command::Roots(command) => roots::run(command, args.output),
     }
 }

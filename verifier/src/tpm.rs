@@ -33,7 +33,7 @@ pub mod wire;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-pub use certificate::{Certificate, EkCertificate, RootStore, verify_chain};
+pub use certificate::{Certificate, EkCertificate, RootStore, TpmClass, verify_chain};
 pub use clock::ClockInfo;
 pub use credential::{Credential, make_credential};
 pub use ecdsa::{P256Signature, verify_p256};

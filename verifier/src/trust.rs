@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::committee::Deployment;
 use crate::ids::{BlockNumber, Epoch};
 use crate::policy::Policy;
-use crate::tpm::{Reject, RootStore};
+use crate::tpm::{RootStore, certificate::StoreError};
 
 /// When epochs begin, and until when evidence is timely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct TrustFile {
     pub schedule: TrustedSchedule,
     /// The attestation policy.
     pub policy: Policy,
-    /// Roots trusted to certify TPMs, PEM.
+    /// Roots trusted to certify TPMs: the text of a root store, or PEM.
     pub ek_roots: String,
 }
 
@@ -82,9 +82,9 @@ pub enum TrustError {
     /// Not TOML of the expected form.
     #[error("trust file: {0}")]
     Syntax(Box<toml::de::Error>),
-    /// A root is no certificate.
+    /// The roots cannot be used.
     #[error("trust file, ek_roots: {0}")]
-    Roots(Reject),
+    Roots(StoreError),
     /// No circuit of this verifier has that manifest hash.
     #[error("no circuit with manifest {0} is built into this verifier")]
     UnknownCircuit(B256),
@@ -116,7 +116,7 @@ impl Trust {
             circuit: file.circuit,
             schedule: file.schedule,
             policy: file.policy,
-            roots: RootStore::from_pem(&file.ek_roots).map_err(TrustError::Roots)?,
+            roots: RootStore::from_text(&file.ek_roots).map_err(TrustError::Roots)?,
             policy_hash: OnceLock::new(),
         })
     }

@@ -4,20 +4,44 @@
 //! breaks signatures; P-521 keys signing SHA-384), and stay inside it in ways that must be enforced
 //! (key usage, path length, critical extensions, validity). Signatures are checked over the bytes as they came.
 //!
+//! - [`verify_chain`] judges an endorsement certificate against a [`RootStore`].
+//! - [`RootStore`] says what is trusted: roots with the class of TPM they certify, revocation lists, a deny list.
+//! - [`Crl`] and [`DenyList`] take trust away again.
+//! - [`import`] reads what makers and Microsoft publish into a store.
+//!
 //! References: RFC 5280; TCG EK Credential Profile 2.5.
 
+mod class;
+mod crl;
+pub mod import;
 mod path;
 mod profile;
+mod revocation;
 mod signature;
+mod store;
 
-pub use path::{RootStore, verify_chain, verify_path};
+pub use class::TpmClass;
+pub use crl::{Crl, Revoked};
+pub use path::{CertificatePath, PathStep, verify_chain, verify_path};
 pub use profile::EkCertificate;
+pub use revocation::{
+    CrlDemand, CrlGap, CrlPolicy, DenyList, DenyTarget, RevocationReject, RevocationStatus,
+    SerialNumber,
+};
 pub use signature::verify_issued_by;
+pub use store::{Root, RootStore, StoreError};
 
+use base64ct::{Base64, Encoding as _};
 use const_oid::AssociatedOid;
 use der::{Decode, Reader as _, SliceReader, Tag, Tagged, asn1::AnyRef};
 use sha2::{Digest, Sha256};
-use x509_cert::name::Name as DistinguishedName;
+use x509_cert::{
+    ext::pkix::{
+        CrlDistributionPoints,
+        name::{DistributionPointName, GeneralName},
+    },
+    name::Name as DistinguishedName,
+};
 
 use super::{PublicKey, Reject};
 
@@ -59,7 +83,8 @@ impl Certificate {
             der: der.to_vec(),
         };
         let tbs = &certificate.parsed.tbs_certificate;
-        if certificate.parsed.signature_algorithm.oid != tbs.signature.oid {
+        // The outer one is not signed: parameters that differ would be bytes that nobody vouches for.
+        if certificate.parsed.signature_algorithm != tbs.signature {
             return Err(Reject::MalformedCertificate(
                 "inner and outer signature algorithms differ",
             ));
@@ -76,30 +101,15 @@ impl Certificate {
         Ok(certificate)
     }
 
-    /// Parses every certificate of a PEM file, in order.
+    /// Parses every certificate of a PEM file, in order; comments and other blocks are passed over.
     ///
     /// # Errors
     /// [`Reject::MalformedCertificate`] for anything between the markers that is not a certificate.
     pub fn from_pem_chain(pem: &str) -> Result<Vec<Self>, Reject> {
-        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-        const END: &str = "-----END CERTIFICATE-----";
-        let mut certificates = Vec::new();
-        let mut rest = pem;
-        while let Some(start) = rest.find(BEGIN) {
-            let block = &rest[start..];
-            let end = block
-                .find(END)
-                .ok_or(Reject::MalformedCertificate("PEM block without an end"))?
-                + END.len();
-            let (label, der) = der::pem::decode_vec(&block.as_bytes()[..end])
-                .map_err(|_| Reject::MalformedCertificate("not PEM"))?;
-            if label != "CERTIFICATE" {
-                return Err(Reject::MalformedCertificate("not a PEM certificate"));
-            }
-            certificates.push(Self::from_der(&der)?);
-            rest = &block[end..];
-        }
-        Ok(certificates)
+        pem_blocks(pem, "CERTIFICATE")?
+            .iter()
+            .map(|der| Self::from_der(der))
+            .collect()
     }
 
     /// The bytes the certificate was parsed from.
@@ -117,6 +127,55 @@ impl Certificate {
         self.parsed.tbs_certificate.subject.to_string()
     }
 
+    /// The issuer's name, for people and as in RFC 4514.
+    pub fn issuer(&self) -> String {
+        self.issuer_name().to_string()
+    }
+
+    /// The serial number.
+    pub fn serial(&self) -> SerialNumber {
+        SerialNumber::new(self.parsed.tbs_certificate.serial_number.as_bytes())
+    }
+
+    /// First and last second of validity, Unix time.
+    pub fn validity(&self) -> (u64, u64) {
+        let validity = &self.parsed.tbs_certificate.validity;
+        (
+            unix_seconds(&validity.not_before),
+            unix_seconds(&validity.not_after),
+        )
+    }
+
+    /// Whether the certificate names itself as its issuer.
+    pub fn is_self_issued(&self) -> bool {
+        self.names_issuer(self)
+    }
+
+    /// Whether the name is that of a test CA which anybody can run, as `swtpm_localca` makes it.
+    pub fn is_test_authority(&self) -> bool {
+        self.subject().to_ascii_lowercase().contains("swtpm")
+    }
+
+    /// Where the issuer publishes its revocation list; `None` if the certificate does not say that there is one.
+    pub fn crl_urls(&self) -> Option<Vec<String>> {
+        let points = self.extension::<CrlDistributionPoints>();
+        let Ok(points) = points else {
+            // There is something, though nobody can read it.
+            return Some(Vec::new());
+        };
+        let names = points?.0.into_iter().filter_map(|point| {
+            let DistributionPointName::FullName(names) = point.distribution_point? else {
+                return None;
+            };
+            Some(names)
+        });
+        let urls = names.flatten().filter_map(|name| match name {
+            GeneralName::UniformResourceIdentifier(url) => Some(url.as_str().to_owned()),
+            _ => None,
+        });
+        Some(urls.collect())
+    }
+
     /// The subject's key.
     ///
     /// # Errors
@@ -127,7 +186,11 @@ impl Certificate {
 
     /// Whether `issuer`'s subject is the issuer this certificate names.
     pub fn names_issuer(&self, issuer: &Self) -> bool {
-        same_name(self.issuer_name(), &issuer.parsed.tbs_certificate.subject)
+        same_name(self.issuer_name(), issuer.subject_name())
+    }
+
+    fn subject_name(&self) -> &DistinguishedName {
+        &self.parsed.tbs_certificate.subject
     }
 
     fn issuer_name(&self) -> &DistinguishedName {
@@ -151,14 +214,28 @@ impl Certificate {
             .transpose()
             .map_err(|_| Reject::MalformedCertificate("an extension cannot be decoded"))
     }
+}
 
-    /// The exact bytes that were signed: the first element of the outer SEQUENCE.
-    fn signed_bytes(&self) -> Result<&[u8], Reject> {
-        let malformed = |_| Reject::MalformedCertificate("not DER X.509");
-        let outer = AnyRef::from_der(&self.der).map_err(malformed)?;
-        let mut reader = SliceReader::new(outer.value()).map_err(malformed)?;
-        reader.tlv_bytes().map_err(malformed)
+/// The contents of all PEM blocks with one label, in order.
+fn pem_blocks(pem: &str, label: &str) -> Result<Vec<Vec<u8>>, Reject> {
+    let (begin, end) = (
+        format!("-----BEGIN {label}-----"),
+        format!("-----END {label}-----"),
+    );
+    let mut contents = Vec::new();
+    let mut rest = pem;
+    while let Some((_, block)) = rest.split_once(&begin) {
+        let (body, after) = block
+            .split_once(&end)
+            .ok_or(Reject::MalformedCertificate("PEM block without an end"))?;
+        // Makers' tools break lines where they like.
+        let text: String = body.split_ascii_whitespace().collect();
+        let der =
+            Base64::decode_vec(&text).map_err(|_| Reject::MalformedCertificate("not PEM"))?;
+        contents.push(der);
+        rest = after;
     }
+    Ok(contents)
 }
 
 /// Cuts a certificate read from a TPM's NV memory at its DER length: the slot is often larger and padded.

@@ -18,6 +18,7 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::{
     TbsCertificate, Version,
     attr::AttributeTypeAndValue,
+    crl::{CertificateList, RevokedCert, TbsCertList},
     ext::{
         Extension,
         pkix::{
@@ -231,6 +232,7 @@ pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) struct CertificateBody {
     pub(crate) subject: String,
     pub(crate) key: PublicKey,
+    pub(crate) serial: u8,
     pub(crate) not_before: u64,
     pub(crate) not_after: u64,
     pub(crate) extensions: Vec<Extension>,
@@ -242,6 +244,7 @@ impl CertificateBody {
         Self {
             subject: subject.into(),
             key: key.public_key(),
+            serial: 1,
             not_before: NOW - 1_000,
             not_after: NOW + 1_000,
             extensions: vec![
@@ -262,6 +265,7 @@ impl CertificateBody {
         Self {
             subject: "CN=EK".into(),
             key,
+            serial: 1,
             not_before: NOW - 1_000,
             not_after: NOW + 1_000,
             extensions: vec![
@@ -297,19 +301,20 @@ impl CertificateBody {
     }
 
     pub(crate) fn issue(&self, issuer: &str, key: &SoftKey) -> Vec<u8> {
-        let algorithm = AlgorithmIdentifierOwned {
-            oid: ECDSA_WITH_SHA_256,
-            parameters: None,
-        };
-        let time = |seconds| {
-            Time::GeneralTime(
-                GeneralizedTime::from_unix_duration(Duration::from_secs(seconds)).unwrap(),
-            )
-        };
+        self.issue_with(issuer, ecdsa_with_sha256(), |tbs| key.sign_der(tbs))
+    }
+
+    /// Issued with any algorithm.
+    pub(crate) fn issue_with(
+        &self,
+        issuer: &str,
+        algorithm: AlgorithmIdentifierOwned,
+        sign: impl Fn(&[u8]) -> Vec<u8>,
+    ) -> Vec<u8> {
         let spki = self.key.to_spki_der().unwrap();
         let tbs = TbsCertificate {
             version: Version::V3,
-            serial_number: SerialNumber::new(&[1]).unwrap(),
+            serial_number: SerialNumber::new(&[self.serial]).unwrap(),
             signature: algorithm.clone(),
             issuer: DistinguishedName::from_str(issuer).unwrap(),
             validity: Validity {
@@ -322,7 +327,7 @@ impl CertificateBody {
             subject_unique_id: None,
             extensions: Some(self.extensions.clone()),
         };
-        let signature = key.sign_der(&tbs.to_der().unwrap());
+        let signature = sign(&tbs.to_der().unwrap());
         x509_cert::Certificate {
             tbs_certificate: tbs,
             signature_algorithm: algorithm,
@@ -335,6 +340,83 @@ impl CertificateBody {
     pub(crate) fn issue_certificate(&self, issuer: &str, key: &SoftKey) -> Certificate {
         Certificate::from_der(&self.issue(issuer, key)).unwrap()
     }
+}
+
+/// A revocation list to be issued; fields are damaged one at a time by tests.
+#[derive(Clone)]
+pub(crate) struct CrlBody {
+    pub(crate) issuer: String,
+    pub(crate) this_update: u64,
+    pub(crate) next_update: Option<u64>,
+    /// Serial numbers with the extensions of their lines.
+    pub(crate) revoked: Vec<(u8, Vec<Extension>)>,
+    pub(crate) extensions: Vec<Extension>,
+}
+
+impl CrlBody {
+    /// A current list.
+    pub(crate) fn new(issuer: &str, revoked: &[u8]) -> Self {
+        Self {
+            issuer: issuer.into(),
+            this_update: NOW - 100,
+            next_update: Some(NOW + 100),
+            revoked: revoked.iter().map(|serial| (*serial, vec![])).collect(),
+            extensions: vec![],
+        }
+    }
+
+    pub(crate) fn with(mut self, extension: Extension) -> Self {
+        self.extensions.push(extension);
+        self
+    }
+
+    pub(crate) fn issue(&self, key: &SoftKey) -> Vec<u8> {
+        self.issue_with(ecdsa_with_sha256(), |tbs| key.sign_der(tbs))
+    }
+
+    pub(crate) fn issue_with(
+        &self,
+        algorithm: AlgorithmIdentifierOwned,
+        sign: impl Fn(&[u8]) -> Vec<u8>,
+    ) -> Vec<u8> {
+        let some = |extensions: &Vec<Extension>| {
+            (!extensions.is_empty()).then(|| extensions.clone())
+        };
+        let revoked = self.revoked.iter().map(|(serial, extensions)| RevokedCert {
+            serial_number: SerialNumber::new(&[*serial]).unwrap(),
+            revocation_date: time(NOW - 200),
+            crl_entry_extensions: some(extensions),
+        });
+        let revoked: Vec<_> = revoked.collect();
+        let tbs = TbsCertList {
+            version: Version::V2,
+            signature: algorithm.clone(),
+            issuer: DistinguishedName::from_str(&self.issuer).unwrap(),
+            this_update: time(self.this_update),
+            next_update: self.next_update.map(time),
+            revoked_certificates: (!revoked.is_empty()).then_some(revoked),
+            crl_extensions: some(&self.extensions),
+        };
+        let signature = sign(&tbs.to_der().unwrap());
+        CertificateList {
+            tbs_cert_list: tbs,
+            signature_algorithm: algorithm,
+            signature: BitString::from_bytes(&signature).unwrap(),
+        }
+        .to_der()
+        .unwrap()
+    }
+}
+
+fn ecdsa_with_sha256() -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned {
+        oid: ECDSA_WITH_SHA_256,
+        parameters: None,
+    }
+}
+
+fn time(seconds: u64) -> Time {
+    Time::GeneralTime(GeneralizedTime::from_unix_duration(Duration::from_secs(seconds)).unwrap())
 }
 
 pub(crate) fn oid(text: &str) -> ObjectIdentifier {

@@ -1,5 +1,7 @@
 //! Why evidence from a TPM is refused.
 
+use super::certificate::RevocationReject;
+
 /// The reason for refusing a TPM's evidence; [`Reject::code`] is the permanent name of each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reject {
@@ -88,6 +90,9 @@ pub enum Reject {
     /// A critical extension that this verifier does not understand.
     #[error("certificate has the critical extension {0}, which is not understood")]
     UnknownCriticalExtension(String),
+    /// A certificate on the path is revoked or denied, or its revocation could not be checked.
+    #[error(transparent)]
+    Revocation(#[from] RevocationReject),
 
     /// The endorsement certificate is itself a certificate authority.
     #[error("endorsement certificate is a certificate authority")]
@@ -175,6 +180,11 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// Whether this is no verdict but the lack of something to judge by, which is nobody's fault but the verifier's.
+    pub fn is_could_not_check(&self) -> bool {
+        matches!(self, Self::Revocation(RevocationReject::NotChecked(_)))
+    }
+
     /// Permanent name of the reason, for logs, reports and bundles.
     pub fn code(&self) -> &'static str {
         match self {
@@ -194,6 +204,7 @@ impl Reject {
             Self::IssuerPurpose { .. } => "CERTIFICATE_ISSUER_PURPOSE",
             Self::PathTooLong { .. } => "CERTIFICATE_PATH_TOO_LONG",
             Self::UnknownCriticalExtension(_) => "CERTIFICATE_UNKNOWN_CRITICAL_EXTENSION",
+            Self::Revocation(reject) => reject.code(),
             Self::EkCertificateIsCa => "EK_CERTIFICATE_IS_CA",
             Self::EkKeyUsage(_) => "EK_KEY_USAGE",
             Self::EkExtendedKeyUsage => "EK_EXTENDED_KEY_USAGE",

@@ -6,13 +6,16 @@ use const_oid::{
         ANY_EXTENDED_KEY_USAGE, ID_CE_SUBJECT_DIRECTORY_ATTRIBUTES, ID_PE_AUTHORITY_INFO_ACCESS,
     },
 };
-use sha2::{Digest, Sha256};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies, CrlDistributionPoints,
     ExtendedKeyUsage, KeyUsage, SubjectAltName, SubjectKeyIdentifier,
 };
 
-use super::{Certificate, EkCertificate, profile::EK_CERTIFICATE, unix_seconds, verify_issued_by};
+use super::{
+    Certificate, EkCertificate, RevocationStatus, Root, RootStore, TpmClass,
+    profile::{Claims, EK_CERTIFICATE},
+    verify_issued_by,
+};
 use crate::tpm::Reject;
 
 /// Intermediates read from evidence; makers use at most three.
@@ -36,54 +39,39 @@ const UNDERSTOOD: [ObjectIdentifier; 10] = [
     ID_PE_AUTHORITY_INFO_ACCESS,
 ];
 
-/// The roots an oracle or auditor trusts to certify TPMs.
-#[derive(Clone, Debug, Default)]
-pub struct RootStore {
-    roots: Vec<Certificate>,
+/// A verified way from a certificate to a trusted root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificatePath {
+    /// The certificates, from leaf to root.
+    pub steps: Vec<PathStep>,
+    /// The class of TPM that the root stands for.
+    pub class: TpmClass,
 }
 
-impl RootStore {
-    /// A store of `roots`; their order and repetitions do not matter.
-    pub fn new(roots: impl IntoIterator<Item = Certificate>) -> Self {
-        let mut roots: Vec<_> = roots.into_iter().collect();
-        roots.sort_by_key(Certificate::fingerprint);
-        roots.dedup();
-        Self { roots }
-    }
+/// One certificate of a verified path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathStep {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// What is known about its revocation.
+    pub revocation: RevocationStatus,
+}
 
-    /// Reads all certificates of a PEM file.
-    ///
-    /// # Errors
-    /// [`Reject::MalformedCertificate`] if any of them is not a certificate.
-    pub fn from_pem(pem: &str) -> Result<Self, Reject> {
-        Certificate::from_pem_chain(pem).map(Self::new)
-    }
-
-    /// The roots, ordered by fingerprint.
-    pub fn roots(&self) -> &[Certificate] {
-        &self.roots
-    }
-
-    /// SHA-256 over "probity-roots-1" and the roots' SHA-256 fingerprints in ascending order.
-    ///
-    /// It is on chain as part of the policy, so that oracles with other roots know it and abstain.
-    pub fn hash(&self) -> [u8; 32] {
-        self.roots
-            .iter()
-            .fold(Sha256::new_with_prefix("probity-roots-1"), |hash, root| {
-                hash.chain_update(root.fingerprint())
-            })
-            .finalize()
-            .into()
+impl CertificatePath {
+    /// SHA-256 of each certificate's DER, from leaf to root.
+    pub fn fingerprints(&self) -> Vec<[u8; 32]> {
+        let certificates = self.steps.iter().map(|step| &step.certificate);
+        certificates.map(Certificate::fingerprint).collect()
     }
 }
 
-/// Judges an endorsement certificate: path to a root, validity at `now`, strict EK profile.
+/// Judges an endorsement certificate: path to a root, validity and revocation at `now`, strict EK profile.
 ///
-/// `now` is Unix seconds. Intermediates are hints, in any order.
+/// `now` is Unix seconds. Intermediates are hints, in any order; the store's own are tried as well.
 ///
 /// # Errors
-/// A [`Reject`] saying which certificate fails and why; profile failures (`EK_…`) are told before path failures.
+/// [`Reject::Revocation`] with [`RevocationReject::NotChecked`](super::RevocationReject::NotChecked) if nothing can be
+/// said; otherwise a [`Reject`] saying which certificate fails and why; profile failures (`EK_…`) are told before path failures.
 ///
 /// Protocol: section 5. RFC 5280, section 6; TCG EK Credential Profile 2.5.
 pub fn verify_chain(
@@ -93,14 +81,12 @@ pub fn verify_chain(
     now: u64,
 ) -> Result<EkCertificate, Reject> {
     let leaf = Certificate::from_der(leaf_der)?;
-    let mut ek = EkCertificate::from_leaf(&leaf, Vec::new())?;
-    ek.path = verify_path(&leaf, intermediates, roots, now)?;
-    Ok(ek)
+    let claims = Claims::from_leaf(&leaf)?;
+    let path = verify_path(&leaf, intermediates, roots, now)?;
+    Ok(claims.certified(&path))
 }
 
 /// Finds a path from any `leaf` to a root, with no demands on the leaf beyond validity and extensions.
-///
-/// Returns the SHA-256 fingerprints from leaf to root.
 ///
 /// # Errors
 /// As [`verify_chain`], without the EK profile's reasons.
@@ -109,7 +95,7 @@ pub fn verify_path(
     intermediates: &[Vec<u8>],
     roots: &RootStore,
     now: u64,
-) -> Result<Vec<[u8; 32]>, Reject> {
+) -> Result<CertificatePath, Reject> {
     if intermediates.len() > MAX_INTERMEDIATES {
         return Err(Reject::TooLarge {
             what: "list of intermediate certificates",
@@ -121,7 +107,6 @@ pub fn verify_path(
         .iter()
         .map(|der| Certificate::from_der(der))
         .collect::<Result<Vec<_>, _>>()?;
-    check_in_use(leaf, now)?;
     let mut search = Search {
         intermediates: &intermediates,
         roots,
@@ -129,12 +114,31 @@ pub fn verify_path(
         checks_left: MAX_SIGNATURE_CHECKS,
         on_path: Vec::new(),
     };
+    search.check_in_use(leaf)?;
     let root = search.climb(leaf)?;
-    let path = [leaf]
+    let certificates: Vec<_> = [leaf]
         .into_iter()
-        .chain(search.on_path.iter().map(|i| &intermediates[*i]))
-        .chain([root]);
-    Ok(path.map(Certificate::fingerprint).collect())
+        .chain(search.on_path)
+        .chain([&root.certificate])
+        .collect();
+    let mut steps = certificates
+        .windows(2)
+        .filter_map(|pair| <&[&Certificate; 2]>::try_from(pair).ok())
+        .map(|[certificate, issuer]| {
+            Ok(PathStep {
+                certificate: (*certificate).clone(),
+                revocation: roots.check_lists(certificate, issuer, now)?,
+            })
+        })
+        .collect::<Result<Vec<_>, Reject>>()?;
+    steps.push(PathStep {
+        certificate: root.certificate.clone(),
+        revocation: RevocationStatus::Root,
+    });
+    Ok(CertificatePath {
+        steps,
+        class: root.class,
+    })
 }
 
 /// Depth-first search for a root: several certificates may carry one name, only one of them leading up.
@@ -143,31 +147,30 @@ struct Search<'a> {
     roots: &'a RootStore,
     now: u64,
     checks_left: usize,
-    /// Indices of the intermediates between the leaf and the certificate being looked at.
-    on_path: Vec<usize>,
+    /// The intermediates between the leaf and the certificate being looked at.
+    on_path: Vec<&'a Certificate>,
 }
 
 impl<'a> Search<'a> {
-    fn climb(&mut self, current: &Certificate) -> Result<&'a Certificate, Reject> {
-        let mut reason = Reject::UntrustedIssuer {
-            issuer: current.issuer_name().to_string(),
-        };
-        for root in &self.roots.roots {
-            match self.issued(current, root) {
+    fn climb(&mut self, current: &Certificate) -> Result<&'a Root, Reject> {
+        let mut reason = None;
+        for root in self.roots.roots() {
+            match self.issued(current, &root.certificate) {
                 Some(Ok(())) => return Ok(root),
-                Some(Err(why)) => reason = why,
+                Some(Err(why)) => keep(&mut reason, why),
                 None => {}
             }
         }
-        for index in 0..self.intermediates.len() {
-            if self.on_path.contains(&index) {
+        let issuer_name = current.issuer();
+        let given = self.intermediates.iter();
+        for issuer in given.chain(self.roots.intermediates_named(&issuer_name)) {
+            if self.on_path.contains(&issuer) {
                 continue;
             }
-            let issuer = &self.intermediates[index];
             match self.issued(current, issuer) {
                 Some(Ok(())) => {}
                 Some(Err(why)) => {
-                    reason = why;
+                    keep(&mut reason, why);
                     continue;
                 }
                 None => continue,
@@ -177,17 +180,19 @@ impl<'a> Search<'a> {
                     subject: issuer.subject(),
                 });
             }
-            self.on_path.push(index);
+            self.on_path.push(issuer);
             match self.climb(issuer) {
                 Ok(root) => return Ok(root),
-                Err(why) => reason = why,
+                Err(why) => keep(&mut reason, why),
             }
             self.on_path.pop();
         }
-        Err(reason)
+        Err(reason.unwrap_or_else(|| Reject::UntrustedIssuer {
+            issuer: issuer_name,
+        }))
     }
 
-    /// `None` if `issuer` has another name; otherwise whether it issued `current` and was allowed to.
+    /// `None` if `issuer` has another name; otherwise whether it issued `current` and was allowed to, and stands by it.
     fn issued(
         &mut self,
         current: &Certificate,
@@ -204,38 +209,48 @@ impl<'a> Search<'a> {
         self.checks_left = left;
         Some(
             verify_issued_by(current, issuer)
-                .and_then(|()| check_in_use(issuer, self.now))
-                .and_then(|()| check_may_issue(issuer, self.on_path.len())),
+                .and_then(|()| self.check_in_use(issuer))
+                .and_then(|()| check_may_issue(issuer, self.on_path.len()))
+                .and_then(|()| {
+                    self.roots.check_lists(current, issuer, self.now)?;
+                    Ok(())
+                }),
         )
+    }
+
+    /// Not denied, valid at this time, and no critical extension of unknown meaning.
+    fn check_in_use(&self, certificate: &Certificate) -> Result<(), Reject> {
+        self.roots.deny_list().check(certificate)?;
+        let (not_before, not_after) = certificate.validity();
+        if self.now < not_before {
+            return Err(Reject::CertificateNotYetValid {
+                subject: certificate.subject(),
+                not_before,
+            });
+        }
+        if self.now > not_after {
+            return Err(Reject::CertificateExpired {
+                subject: certificate.subject(),
+                not_after,
+            });
+        }
+        match certificate
+            .extensions()
+            .iter()
+            .find(|extension| extension.critical && !UNDERSTOOD.contains(&extension.extn_id))
+        {
+            Some(unknown) => Err(Reject::UnknownCriticalExtension(
+                unknown.extn_id.to_string(),
+            )),
+            None => Ok(()),
+        }
     }
 }
 
-/// Validity at `now`, and no critical extension of unknown meaning.
-fn check_in_use(certificate: &Certificate, now: u64) -> Result<(), Reject> {
-    let validity = &certificate.parsed.tbs_certificate.validity;
-    let not_before = unix_seconds(&validity.not_before);
-    let not_after = unix_seconds(&validity.not_after);
-    if now < not_before {
-        return Err(Reject::CertificateNotYetValid {
-            subject: certificate.subject(),
-            not_before,
-        });
-    }
-    if now > not_after {
-        return Err(Reject::CertificateExpired {
-            subject: certificate.subject(),
-            not_after,
-        });
-    }
-    match certificate
-        .extensions()
-        .iter()
-        .find(|extension| extension.critical && !UNDERSTOOD.contains(&extension.extn_id))
-    {
-        Some(unknown) => Err(Reject::UnknownCriticalExtension(
-            unknown.extn_id.to_string(),
-        )),
-        None => Ok(()),
+/// Of several dead ends the last one is told, but one over revocation before all others: it is no matter of wrong hints.
+fn keep(reason: &mut Option<Reject>, why: Reject) {
+    if !matches!(reason, Some(Reject::Revocation(_))) {
+        *reason = Some(why);
     }
 }
 

@@ -6,7 +6,7 @@ use x509_cert::ext::pkix::{
     BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName,
 };
 
-use super::Certificate;
+use super::{Certificate, CertificatePath, RevocationStatus, TpmClass};
 use crate::tpm::{PublicKey, Reject};
 
 /// tcg-kp-EKCertificate.
@@ -30,11 +30,23 @@ pub struct EkCertificate {
     pub version: String,
     /// SHA-256 of each certificate's DER, from the endorsement certificate to the root.
     pub path: Vec<[u8; 32]>,
+    /// The class of TPM that the root stands for.
+    pub class: TpmClass,
+    /// What is known about the revocation of each certificate of the path.
+    pub revocation: Vec<RevocationStatus>,
 }
 
-impl EkCertificate {
-    /// Reads a leaf that must meet the strict profile; `path` is how it was verified.
-    pub(super) fn from_leaf(leaf: &Certificate, path: Vec<[u8; 32]>) -> Result<Self, Reject> {
+/// What the certificate itself says, before anybody vouches for it.
+pub(super) struct Claims {
+    key: PublicKey,
+    manufacturer: String,
+    model: String,
+    version: String,
+}
+
+impl Claims {
+    /// Reads a leaf that must meet the strict profile.
+    pub(super) fn from_leaf(leaf: &Certificate) -> Result<Self, Reject> {
         if leaf
             .extension::<BasicConstraints>()?
             .is_some_and(|constraints| constraints.ca)
@@ -56,8 +68,31 @@ impl EkCertificate {
             manufacturer,
             model,
             version,
-            path,
         })
+    }
+
+    /// The claims as facts, once the path is verified.
+    pub(super) fn certified(self, path: &CertificatePath) -> EkCertificate {
+        EkCertificate {
+            key: self.key,
+            manufacturer: self.manufacturer,
+            model: self.model,
+            version: self.version,
+            path: path.fingerprints(),
+            class: path.class,
+            revocation: path.steps.iter().map(|step| step.revocation).collect(),
+        }
+    }
+}
+
+impl EkCertificate {
+    /// The TCG vendor id in `manufacturer` as text (`id:49465800` is `IFX`), if it is one.
+    pub fn vendor(&self) -> Option<String> {
+        let bytes = hex::decode(self.manufacturer.strip_prefix("id:")?).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let text = text.trim_end_matches(['\0', ' ']);
+        let is_word = !text.is_empty() && text.len() <= 4;
+        (is_word && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.to_owned())
     }
 }
 

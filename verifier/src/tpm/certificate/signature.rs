@@ -1,9 +1,13 @@
-//! One certificate's signature under another's key.
+//! A signature by a certificate's key, over the bytes as they came.
 
-use const_oid::db::rfc5912::{
-    ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, SHA_1_WITH_RSA_ENCRYPTION,
-    SHA_256_WITH_RSA_ENCRYPTION, SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
+use const_oid::{
+    ObjectIdentifier,
+    db::rfc5912::{
+        ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ECDSA_WITH_SHA_512, SHA_1_WITH_RSA_ENCRYPTION,
+        SHA_256_WITH_RSA_ENCRYPTION, SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
+    },
 };
+use der::{Decode as _, Reader as _, SliceReader, asn1::AnyRef};
 use rsa::Pkcs1v15Sign;
 
 use super::Certificate;
@@ -11,6 +15,8 @@ use crate::tpm::{
     PublicKey, Reject,
     wire::{EccCurve, HashAlgorithm},
 };
+
+const ECDSA_WITH_SHA_1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.1");
 
 /// Checks that `issuer`'s key signed `certificate`, over the certificate's bytes as they came.
 ///
@@ -20,67 +26,91 @@ use crate::tpm::{
 /// [`Reject::CertificateSignature`] if it did not; [`Reject::CertificateAlgorithm`] for any algorithm but RSA
 /// PKCS#1 v1.5 and ECDSA with SHA-256, SHA-384 or SHA-512: SHA-1 signatures can be forged by collision.
 pub fn verify_issued_by(certificate: &Certificate, issuer: &Certificate) -> Result<(), Reject> {
-    let signed = certificate.signed_bytes()?;
     let signature = certificate
         .parsed
         .signature
         .as_bytes()
         .ok_or(Reject::MalformedCertificate("signature is not whole bytes"))?;
-    let hash = certificate_hash(certificate)?;
+    let signed = signed_bytes(&certificate.der)
+        .map_err(|_| Reject::MalformedCertificate("not DER X.509"))?;
+    let algorithm = certificate.parsed.signature_algorithm.oid;
+    verify_signed(signed, algorithm, signature, issuer)
+}
+
+/// The exact bytes that were signed of a certificate or CRL: the first element of the outer SEQUENCE.
+pub(super) fn signed_bytes(der: &[u8]) -> Result<&[u8], der::Error> {
+    let outer = AnyRef::from_der(der)?;
+    SliceReader::new(outer.value())?.tlv_bytes()
+}
+
+/// Checks a certificate's or CRL's signature under `issuer`'s key.
+pub(super) fn verify_signed(
+    signed: &[u8],
+    algorithm: ObjectIdentifier,
+    signature: &[u8],
+    issuer: &Certificate,
+) -> Result<(), Reject> {
+    let (is_rsa, hash) = algorithm_parts(algorithm)?;
     let digest = hash.digest(&[signed]);
-    let oid = certificate.parsed.signature_algorithm.oid;
-    let is_rsa = [
-        SHA_256_WITH_RSA_ENCRYPTION,
-        SHA_384_WITH_RSA_ENCRYPTION,
-        SHA_512_WITH_RSA_ENCRYPTION,
-    ]
-    .contains(&oid);
-    match issuer.public_key()? {
+    let verified = match issuer.public_key()? {
         PublicKey::Rsa(key) if is_rsa => {
             let padding = match hash {
                 HashAlgorithm::Sha384 => Pkcs1v15Sign::new::<sha2::Sha384>(),
                 HashAlgorithm::Sha512 => Pkcs1v15Sign::new::<sha2::Sha512>(),
                 HashAlgorithm::Sha256 | HashAlgorithm::Sha1 => Pkcs1v15Sign::new::<sha2::Sha256>(),
             };
-            key.verify(padding, &digest, signature)
-                .map_err(|_| Reject::CertificateSignature)
+            key.verify(padding, &digest, signature).is_ok()
         }
         PublicKey::Ecc { curve, point } if !is_rsa => {
-            if verify_ecdsa(curve, &point, &digest, signature) {
-                Ok(())
-            } else {
-                Err(Reject::CertificateSignature)
-            }
+            verify_ecdsa(curve, &point, &digest, signature)
         }
-        PublicKey::Rsa(_) | PublicKey::Ecc { .. } => Err(Reject::CertificateSignature),
+        PublicKey::Rsa(_) | PublicKey::Ecc { .. } => false,
+    };
+    if verified {
+        Ok(())
+    } else {
+        Err(Reject::CertificateSignature)
     }
 }
 
-fn certificate_hash(certificate: &Certificate) -> Result<HashAlgorithm, Reject> {
-    match certificate.parsed.signature_algorithm.oid {
-        SHA_256_WITH_RSA_ENCRYPTION | ECDSA_WITH_SHA_256 => Ok(HashAlgorithm::Sha256),
-        SHA_384_WITH_RSA_ENCRYPTION | ECDSA_WITH_SHA_384 => Ok(HashAlgorithm::Sha384),
-        SHA_512_WITH_RSA_ENCRYPTION | ECDSA_WITH_SHA_512 => Ok(HashAlgorithm::Sha512),
+/// Whether the key is RSA, and the hash.
+fn algorithm_parts(algorithm: ObjectIdentifier) -> Result<(bool, HashAlgorithm), Reject> {
+    match algorithm {
+        SHA_256_WITH_RSA_ENCRYPTION => Ok((true, HashAlgorithm::Sha256)),
+        SHA_384_WITH_RSA_ENCRYPTION => Ok((true, HashAlgorithm::Sha384)),
+        SHA_512_WITH_RSA_ENCRYPTION => Ok((true, HashAlgorithm::Sha512)),
+        ECDSA_WITH_SHA_256 => Ok((false, HashAlgorithm::Sha256)),
+        ECDSA_WITH_SHA_384 => Ok((false, HashAlgorithm::Sha384)),
+        ECDSA_WITH_SHA_512 => Ok((false, HashAlgorithm::Sha512)),
         SHA_1_WITH_RSA_ENCRYPTION => {
             Err(Reject::CertificateAlgorithm("sha1WithRSAEncryption".into()))
         }
+        ECDSA_WITH_SHA_1 => Err(Reject::CertificateAlgorithm("ecdsa-with-SHA1".into())),
         other => Err(Reject::CertificateAlgorithm(other.to_string())),
     }
 }
 
 fn verify_ecdsa(curve: EccCurve, point: &[u8], digest: &[u8], signature: &[u8]) -> bool {
     macro_rules! verify_on {
-        ($curve:ident) => {{
+        ($curve:ident, $digest:expr) => {{
             use $curve::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
             VerifyingKey::from_sec1_bytes(point)
-                .and_then(|key| key.verify_prehash(digest, &Signature::from_der(signature)?))
+                .and_then(|key| key.verify_prehash($digest, &Signature::from_der(signature)?))
                 .is_ok()
         }};
     }
     match curve {
-        EccCurve::P256 => verify_on!(p256),
-        EccCurve::P384 => verify_on!(p384),
-        // STMicroelectronics and Nuvoton sign SHA-384 digests with P-521.
-        EccCurve::P521 => verify_on!(p521),
+        EccCurve::P256 => verify_on!(p256, digest),
+        EccCurve::P384 => verify_on!(p384, digest),
+        // STMicroelectronics and Nuvoton sign SHA-384 digests with P-521. The digest is a number, and zeros before it do
+        // not change it; without them the curve's library takes no digest under half the width of its order.
+        EccCurve::P521 => {
+            let mut wide = [0; 66];
+            let Some(start) = wide.len().checked_sub(digest.len()) else {
+                return false;
+            };
+            wide[start..].copy_from_slice(digest);
+            verify_on!(p521, &wide)
+        }
     }
 }

@@ -133,7 +133,7 @@ fn google_uca_certificates_chain_to_their_root_and_only_the_decrypting_ones_are_
     ] {
         let leaf = pem_file(file).unwrap().remove(0);
         let path = verify_path(&leaf, &hints, &roots, VECTOR_NOW).unwrap();
-        assert_eq!(path.len(), 3, "{file}");
+        assert_eq!(path.steps.len(), 3, "{file}");
         match (
             verify_chain(leaf.as_der(), &hints, &roots, VECTOR_NOW),
             refused_as_ek,
@@ -165,4 +165,84 @@ fn google_pca_certificates_are_refused_by_the_strict_profile_which_says_why() {
         assert_eq!(refused.code(), "EK_EXTENDED_KEY_USAGE");
         assert!(refused.to_string().contains("tcg-kp-EKCertificate"));
     }
+}
+
+#[test]
+fn google_uca_certificates_need_their_makers_list_where_lists_are_demanded() {
+    let (Some(root), Some(two), Some(three)) = (
+        der_file("ek-certs/tpm_ek_root_1.cer"),
+        der_file("ek-certs/tpm_ek_intermediate_2.crt"),
+        der_file("ek-certs/tpm_ek_intermediate_3.crt"),
+    ) else {
+        return;
+    };
+    let mut roots = RootStore::classified([Root {
+        certificate: root,
+        class: TpmClass::Virtual,
+        source: "vectors".into(),
+    }])
+    .unwrap();
+    roots.add_intermediates([two, three]);
+    let leaf = pem_file("ek-certs/uca_tpm_rsa_enc_cert.pem").unwrap().remove(0);
+    let refused = verify_chain(leaf.as_der(), &[], &roots, VECTOR_NOW).unwrap_err();
+    assert_eq!(refused.code(), "CRL_MISSING");
+    assert!(
+        refused.to_string().contains("https://pki.goog/cloud_integrity/tpm_ek_intermediate_3.crl"),
+        "{refused}"
+    );
+    let lax = roots.with_crl_policy(CrlPolicy::WHERE_GIVEN);
+    let ek = verify_chain(leaf.as_der(), &[], &lax, VECTOR_NOW).unwrap();
+    assert_eq!(ek.vendor().as_deref(), Some("GOOG"));
+    assert_eq!(ek.path.len(), 3);
+}
+
+#[test]
+fn every_changed_bit_of_a_makers_certificate_is_refused() {
+    let (Some(root), Some(three)) = (
+        der_file("ek-certs/tpm_ek_root_1.cer"),
+        der_file("ek-certs/tpm_ek_intermediate_3.crt"),
+    ) else {
+        return;
+    };
+    let leaf = pem_file("ek-certs/uca_tpm_ecc_enc_cert.pem").unwrap().remove(0);
+    let mut roots = RootStore::new([root]);
+    roots.add_intermediates([three]);
+    for i in 0..leaf.as_der().len() * 8 {
+        let mut changed = leaf.as_der().to_vec();
+        changed[i / 8] ^= 1 << (i % 8);
+        assert!(
+            verify_chain(&changed, &[], &roots, VECTOR_NOW).is_err(),
+            "bit {i}"
+        );
+    }
+}
+
+#[test]
+fn the_makers_roots_are_imported_whole_and_none_is_a_test_authority() {
+    let (Some(roots), Some(intermediates)) = (
+        vector("tpm-roots/roots.pem"),
+        vector("tpm-roots/intermediates.pem"),
+    ) else {
+        return;
+    };
+    let files = [("Makers/RootCA/roots.pem", roots), ("Makers/IntermediateCA/all.pem", intermediates)];
+    let files = files.map(|(path, bytes)| import::SourceFile {
+        path: path.into(),
+        bytes,
+    });
+    let rules = import::Rules {
+        class: Some(TpmClass::Discrete),
+        ..import::Rules::default()
+    };
+    let imported = import::import(&files, &rules).unwrap();
+    assert_eq!(imported.left_out, []);
+    assert_eq!(imported.roots.len(), 26);
+    assert_eq!(imported.intermediates.len(), 143);
+    let mut store = RootStore::classified(imported.roots).unwrap();
+    store.add_intermediates(imported.intermediates);
+    assert!(store.roots().iter().all(|root| !root.certificate.is_test_authority()));
+    let text = store.to_toml().unwrap();
+    let again = RootStore::from_toml(&text).unwrap();
+    assert_eq!(again.hash(), store.hash());
+    assert_eq!(again.to_toml().unwrap(), text);
 }
