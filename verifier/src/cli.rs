@@ -1,6 +1,7 @@
 //! Arguments and dispatch; every judgement is the library's. One command, one file; [`files`] reads, [`print`] prints.
 
 mod bundle;
+mod eventlog;
 mod files;
 mod print;
 
@@ -26,6 +27,8 @@ pub struct Args {
 enum Command {
     /// Repeats every check on an evidence bundle.
     Bundle(bundle::Args),
+    /// Replays a firmware event log and a kernel's measurement list, and tells what they prove.
+    Eventlog(eventlog::Args),
     /// Prints what a bundle holds as JSON, without judging it.
     Show(bundle::ShowArgs),
 }
@@ -55,6 +58,7 @@ impl From<Answer> for ExitCode {
 pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
+        Command::Eventlog(command) => eventlog::run(command, args.output),
         Command::Show(command) => bundle::show(command),
     }
 }

@@ -66,3 +66,38 @@ pub fn explain(
     log.check_quote(bank, pcrs, &pcr_digest)?;
     Facts::of(&log, bank, pcrs)
 }
+
+/// What a log and a measurement list prove, given that a TPM quoted `pcr_digest` over `pcrs` of `progress`' bank, PCR 10 among them.
+///
+/// `measurements` are those that follow `progress`. Gives the facts of the log, how far the list is verified now, and how many of
+/// these measurements that took; those beyond were made after the quote.
+///
+/// # Errors
+/// Reasons in this order: the log's form, the list's, the bank, the selection, then [`Reject::ImaTemplateHash`] or
+/// [`Reject::ImaNotReached`] if no part of the list together with the log gives the digest. If PCRs other than 10 are in
+/// doubt, have them quoted apart and ask [`explain`].
+pub fn explain_with_measurements(
+    log: &[u8],
+    measurements: &[u8],
+    progress: &ima::Progress,
+    pcrs: &[u8],
+    pcr_digest: [u8; 32],
+) -> Result<(Facts, ima::Progress, usize), Reject> {
+    let log = Log::parse(log)?;
+    let entries = ima::parse(measurements)?;
+    let replay = log.replay(progress.bank)?;
+    let pcrs = replay::selection(pcrs)?;
+    if !pcrs.contains(&ima::IMA_PCR) {
+        return Err(Reject::ImaNotSelected);
+    }
+    let (reached, used) = progress.reach(&entries, |value| {
+        replay.quote_digest_with(&pcrs, ima::IMA_PCR, value) == pcr_digest
+    })?;
+    let others: Vec<u8> = pcrs
+        .into_iter()
+        .filter(|pcr| *pcr != ima::IMA_PCR)
+        .collect();
+    let mut facts = Facts::of(&log, progress.bank, &others)?;
+    facts.pcrs.insert(ima::IMA_PCR, reached.value.clone());
+    Ok((facts, reached, used))
+}

@@ -63,9 +63,7 @@ impl Log<'_> {
         let mut search = Search::new(self, bank);
         let repaired = pcrs.iter().find_map(|pcr| {
             search.repair(*pcr, &|value| {
-                let mut repaired = replay.clone();
-                repaired.values.insert(*pcr, value.clone());
-                repaired.quote_digest(&pcrs) == *pcr_digest
+                replay.quote_digest_with(&pcrs, *pcr, value) == *pcr_digest
             })
         });
         Err(Reject::QuoteMismatch {

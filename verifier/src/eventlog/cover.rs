@@ -117,8 +117,7 @@ pub(super) fn check_banks(event: &Event<'_>, banks: &[HashAlgorithm]) -> Result<
 
 /// Whether the profile, or a label, says that the digest is the hash of (part of) the data.
 pub(super) fn should_fit(event: &Event<'_>) -> bool {
-    event.kind.hashes_its_data()
-        || (event.kind == EventKind::IPL && label(event.data).is_some())
+    event.kind.hashes_its_data() || (event.kind == EventKind::IPL && label(event.data).is_some())
 }
 
 /// The label in front of a text of GRUB's. No digest covers it.
@@ -156,5 +155,5 @@ pub(super) fn utf16(bytes: &[u8]) -> Option<String> {
     };
     String::from_utf16(units)
         .ok()
-        .filter(|text| bytes.len() % 2 == 0 && !text.contains('\0'))
+        .filter(|text| bytes.len().is_multiple_of(2) && !text.contains('\0'))
 }

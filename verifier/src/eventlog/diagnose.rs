@@ -137,7 +137,10 @@ impl fmt::Display for Cause {
                 "{event} is the first too many; the events before it reach the value"
             ),
             Self::NotExtended { event } => {
-                write!(f, "{event} was not extended; without it the value is reached")
+                write!(
+                    f,
+                    "{event} was not extended; without it the value is reached"
+                )
             }
             Self::Swapped { event } => write!(
                 f,
@@ -162,9 +165,9 @@ impl fmt::Display for Cause {
                 f,
                 "every digest is that of its event's data, so events are missing (the last here is {last}) or the log is of another boot"
             ),
-            Self::Incomplete { last: None } => {
-                f.write_str("the log has no event for it: it was extended by something the log leaves out")
-            }
+            Self::Incomplete { last: None } => f.write_str(
+                "the log has no event for it: it was extended by something the log leaves out",
+            ),
         }
     }
 }
@@ -200,7 +203,11 @@ impl<'l, 'a> Search<'l, 'a> {
         }
         let at_reset = Digest::at_reset(self.bank, pcr);
         for (k, event) in events.iter().enumerate() {
-            let value = if k == 0 && pcr != 0 { &at_reset } else { prefix.get(k)? };
+            let value = if k == 0 && pcr != 0 {
+                &at_reset
+            } else {
+                prefix.get(k)?
+            };
             if reached(value) {
                 return Some(Cause::Surplus {
                     event: event.reference(),
@@ -263,11 +270,9 @@ impl<'l, 'a> Search<'l, 'a> {
     /// Extends one after the other, while there is budget.
     fn fold(&mut self, start: &Digest, digests: &[&[u8]]) -> Option<Digest> {
         self.left = self.left.checked_sub(digests.len() + 1)?;
-        Some(
-            digests
-                .iter()
-                .fold(start.clone(), |value, digest| value.extended(self.bank, digest)),
-        )
+        Some(digests.iter().fold(start.clone(), |value, digest| {
+            value.extended(self.bank, digest)
+        }))
     }
 }
 
@@ -297,7 +302,7 @@ pub(super) fn suspect(log: &Log<'_>, bank: HashAlgorithm, pcrs: &[u8]) -> Cause 
                 .collect(),
         },
         None => Cause::Incomplete {
-            last: events().last().map(Event::reference),
+            last: events().next_back().map(Event::reference),
         },
     }
 }

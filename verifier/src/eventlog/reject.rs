@@ -107,6 +107,9 @@ pub enum Reject {
         /// Index asked for.
         pcr: u8,
     },
+    /// Measurements are to be checked against a quote that does not cover them.
+    #[error("PCR 10 is not selected, so the quote says nothing of measurements")]
+    ImaNotSelected,
 
     /// An entry of a measurement list is not of the kernel's form.
     #[error("measurement {entry} is malformed: {why}")]
@@ -186,6 +189,7 @@ impl Reject {
             Self::PcrMismatch(_) => "EVENTLOG_PCR_MISMATCH",
             Self::QuoteMismatch { .. } => "EVENTLOG_QUOTE_MISMATCH",
             Self::PcrSelection { .. } => "EVENTLOG_PCR_SELECTION",
+            Self::ImaNotSelected => "IMA_NOT_SELECTED",
             Self::ImaMalformed { .. } => "IMA_MALFORMED",
             Self::ImaTemplate { .. } => "IMA_TEMPLATE",
             Self::ImaPcr { .. } => "IMA_PCR",

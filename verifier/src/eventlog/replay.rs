@@ -34,6 +34,20 @@ impl Replay {
             .finalize()
             .into()
     }
+
+    /// The same with another value for one PCR.
+    pub(super) fn quote_digest_with(&self, pcrs: &[u8], other: u8, value: &Digest) -> [u8; 32] {
+        pcrs.iter()
+            .fold(Sha256::new(), |hash, pcr| {
+                if *pcr == other {
+                    hash.chain_update(value.as_bytes())
+                } else {
+                    hash.chain_update(self.value(*pcr).as_bytes())
+                }
+            })
+            .finalize()
+            .into()
+    }
 }
 
 impl Log<'_> {

@@ -35,8 +35,7 @@ fn render(mut path: &[u8]) -> Option<String> {
 }
 
 fn node_text(kind: u8, sub: u8, body: &[u8]) -> String {
-    known(kind, sub, body)
-        .unwrap_or_else(|| format!("Path({kind},{sub},{})", hex::encode(body)))
+    known(kind, sub, body).unwrap_or_else(|| format!("Path({kind},{sub},{})", hex::encode(body)))
 }
 
 fn known(kind: u8, sub: u8, body: &[u8]) -> Option<String> {

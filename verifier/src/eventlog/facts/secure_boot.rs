@@ -126,8 +126,9 @@ impl SecureBoot {
             }
         }
         if twice {
-            found.state =
-                SecureBootState::Unknown("PCR 7 has a Secure Boot variable twice before its separator");
+            found.state = SecureBootState::Unknown(
+                "PCR 7 has a Secure Boot variable twice before its separator",
+            );
         }
         match separator {
             Some(SeparatorKind::Normal) => {}
