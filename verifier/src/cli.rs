@@ -2,6 +2,7 @@
 
 mod bundle;
 mod ek;
+mod eventlog;
 mod files;
 mod print;
 mod quote;
@@ -30,6 +31,8 @@ pub struct Args {
 enum Command {
     /// Repeats every check on evidence bundles.
     Bundle(bundle::Args),
+    /// Replays a firmware event log and a kernel's measurement list, and tells what they prove.
+    Eventlog(eventlog::Args),
     /// Prints what a bundle holds as JSON, without judging it.
     Show(bundle::ShowArgs),
     /// Judges a TPM's quote.
@@ -65,6 +68,7 @@ impl From<Answer> for ExitCode {
 pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
+        Command::Eventlog(command) => eventlog::run(command, args.output),
         Command::Show(command) => bundle::show(command),
         Command::Quote(command) => quote::run(command, args.output),
         Command::Ek(command) => ek::run(command, args.output),

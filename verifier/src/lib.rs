@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod cbor;
 pub mod committee;
 pub mod envelope;
+pub mod eventlog;
 pub mod evidence;
 pub mod ids;
 pub mod inventory;

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 mod cli;
+mod eventlog;
 mod merkle;
 mod reasons;
