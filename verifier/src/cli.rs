@@ -1,8 +1,12 @@
 //! Arguments and dispatch; every judgement is the library's. One command, one file; [`files`] reads, [`print`] prints.
 
 mod bundle;
+mod ear;
+mod explain;
 mod files;
+mod policy;
 mod print;
+mod when;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,12 @@ enum Command {
     Bundle(bundle::Args),
     /// Prints what a bundle holds as JSON, without judging it.
     Show(bundle::ShowArgs),
+    /// Verifies and prints attestation results (EAR tokens).
+    Ear(ear::Args),
+    /// Says what a permanent code means and what to do.
+    Explain(explain::Args),
+    /// Checks a policy, and tries a change on the evidence on file.
+    Policy(policy::Args),
 }
 
 /// What the process says with its exit code.
@@ -37,6 +47,8 @@ pub enum Answer {
     Accepted,
     /// Judged, and rejected.
     Rejected,
+    /// The question itself makes no sense.
+    Usage,
     /// Something needed for the judgement is missing or unreadable.
     CouldNotCheck,
 }
@@ -46,6 +58,7 @@ impl From<Answer> for ExitCode {
         Self::from(match answer {
             Answer::Accepted => 0,
             Answer::Rejected => 1,
+            Answer::Usage => 2,
             Answer::CouldNotCheck => 3,
         })
     }
@@ -56,5 +69,8 @@ pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
         Command::Show(command) => bundle::show(command),
+        Command::Ear(command) => ear::run(command, args.output),
+        Command::Explain(command) => explain::run(command, args.output),
+        Command::Policy(command) => policy::run(command, args.output),
     }
 }

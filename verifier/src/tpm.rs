@@ -14,6 +14,7 @@
 //! 4. [`enrolment`] — the three steps as one judgement, with the hashes that go on chain.
 //! 5. [`quote::verify_quote_over_policy`] — every epoch, a quote over the storage proof's statement.
 //! 6. [`clock`] — the TPM's counters never run backwards between two quotes.
+//! 7. [`standing`] — what a run of good and bad epochs makes of a machine, and its way back.
 //!
 //! Structures are those of the TPM 2.0 Library Specification, part 2; [`wire`] parses them. In evidence,
 //! a TPM's signature is always 64 bytes r‖s with low s (protocol section 1), see [`ecdsa`].
@@ -26,6 +27,7 @@ pub mod enrolment;
 pub mod key;
 pub mod quote;
 mod reject;
+pub mod standing;
 pub mod wire;
 
 #[cfg(test)]
