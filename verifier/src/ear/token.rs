@@ -122,7 +122,7 @@ impl Rules {
             return Err(Reject::NotYetValid { not_before, now });
         }
         if let Some(expires) = ear.expires
-            && expires.saturating_add(self.leeway) <= now
+            && expires <= now.saturating_sub(self.leeway)
         {
             return Err(Reject::Expired { expires, now });
         }
