@@ -23,6 +23,7 @@ pub fn policy() -> Policy {
         pcrs: (0..8).collect(),
         accepted_digests: Vec::new(),
         slow_after: LatencyMs(4_000),
+        ..Policy::default()
     }
 }
 

@@ -10,7 +10,7 @@ use circuits::keys::{Manifest, VerifyingKey};
 use daemon::config::Layers;
 use daemon::exit::Failure;
 use serde::{Deserialize, Serialize};
-use verifier::policy::Policy;
+use verifier::policy::{Policy, PolicyError};
 use verifier::tpm::RootStore;
 
 use crate::agreement::Timing;
@@ -211,12 +211,12 @@ impl Config {
     /// Usage.
     pub fn policy(&self) -> Result<Policy, Failure> {
         let text = read("policy", &self.policy)?;
-        toml::from_str(&text).map_err(|error| {
-            Failure::usage(format!(
-                "policy file {}: {}",
-                self.policy.display(),
-                error.message()
-            ))
+        Policy::parse(&text).map_err(|error| {
+            let what = match &error {
+                PolicyError::Syntax(error) => error.message().to_owned(),
+                PolicyError::Unsound(_) => error.to_string(),
+            };
+            Failure::usage(format!("policy file {}: {what}", self.policy.display()))
         })
     }
 

@@ -46,6 +46,7 @@ pub(crate) fn policy() -> Policy {
         pcrs: vec![0],
         accepted_digests: vec![],
         slow_after: LatencyMs(500),
+        ..Policy::default()
     }
 }
 

@@ -3,7 +3,10 @@
 mod bundle;
 mod ek;
 mod eventlog;
+mod ear;
+mod explain;
 mod files;
+mod policy;
 mod print;
 mod quote;
 mod roots;
@@ -41,6 +44,12 @@ enum Command {
     Ek(ek::Args),
     /// Keeps a root store: what is trusted to certify TPMs.
     Roots(roots::Args),
+    /// Verifies and prints attestation results (EAR tokens).
+    Ear(ear::Args),
+    /// Says what a permanent code means and what to do.
+    Explain(explain::Args),
+    /// Checks a policy, and tries a change on the evidence on file.
+    Policy(policy::Args),
 }
 
 /// What the process says with its exit code.
@@ -50,6 +59,8 @@ pub enum Answer {
     Accepted,
     /// Judged, and rejected.
     Rejected,
+    /// The question itself makes no sense.
+    Usage,
     /// Something needed for the judgement is missing or unreadable.
     CouldNotCheck,
 }
@@ -59,6 +70,7 @@ impl From<Answer> for ExitCode {
         Self::from(match answer {
             Answer::Accepted => 0,
             Answer::Rejected => 1,
+            Answer::Usage => 2,
             Answer::CouldNotCheck => 3,
         })
     }
@@ -73,5 +85,8 @@ pub fn run(args: &Args) -> Result<Answer, String> {
         Command::Quote(command) => quote::run(command, args.output),
         Command::Ek(command) => ek::run(command, args.output),
         Command::Roots(command) => roots::run(command, args.output),
+        Command::Ear(command) => ear::run(command, args.output),
+        Command::Explain(command) => explain::run(command, args.output),
+        Command::Policy(command) => policy::run(command, args.output),
     }
 }

@@ -15,7 +15,7 @@ use crate::cbor;
 use crate::committee::{CommitteeError, Deployment, OracleSet};
 use crate::envelope::{Envelope, sha256};
 use crate::ids::{BlockNumber, Epoch, NodeId};
-use crate::policy::Policy;
+use crate::policy::{Moment, Policy, QuotedState, StateFacts};
 use crate::report::Identity;
 use crate::tpm::{self, ClockInfo};
 use crate::{EvidenceReason, Reason, typed_data};
@@ -370,14 +370,30 @@ fn judge_quote(
             detail,
         })
     };
+    // Oracles agree on the epoch and on no clock.
+    let at = Moment::epoch(context.epoch);
+    let pcr_policy = match context.policy.pcr_policy(at) {
+        Ok(policy) => policy,
+        Err(denial) => return (None, failed(format!("{}: {denial}", denial.code()))),
+    };
     match tpm::verify_quote_over_policy(
         &ak,
         &body.attest,
         &body.ak_signature,
         &extra.0,
-        &context.policy.pcr_policy(),
+        &pcr_policy,
     ) {
         Ok(facts) => {
+            let state = StateFacts {
+                quote: Some(QuotedState {
+                    pcrs: sorted(&pcr_policy.pcrs),
+                    digest: B256::new(facts.pcr_digest),
+                }),
+                ..StateFacts::default()
+            };
+            if let Some(denial) = context.policy.judge_state(&state, at).first() {
+                return (None, failed(format!("{}: {denial}", denial.code())));
+            }
             let fault = previous
                 .and_then(|before| ClockInfo::check_progress(before, &facts.clock).err())
                 .and_then(|error| failed(error.to_string()));
@@ -385,6 +401,13 @@ fn judge_quote(
         }
         Err(error) => (None, failed(error.to_string())),
     }
+}
+
+fn sorted(pcrs: &[u8]) -> Vec<u8> {
+    let mut pcrs = pcrs.to_vec();
+    pcrs.sort_unstable();
+    pcrs.dedup();
+    pcrs
 }
 
 fn parse_proof(

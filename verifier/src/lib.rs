@@ -3,15 +3,18 @@
 pub mod bundle;
 pub mod cbor;
 pub mod committee;
+pub mod ear;
 pub mod envelope;
 pub mod eventlog;
 pub mod evidence;
+pub mod explain;
 pub mod ids;
 pub mod inventory;
 pub mod judgement;
 pub mod policy;
 mod reason;
 pub mod report;
+pub mod revocation;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;

@@ -1,20 +1,80 @@
 //! The attestation policy a committee judges with; its hash, root store included, is on chain.
+//!
+//! A policy is declarative TOML and fails closed. No policy is a denial, and so is one that quotes no PCR; what a policy
+//! asks for and evidence does not show is denied as *unknown*, never passed over. A section that is present asks for the
+//! strict thing unless it says otherwise.
+//!
+//! ```toml
+//! pcrs = [0, 1, 2, 3, 4, 5, 6, 7]     # quoted, no more and no less
+//! accepted_digests = ["0x…"]          # over those PCRs; leave out to accept any state, as long as it is quoted
+//! slow_after = 2000                   # milliseconds
+//!
+//! [[retiring]]                        # a planned update: the state before it, accepted until its end
+//! digest = "0x…"
+//! until_epoch = 900                   # last epoch; `until` is Unix seconds
+//!
+//! [[values]]                          # single PCRs, where values are at hand
+//! pcr = 7
+//! accepted = ["0x…"]
+//!
+//! [boot]                              # facts from the event log: Secure Boot on, no debugger
+//! boot_loaders = ["0x…"]
+//! kernels = ["0x…"]
+//!
+//! [tpm]
+//! classes = ["discrete", "firmware"]
+//! [[tpm.minimum_firmware]]
+//! manufacturer = "IFX"
+//! version = "7.85"
+//!
+//! [snp]                               # and [tdx]: what a trusted execution environment must show
+//! measurements = ["0x…"]
+//! ```
+//!
+//! [`Policy::judge_machine`] is asked where the TPM's certificate is at hand (enrolment, a bundle, a firmware version that
+//! changed), [`Policy::judge_state`] every epoch. Protocol: section 5.
+
+mod decision;
+mod facts;
+mod firmware;
+mod requirements;
+pub mod simulate;
+
+use std::collections::BTreeSet;
 
 use alloy_primitives::{B256, keccak256};
 use minicbor::{Decode, Encode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+pub use decision::{Denial, judge};
+pub use facts::{
+    BootFacts, Facts, MachineFacts, Moment, QuotedState, SnpFacts, StateFacts, TcbVersion, TdxFacts,
+};
+pub use firmware::{FirmwareVersion, vendor};
+pub use requirements::{
+    BootPolicy, Measurement, MinimumFirmware, PcrValues, Retiring, SnpPolicy, TdxPolicy, TpmClass,
+    TpmPolicy,
+};
 
 use crate::cbor;
 use crate::ids::LatencyMs;
 use crate::tpm::{PcrPolicy, RootStore, wire::HashAlgorithm};
 
-/// What a node's machine and service must show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+/// First item of a policy's hashed encoding. Version 1 had no tag and the first three fields.
+pub const POLICY_TAG: &str = "probity-policy-2";
+/// Largest policy file read, bytes.
+pub const MAX_POLICY_BYTES: usize = 1 << 20;
+/// Highest PCR of a PC-client TPM.
+pub const MAX_PCR: u8 = 23;
+
+/// What a node's machine and service must show. The default denies everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(deny_unknown_fields)]
 #[cbor(array)]
 pub struct Policy {
-    /// PCRs of the SHA-256 bank that every quote covers, no more and no less.
+    /// PCRs of the SHA-256 bank that every quote covers, no more and no less. Empty denies.
     #[n(0)]
+    #[serde(deserialize_with = "some_pcrs")]
     pub pcrs: Vec<u8>,
     /// Accepted digests over those PCRs; empty accepts any state, as long as it is quoted.
     #[n(1)]
@@ -23,32 +83,191 @@ pub struct Policy {
     /// A probe that takes longer to its first byte is slow.
     #[n(2)]
     pub slow_after: LatencyMs,
+    /// More accepted digests, each until its end: what machines showed before a planned update.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retiring: Vec<Retiring>,
+    /// Accepted values of single PCRs.
+    #[n(4)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<PcrValues>,
+    /// Facts an event log must show.
+    #[n(5)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootPolicy>,
+    /// TPMs that may enrol.
+    #[n(6)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmPolicy>,
+    /// What AMD SEV-SNP must show.
+    #[n(7)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snp: Option<SnpPolicy>,
+    /// What Intel TDX must show.
+    #[n(8)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tdx: Option<TdxPolicy>,
 }
 
 /// A SHA-256 digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(transparent)]
 #[cbor(transparent)]
 pub struct Digest(#[cbor(n(0), with = "crate::cbor::fixed")] pub B256);
 
+/// A policy file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Not TOML of the expected form.
+    #[error("policy: {0}")]
+    Syntax(Box<toml::de::Error>),
+    /// It contradicts itself.
+    #[error("policy: {0}; a policy that contradicts itself denies everything")]
+    Unsound(String),
+}
+
+fn some_pcrs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let pcrs = Vec::<u8>::deserialize(deserializer)?;
+    if pcrs.is_empty() {
+        return Err(de::Error::custom(
+            "`pcrs` is empty, so every machine is denied; name the PCRs a quote covers, 0 to 23",
+        ));
+    }
+    match pcrs.iter().find(|pcr| **pcr > MAX_PCR) {
+        Some(pcr) => Err(de::Error::custom(format!(
+            "`pcrs` names PCR {pcr}, expected 0 to {MAX_PCR}"
+        ))),
+        None => Ok(pcrs),
+    }
+}
+
 impl Policy {
-    /// keccak256 over the policy and the root store it is used with.
+    /// Parses a policy file's text and checks that it does not contradict itself.
+    ///
+    /// # Errors
+    /// [`PolicyError`], with the key.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let policy: Self =
+            toml::from_str(text).map_err(|error| PolicyError::Syntax(Box::new(error)))?;
+        policy.check().map_err(PolicyError::Unsound)?;
+        Ok(policy)
+    }
+
+    /// keccak256 over the policy and the root store it is used with: CBOR [[`POLICY_TAG`], policy], then the store's hash.
     pub fn hash(&self, roots: &RootStore) -> B256 {
-        let mut input = cbor::encode(self);
+        let mut input = self.to_bytes();
         input.extend_from_slice(roots.hash().as_ref());
         keccak256(input)
     }
 
-    /// The part that quotes are judged by.
-    pub fn pcr_policy(&self) -> PcrPolicy {
-        PcrPolicy {
+    /// The policy's one encoding: deterministic CBOR with its version.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(&(POLICY_TAG, self))
+    }
+
+    /// The part that quotes are judged by, at a moment.
+    ///
+    /// # Errors
+    /// [`Denial::Empty`], [`Denial::Unsound`]: such a policy accepts no quote at all.
+    pub fn pcr_policy(&self, at: Moment) -> Result<PcrPolicy, Denial> {
+        self.usable()?;
+        let retiring = self.retiring.iter().filter(|it| it.holds(at));
+        Ok(PcrPolicy {
             bank: HashAlgorithm::Sha256,
             pcrs: self.pcrs.clone(),
             accepted_digests: self
                 .accepted_digests
                 .iter()
+                .chain(retiring.map(|it| &it.digest))
                 .map(|digest| digest.0.0)
                 .collect(),
+        })
+    }
+
+    /// Whether the policy can accept anything at all.
+    ///
+    /// # Errors
+    /// [`Denial::Empty`], [`Denial::Unsound`].
+    pub fn usable(&self) -> Result<(), Denial> {
+        if self.pcrs.is_empty() {
+            return Err(Denial::Empty);
         }
+        self.check().map_err(Denial::Unsound)
+    }
+
+    /// Looks for contradictions, in a policy from anywhere.
+    fn check(&self) -> Result<(), String> {
+        if let Some(pcr) = self.pcrs.iter().find(|pcr| **pcr > MAX_PCR) {
+            return Err(format!("`pcrs` names PCR {pcr}, expected 0 to {MAX_PCR}"));
+        }
+        if self.accepted_digests.is_empty() && !self.retiring.is_empty() {
+            // Else the last end would open the policy to any state.
+            return Err(
+                "`retiring` without `accepted_digests`: name what is accepted afterwards".into(),
+            );
+        }
+        for it in &self.retiring {
+            it.check("retiring")?;
+        }
+        let mut seen = BTreeSet::new();
+        for it in &self.values {
+            if !self.pcrs.contains(&it.pcr) {
+                return Err(format!(
+                    "`values` names PCR {}, which is not among the quoted `pcrs`",
+                    it.pcr
+                ));
+            }
+            if !seen.insert(it.pcr) {
+                return Err(format!("`values` names PCR {} twice", it.pcr));
+            }
+            if it.accepted.is_empty() {
+                return Err(format!(
+                    "`values` for PCR {} accepts nothing; name a value in `accepted`",
+                    it.pcr
+                ));
+            }
+            for retiring in &it.retiring {
+                retiring.check("values.retiring")?;
+            }
+        }
+        self.boot.as_ref().map_or(Ok(()), BootPolicy::check)?;
+        self.tpm.as_ref().map_or(Ok(()), TpmPolicy::check)?;
+        self.snp.as_ref().map_or(Ok(()), SnpPolicy::check)?;
+        self.tdx.as_ref().map_or(Ok(()), TdxPolicy::check)
+    }
+
+    /// What a sound policy leaves open, for the person who wrote it.
+    pub fn remarks(&self) -> Vec<&'static str> {
+        let mut remarks = Vec::new();
+        if self.accepted_digests.is_empty() && self.values.is_empty() {
+            remarks.push("any state of the PCRs is accepted, as long as it is quoted: no `accepted_digests`, no `values`");
+        }
+        let ends = self
+            .retiring
+            .iter()
+            .chain(self.values.iter().flat_map(|it| &it.retiring))
+            .chain(self.boot.iter().flat_map(|it| &it.retiring));
+        if ends.into_iter().any(|it| it.until_epoch.is_none()) {
+            remarks.push("`until` alone: epochs are judged without a clock, where such a value counts as ended; use `until_epoch`");
+        }
+        match &self.tpm {
+            None => remarks.push("TPMs of every class may enrol, virtual ones too: no [tpm]"),
+            Some(tpm) if tpm.minimum_firmware.is_empty() => {
+                remarks.push("no minimum firmware version: no [[tpm.minimum_firmware]]");
+            }
+            Some(tpm) if !tpm.only_listed_manufacturers => remarks.push(
+                "manufacturers without a minimum firmware version are accepted at any version",
+            ),
+            Some(_) => {}
+        }
+        if self.boot.is_none() {
+            remarks.push("event logs are not asked for: no [boot]");
+        }
+        remarks
     }
 }
+
+#[cfg(test)]
+mod tests;

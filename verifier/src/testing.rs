@@ -114,6 +114,7 @@ impl World {
             pcrs: vec![0, 1, 2, 3],
             accepted_digests: vec![],
             slow_after: LatencyMs(2_000),
+            ..Policy::default()
         };
 
         let mut world = Self {

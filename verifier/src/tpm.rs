@@ -15,6 +15,7 @@
 //! 5. [`quote::verify_quote_over_policy`] — every epoch, a quote over the storage proof's statement.
 //! 6. [`clock`] — the TPM's counters never run backwards between two quotes; [`correlation`] — what they say beside
 //!    each other's, as evidence for people.
+//! 7. [`standing`] — what a run of good and bad epochs makes of a machine, and its way back.
 //!
 //! Structures are those of the TPM 2.0 Library Specification, part 2; [`wire`] parses them. In evidence,
 //! a TPM's signature is always 64 bytes r‖s with low s (protocol section 1), see [`ecdsa`].
@@ -28,6 +29,7 @@ pub mod enrolment;
 pub mod key;
 pub mod quote;
 mod reject;
+pub mod standing;
 pub mod wire;
 
 #[cfg(test)]

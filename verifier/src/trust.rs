@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::committee::Deployment;
 use crate::ids::{BlockNumber, Epoch};
-use crate::policy::Policy;
+use crate::policy::{Denial, Policy};
 use crate::tpm::{RootStore, certificate::StoreError};
 
 /// When epochs begin, and until when evidence is timely.
@@ -88,6 +88,9 @@ pub enum TrustError {
     /// No circuit of this verifier has that manifest hash.
     #[error("no circuit with manifest {0} is built into this verifier")]
     UnknownCircuit(B256),
+    /// The policy contradicts itself, or names nothing to quote.
+    #[error("trust file, policy: {0}")]
+    Policy(Denial),
     /// A development key on another chain.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -97,7 +100,7 @@ impl Trust {
     /// Parses a trust file's text.
     ///
     /// # Errors
-    /// [`TrustError::Syntax`] or [`TrustError::Roots`].
+    /// [`TrustError::Syntax`], [`TrustError::Policy`] or [`TrustError::Roots`].
     pub fn parse(text: &str) -> Result<Self, TrustError> {
         let file: TrustFile =
             toml::from_str(text).map_err(|error| TrustError::Syntax(Box::new(error)))?;
@@ -107,8 +110,9 @@ impl Trust {
     /// Checks a trust file's content.
     ///
     /// # Errors
-    /// [`TrustError::Roots`].
+    /// [`TrustError::Policy`] or [`TrustError::Roots`].
     pub fn from_file(file: TrustFile) -> Result<Self, TrustError> {
+        file.policy.usable().map_err(TrustError::Policy)?;
         Ok(Self {
             deployment: file.deployment,
             committee_digest: file.committee_digest,

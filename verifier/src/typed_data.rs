@@ -1,7 +1,7 @@
 //! EIP-712 typed data: what nodes and oracles sign with their chain keys, and how a signer is recovered.
 //!
 //! Domain: name "Probity", version "1", the chain id, and the contract that consumes the statement (registry for
-//! enrolments, hub for everything else). Signatures are 65 bytes r ‖ s ‖ v, low-s (EIP-2), v 27 or 28. Protocol: section 1.
+//! enrolments, revocations and replacements, hub for everything else). Signatures are 65 bytes r ‖ s ‖ v, low-s (EIP-2), v 27 or 28. Protocol: section 1.
 
 use alloy_primitives::{Address, B256, Signature};
 use alloy_sol_types::{Eip712Domain, SolStruct, eip712_domain, sol};
@@ -57,6 +57,24 @@ sol! {
         uint64 epoch;
         uint32 view;
         bytes32 proposalHash;
+    }
+
+    /// An issuer's revocation notice, by its hash. Protocol: section 5.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Revocation {
+        address issuer;
+        uint64 sequence;
+        bytes32 previous;
+        bytes32 noticeHash;
+    }
+
+    /// An operator's statement that another machine takes a node's place. Protocol: section 5.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Replacement {
+        address account;
+        bytes32 hardwareId;
+        bytes32 successor;
+        uint64 epoch;
     }
 
     /// One epoch's result; consumed by the hub. Protocol: section 6.7.

@@ -125,6 +125,7 @@ async fn is_accepted(source: Arc<Groth16Source>) {
         pcrs: vec![0, 1, 2, 3],
         accepted_digests: vec![],
         slow_after: LatencyMs(2_000),
+        ..Policy::default()
     };
     let context = EpochContext {
         deployment: node.chain.deployment(),

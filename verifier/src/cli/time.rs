@@ -17,15 +17,21 @@ impl Now {
     pub fn seconds(&self) -> Result<u64, String> {
         match self.now {
             Some(seconds) => Ok(seconds),
-            None => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map(|since| since.as_secs())
-                .map_err(|_| "the clock is before 1970; give --now".into()),
+            None => clock(),
         }
     }
 }
 
-fn parse(text: &str) -> Result<u64, String> {
+/// The clock: only here does a judgement's time come from the machine.
+pub fn clock() -> Result<u64, String> {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map(|since| since.as_secs())
+        .map_err(|_| "the clock is before 1970; give --now".into())
+}
+
+/// Reads `2026-01-31T12:00:00Z` or `1769860800`.
+pub fn parse(text: &str) -> Result<u64, String> {
     if let Ok(seconds) = text.parse() {
         return Ok(seconds);
     }

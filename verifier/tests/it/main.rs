@@ -5,3 +5,4 @@ mod cli;
 mod eventlog;
 mod merkle;
 mod reasons;
+mod results;

@@ -1,0 +1,189 @@
+//! `verifier policy check` and `verifier policy simulate`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use verifier::Epoch;
+use verifier::cbor::MAX_DOCUMENT_BYTES;
+use verifier::policy::simulate::{self, Change, Denied, Simulation};
+use verifier::policy::{MAX_POLICY_BYTES, Moment, Policy};
+
+use super::{
+    Answer,
+    files::{read, read_trust},
+    print::{self, Output, line},
+    time,
+};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks that a policy is sound, and says what it leaves open.
+    Check {
+        /// The policy (TOML).
+        file: PathBuf,
+        /// A trust file, for the hash of the policy with its roots.
+        #[arg(long)]
+        trust: Option<PathBuf>,
+    },
+    /// Shows what a change of policy would do to the evidence on file.
+    Simulate(SimulateArgs),
+}
+
+#[derive(clap::Args)]
+struct SimulateArgs {
+    /// The policy in force.
+    old: PathBuf,
+    /// The policy to try.
+    new: PathBuf,
+    /// Bundles (`.probity`) or files with a quote a line, as JSON.
+    #[arg(required = true)]
+    evidence: Vec<PathBuf>,
+    /// A trust file, whose roots say who made a bundle's TPM.
+    #[arg(long)]
+    trust: Option<PathBuf>,
+    /// Judge as if everything were made at this epoch.
+    #[arg(long)]
+    at_epoch: Option<u64>,
+    /// Judge as if everything were made at this time: RFC 3339 or Unix seconds.
+    #[arg(long, value_parser = time::parse)]
+    now: Option<u64>,
+}
+
+/// Runs either.
+pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
+    match &args.command {
+        Command::Check { file, trust } => check(file, trust.as_deref(), output),
+        Command::Simulate(args) => run_simulation(args, output),
+    }
+}
+
+fn text(file: &Path) -> Result<String, String> {
+    let bytes = read(file, MAX_POLICY_BYTES + 1)?;
+    if bytes.len() > MAX_POLICY_BYTES {
+        return Err(format!(
+            "policy {} has more than {MAX_POLICY_BYTES} bytes",
+            file.display()
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("policy {} is not UTF-8 text", file.display()))
+}
+
+fn check(file: &Path, trust: Option<&Path>, output: Output) -> Result<Answer, String> {
+    let roots = trust.map(read_trust).transpose()?;
+    let policy = match Policy::parse(&text(file)?) {
+        Ok(policy) => policy,
+        Err(error) => {
+            if output == Output::Json {
+                print::json(&serde_json::json!({"accepted": false, "error": error.to_string()}))?;
+            } else {
+                line(&format!("rejected: {}: {error}", file.display()))?;
+            }
+            return Ok(Answer::Rejected);
+        }
+    };
+    let hash = roots.as_ref().map(|trust| policy.hash(trust.roots()));
+    let remarks = policy.remarks();
+    if output == Output::Json {
+        print::json(&serde_json::json!({
+            "accepted": true,
+            "hash": hash,
+            "remarks": remarks,
+            "policy": policy,
+        }))?;
+        return Ok(Answer::Accepted);
+    }
+    line(&format!("{} is sound", file.display()))?;
+    if let Some(hash) = hash {
+        line(&format!("hash with the trust file's roots: {hash}"))?;
+    }
+    for remark in remarks {
+        line(&format!("note: {remark}"))?;
+    }
+    Ok(Answer::Accepted)
+}
+
+fn run_simulation(args: &SimulateArgs, output: Output) -> Result<Answer, String> {
+    let policy = |file: &Path| -> Result<Policy, String> {
+        Policy::parse(&text(file)?).map_err(|error| format!("{}: {error}", file.display()))
+    };
+    let (old, new) = (policy(&args.old)?, policy(&args.new)?);
+    let trust = args.trust.as_deref().map(read_trust).transpose()?;
+    let mut evidence = Vec::new();
+    let mut unusable = Vec::new();
+    for file in &args.evidence {
+        let bytes = read(file, MAX_DOCUMENT_BYTES + 1)?;
+        let roots = trust.as_ref().map(verifier::trust::Trust::roots);
+        for item in simulate::read(&file.display().to_string(), &bytes, roots) {
+            match item {
+                Ok(item) => evidence.push(item),
+                Err(error) => unusable.push(error),
+            }
+        }
+    }
+    let now = (args.at_epoch.is_some() || args.now.is_some()).then(|| Moment {
+        epoch: args.at_epoch.map(Epoch),
+        unix: args.now,
+    });
+    let simulation = simulate::simulate(&old, &new, &evidence, now);
+    let unusable: Vec<String> = unusable.iter().map(ToString::to_string).collect();
+    report(&simulation, &unusable, output)?;
+    Ok(if simulation.rows.is_empty() {
+        Answer::CouldNotCheck
+    } else if simulation.count(Change::NewlyDenied) > 0 {
+        Answer::Rejected
+    } else {
+        Answer::Accepted
+    })
+}
+
+const CHANGES: [Change; 4] = [
+    Change::NewlyDenied,
+    Change::NewlyAccepted,
+    Change::StillDenied,
+    Change::StillAccepted,
+];
+
+fn report(simulation: &Simulation, unusable: &[String], output: Output) -> Result<(), String> {
+    if output == Output::Json {
+        let mut value = serde_json::to_value(simulation).map_err(|error| error.to_string())?;
+        for change in CHANGES {
+            let key = change.name().replace(' ', "_");
+            value["summary"][key] = simulation.count(change).into();
+        }
+        value["unusable"] = unusable.into();
+        return print::json(&value);
+    }
+    let words = |denied: &[Denied]| {
+        if denied.is_empty() {
+            return "accepted".to_owned();
+        }
+        let codes: Vec<&str> = denied.iter().map(|it| it.code).collect();
+        codes.join(", ")
+    };
+    let mut table = print::table(["evidence", "change", "old policy", "new policy", "why"]);
+    for row in &simulation.rows {
+        let why: Vec<&str> = row.after.iter().map(|it| it.detail.as_str()).collect();
+        table.add_row([
+            &row.name,
+            row.change.name(),
+            &words(&row.before),
+            &words(&row.after),
+            &why.join("; "),
+        ]);
+    }
+    line(&table.to_string())?;
+    for text in unusable {
+        line(&format!("not judged: {text}"))?;
+    }
+    let counts: Vec<String> = CHANGES
+        .iter()
+        .map(|change| format!("{} {}", simulation.count(*change), change.name()))
+        .collect();
+    line(&counts.join(", "))
+}

@@ -1,0 +1,405 @@
+//! Judging facts by a policy.
+
+use alloy_primitives::B256;
+
+use super::{
+    BootFacts, Digest, Facts, FirmwareVersion, MachineFacts, Moment, Policy, Retiring, SnpFacts,
+    StateFacts, TcbVersion, TdxFacts, TdxPolicy, TpmClass, vendor,
+};
+
+/// Why a policy denies; [`Denial::code`] is the permanent name of each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// There is no policy.
+    #[error("there is no policy, so everything is denied; write one and name it")]
+    Absent,
+    /// The policy quotes no PCR.
+    #[error("the policy names no PCR to quote, so everything is denied; list them in `pcrs`")]
+    Empty,
+    /// The policy contradicts itself.
+    #[error("the policy contradicts itself, so everything is denied: {0}")]
+    Unsound(String),
+    /// The policy asks for a fact that the evidence does not show.
+    #[error("the policy asks for {0}, which the evidence does not show")]
+    Unknown(&'static str),
+    /// The quote covers other PCRs.
+    #[error("the quote covers PCRs {found:?}, the policy asks for {expected:?}")]
+    PcrSelection {
+        /// Those of the policy, ascending.
+        expected: Vec<u8>,
+        /// Those quoted.
+        found: Vec<u8>,
+    },
+    /// The PCRs' digest is not accepted at this moment.
+    #[error("the PCRs' digest {found} is none of the {accepted} accepted now")]
+    PcrState {
+        /// What was quoted.
+        found: B256,
+        /// How many digests are accepted.
+        accepted: usize,
+    },
+    /// The PCRs' digest was accepted until its end.
+    #[error(
+        "the PCRs' digest {found} was accepted before a planned update, and its time has ended"
+    )]
+    PcrStateEnded {
+        /// What was quoted.
+        found: B256,
+    },
+    /// A single PCR's value is not accepted.
+    #[error("PCR {pcr} is {found}, which is not accepted")]
+    PcrValue {
+        /// The PCR.
+        pcr: u8,
+        /// Its value.
+        found: B256,
+    },
+    /// Secure Boot is off.
+    #[error("Secure Boot was off; turn it on in the firmware's settings and reboot")]
+    SecureBoot,
+    /// A debugger was enabled.
+    #[error(
+        "a debugger was enabled before the operating system; turn it off in the firmware's settings"
+    )]
+    Debugger,
+    /// A boot loader is not accepted.
+    #[error("boot loader {0} is not accepted")]
+    BootLoader(B256),
+    /// A kernel is not accepted.
+    #[error("kernel {0} is not accepted")]
+    Kernel(B256),
+    /// TPMs of this class are not accepted.
+    #[error("a {} TPM is not accepted", .0.name())]
+    TpmClass(TpmClass),
+    /// TPMs of this manufacturer are not accepted.
+    #[error("TPMs of {0} are not accepted: the policy lists the makers it accepts")]
+    TpmManufacturer(String),
+    /// The TPM's firmware is too old.
+    #[error("firmware {found} of a TPM of {manufacturer} is below {minimum}; update it")]
+    TpmFirmware {
+        /// The maker.
+        manufacturer: String,
+        /// The lowest version accepted.
+        minimum: FirmwareVersion,
+        /// The version found.
+        found: FirmwareVersion,
+    },
+    /// The guest's measurement is not accepted.
+    #[error("{0} measurement is not accepted")]
+    TeeMeasurement(&'static str),
+    /// The platform's security version is too old.
+    #[error(
+        "{what} TCB {found} is not accepted, expected {expected}; update the platform's firmware"
+    )]
+    TeeTcb {
+        /// SEV-SNP or TDX.
+        what: &'static str,
+        /// What the policy asks for.
+        expected: String,
+        /// What the evidence shows.
+        found: String,
+    },
+    /// The host may debug the guest.
+    #[error("{0} guest may be debugged by its host")]
+    TeeDebug(&'static str),
+    /// The guest may be migrated by an agent.
+    #[error("SEV-SNP guest may be moved by a migration agent")]
+    TeeMigration,
+    /// The report comes from too low a privilege level.
+    #[error("SEV-SNP report was asked from VMPL {found}, at most {maximum} is accepted")]
+    TeeVmpl {
+        /// The highest level accepted.
+        maximum: u8,
+        /// The level found.
+        found: u8,
+    },
+    /// The report is signed by a provider's key.
+    #[error(
+        "SEV-SNP report is signed by a provider's key (VLEK), only a chip's own key is accepted"
+    )]
+    TeeVlek,
+}
+
+impl Denial {
+    /// Permanent name of the reason.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Absent => "POLICY_ABSENT",
+            Self::Empty => "POLICY_EMPTY",
+            Self::Unsound(_) => "POLICY_UNSOUND",
+            Self::Unknown(_) => "POLICY_FACT_UNKNOWN",
+            Self::PcrSelection { .. } => "POLICY_PCR_SELECTION",
+            Self::PcrState { .. } => "POLICY_PCR_STATE",
+            Self::PcrStateEnded { .. } => "POLICY_PCR_STATE_ENDED",
+            Self::PcrValue { .. } => "POLICY_PCR_VALUE",
+            Self::SecureBoot => "POLICY_SECURE_BOOT",
+            Self::Debugger => "POLICY_DEBUGGER",
+            Self::BootLoader(_) => "POLICY_BOOT_LOADER",
+            Self::Kernel(_) => "POLICY_KERNEL",
+            Self::TpmClass(_) => "POLICY_TPM_CLASS",
+            Self::TpmManufacturer(_) => "POLICY_TPM_MANUFACTURER",
+            Self::TpmFirmware { .. } => "POLICY_TPM_FIRMWARE",
+            Self::TeeMeasurement(_) => "POLICY_TEE_MEASUREMENT",
+            Self::TeeTcb { .. } => "POLICY_TEE_TCB",
+            Self::TeeDebug(_) => "POLICY_TEE_DEBUG",
+            Self::TeeMigration => "POLICY_TEE_MIGRATION",
+            Self::TeeVmpl { .. } => "POLICY_TEE_VMPL",
+            Self::TeeVlek => "POLICY_TEE_VLEK",
+        }
+    }
+}
+
+/// Judges facts by a policy that may be absent. No denial means accepted; an absent policy denies.
+pub fn judge(policy: Option<&Policy>, facts: &Facts, at: Moment) -> Vec<Denial> {
+    match policy {
+        Some(policy) => policy.judge(facts, at),
+        None => vec![Denial::Absent],
+    }
+}
+
+impl Policy {
+    /// Everything the policy denies in these facts; none means accepted.
+    pub fn judge(&self, facts: &Facts, at: Moment) -> Vec<Denial> {
+        if let Err(denial) = self.usable() {
+            return vec![denial];
+        }
+        let mut denials = self.judge_machine(facts.machine.as_ref());
+        denials.extend(self.judge_state(&facts.state, at));
+        denials
+    }
+
+    /// Judges the TPM: its class, maker and firmware.
+    pub fn judge_machine(&self, machine: Option<&MachineFacts>) -> Vec<Denial> {
+        if let Err(denial) = self.usable() {
+            return vec![denial];
+        }
+        let Some(policy) = &self.tpm else {
+            return Vec::new();
+        };
+        let Some(machine) = machine else {
+            return vec![Denial::Unknown("the TPM's certificate")];
+        };
+        let mut denials = Vec::new();
+        match machine.class {
+            // A policy that accepts every class has nothing to ask.
+            None if TpmClass::ALL.iter().all(|it| policy.classes.contains(it)) => {}
+            None => denials.push(Denial::Unknown("the class of the TPM's root")),
+            Some(class) if policy.classes.contains(&class) => {}
+            Some(class) => denials.push(Denial::TpmClass(class)),
+        }
+        let manufacturer = vendor(&machine.manufacturer);
+        let minimum = policy
+            .minimum_firmware
+            .iter()
+            .find(|it| vendor(&it.manufacturer) == manufacturer);
+        match (minimum, machine.firmware) {
+            (None, _) if policy.only_listed_manufacturers => {
+                denials.push(Denial::TpmManufacturer(manufacturer));
+            }
+            (None, _) => {}
+            (Some(_), None) => denials.push(Denial::Unknown("the TPM's firmware version")),
+            (Some(minimum), Some(found)) if found < minimum.version => {
+                denials.push(Denial::TpmFirmware {
+                    manufacturer,
+                    minimum: minimum.version,
+                    found,
+                });
+            }
+            (Some(_), Some(_)) => {}
+        }
+        denials
+    }
+
+    /// Judges what a machine showed in an epoch.
+    pub fn judge_state(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
+        if let Err(denial) = self.usable() {
+            return vec![denial];
+        }
+        let mut denials = self.judge_pcrs(state, at);
+        if let Some(boot) = &self.boot {
+            match &state.boot {
+                None => denials.push(Denial::Unknown("an event log")),
+                Some(facts) => denials.extend(judge_boot(boot, facts, at)),
+            }
+        }
+        denials.extend(self.judge_tee(state));
+        denials
+    }
+
+    /// No machine is both: where a policy has both sections, either one's evidence suffices, and what is shown is judged.
+    fn judge_tee(&self, state: &StateFacts) -> Vec<Denial> {
+        let snp = self.snp.as_ref().zip(state.snp.as_ref());
+        let tdx = self.tdx.as_ref().zip(state.tdx.as_ref());
+        if snp.is_none() && tdx.is_none() {
+            return match (&self.snp, &self.tdx) {
+                (None, None) => Vec::new(),
+                (Some(_), None) => vec![Denial::Unknown("a SEV-SNP report")],
+                (None, Some(_)) => vec![Denial::Unknown("a TDX quote")],
+                (Some(_), Some(_)) => {
+                    vec![Denial::Unknown("a SEV-SNP report or a TDX quote")]
+                }
+            };
+        }
+        let mut denials = Vec::new();
+        if let Some((policy, facts)) = snp {
+            denials.extend(judge_snp(policy, facts));
+        }
+        if let Some((policy, facts)) = tdx {
+            denials.extend(judge_tdx(policy, facts));
+        }
+        denials
+    }
+
+    fn judge_pcrs(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
+        let Some(quote) = &state.quote else {
+            return vec![Denial::Unknown("a quote")];
+        };
+        let mut denials = Vec::new();
+        let mut expected = self.pcrs.clone();
+        expected.sort_unstable();
+        expected.dedup();
+        if quote.pcrs != expected {
+            // A digest over other PCRs says nothing.
+            return vec![Denial::PcrSelection {
+                expected,
+                found: quote.pcrs.clone(),
+            }];
+        }
+        let digest = Digest(quote.digest);
+        if !self.accepted_digests.is_empty()
+            && !holds(&self.accepted_digests, &self.retiring, &digest, at)
+        {
+            denials.push(if self.retiring.iter().any(|it| it.digest == digest) {
+                Denial::PcrStateEnded { found: digest.0 }
+            } else {
+                Denial::PcrState {
+                    found: digest.0,
+                    accepted: self.accepted_digests.len()
+                        + self.retiring.iter().filter(|it| it.holds(at)).count(),
+                }
+            });
+        }
+        for rule in &self.values {
+            let value = state.values.as_ref().and_then(|it| it.get(&rule.pcr));
+            match value {
+                None => denials.push(Denial::Unknown("values of single PCRs")),
+                Some(value) if holds(&rule.accepted, &rule.retiring, &Digest(*value), at) => {}
+                Some(value) => denials.push(Denial::PcrValue {
+                    pcr: rule.pcr,
+                    found: *value,
+                }),
+            }
+        }
+        denials.dedup();
+        denials
+    }
+}
+
+fn holds(accepted: &[Digest], retiring: &[Retiring], digest: &Digest, at: Moment) -> bool {
+    accepted.contains(digest)
+        || retiring
+            .iter()
+            .any(|it| it.digest == *digest && it.holds(at))
+}
+
+fn judge_boot(policy: &super::BootPolicy, facts: &BootFacts, at: Moment) -> Vec<Denial> {
+    let mut denials = Vec::new();
+    if policy.secure_boot {
+        match facts.secure_boot {
+            Some(true) => {}
+            Some(false) => denials.push(Denial::SecureBoot),
+            None => denials.push(Denial::Unknown("the state of Secure Boot")),
+        }
+    }
+    if policy.no_debugger {
+        match facts.debugger {
+            Some(false) => {}
+            Some(true) => denials.push(Denial::Debugger),
+            None => denials.push(Denial::Unknown("whether a debugger was enabled")),
+        }
+    }
+    let mut images =
+        |accepted: &[Digest], found: &[B256], what: &'static str, denial: fn(B256) -> Denial| {
+            if accepted.is_empty() {
+                return;
+            }
+            if found.is_empty() {
+                denials.push(Denial::Unknown(what));
+            }
+            denials.extend(
+                found
+                    .iter()
+                    .filter(|it| !holds(accepted, &policy.retiring, &Digest(**it), at))
+                    .map(|it| denial(*it)),
+            );
+        };
+    images(
+        &policy.boot_loaders,
+        &facts.boot_loaders,
+        "a measured boot loader",
+        Denial::BootLoader,
+    );
+    images(
+        &policy.kernels,
+        &facts.kernels,
+        "a measured kernel",
+        Denial::Kernel,
+    );
+    denials
+}
+
+fn judge_snp(policy: &super::SnpPolicy, facts: &SnpFacts) -> Vec<Denial> {
+    const WHAT: &str = "SEV-SNP";
+    let mut denials = Vec::new();
+    if !policy.measurements.contains(&facts.measurement) {
+        denials.push(Denial::TeeMeasurement(WHAT));
+    }
+    if !facts.tcb.meets(&policy.minimum_tcb) {
+        let text =
+            |it: &TcbVersion| format!("{}.{}.{}.{}", it.bootloader, it.tee, it.snp, it.microcode);
+        denials.push(Denial::TeeTcb {
+            what: WHAT,
+            expected: format!("at least {}", text(&policy.minimum_tcb)),
+            found: text(&facts.tcb),
+        });
+    }
+    if facts.vmpl > policy.maximum_vmpl {
+        denials.push(Denial::TeeVmpl {
+            maximum: policy.maximum_vmpl,
+            found: facts.vmpl,
+        });
+    }
+    if facts.debug && !policy.allow_debug {
+        denials.push(Denial::TeeDebug(WHAT));
+    }
+    if facts.migration && !policy.allow_migration {
+        denials.push(Denial::TeeMigration);
+    }
+    if facts.vlek && !policy.allow_vlek {
+        denials.push(Denial::TeeVlek);
+    }
+    denials
+}
+
+fn judge_tdx(policy: &TdxPolicy, facts: &TdxFacts) -> Vec<Denial> {
+    const WHAT: &str = "TDX";
+    let mut denials = Vec::new();
+    if !policy.mr_td.contains(&facts.mr_td) {
+        denials.push(Denial::TeeMeasurement(WHAT));
+    }
+    if facts.tcb_status != TdxPolicy::UP_TO_DATE && !policy.tcb_statuses.contains(&facts.tcb_status)
+    {
+        denials.push(Denial::TeeTcb {
+            what: WHAT,
+            expected: std::iter::once(TdxPolicy::UP_TO_DATE)
+                .chain(policy.tcb_statuses.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(" or "),
+            found: facts.tcb_status.clone(),
+        });
+    }
+    if facts.debug && !policy.allow_debug {
+        denials.push(Denial::TeeDebug(WHAT));
+    }
+    denials
+}

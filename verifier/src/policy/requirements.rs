@@ -1,0 +1,302 @@
+//! The sections of a policy, as data.
+
+use alloy_primitives::FixedBytes;
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, FirmwareVersion, Moment, TcbVersion};
+use crate::ids::Epoch;
+
+fn yes() -> bool {
+    true
+}
+
+/// A digest that is accepted until an end: the state before a planned update, beside the state after it.
+///
+/// Where both ends are given, the earlier one counts. A judgement that does not know the time an end is in takes it as
+/// past: oracles judge epochs without a clock, so `until_epoch` is the one for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct Retiring {
+    /// The digest.
+    #[n(0)]
+    pub digest: Digest,
+    /// Last epoch at which it is accepted.
+    #[n(1)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_epoch: Option<Epoch>,
+    /// Last second at which it is accepted, Unix time.
+    #[n(2)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+impl Retiring {
+    /// Whether it is still accepted at a moment.
+    pub fn holds(&self, at: Moment) -> bool {
+        let epoch = match (self.until_epoch, at.epoch) {
+            (None, _) => true,
+            (Some(end), Some(now)) => now <= end,
+            (Some(_), None) => false,
+        };
+        let time = match (self.until, at.unix) {
+            (None, _) => true,
+            (Some(end), Some(now)) => now <= end,
+            (Some(_), None) => false,
+        };
+        epoch && time && (self.until_epoch.is_some() || self.until.is_some())
+    }
+
+    pub(super) fn check(&self, key: &str) -> Result<(), String> {
+        if self.until_epoch.is_none() && self.until.is_none() {
+            return Err(format!(
+                "`{key}` has a digest without an end; give `until_epoch`, or list it as accepted"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Accepted values of one PCR. Judged where values are at hand whose digest the quote signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct PcrValues {
+    /// The PCR, 0 to 23, among those that are quoted.
+    #[n(0)]
+    pub pcr: u8,
+    /// Accepted values; at least one.
+    #[n(1)]
+    pub accepted: Vec<Digest>,
+    /// Values accepted until an end.
+    #[n(2)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retiring: Vec<Retiring>,
+}
+
+/// Facts that an event log, replayed to the quoted PCRs, must show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct BootPolicy {
+    /// Secure Boot must be on; true unless said otherwise.
+    #[n(0)]
+    #[serde(default = "yes")]
+    pub secure_boot: bool,
+    /// No debugger may have been enabled before the operating system; true unless said otherwise.
+    #[n(1)]
+    #[serde(default = "yes")]
+    pub no_debugger: bool,
+    /// Accepted boot loaders by Authenticode SHA-256; empty accepts any.
+    #[n(2)]
+    #[serde(default)]
+    pub boot_loaders: Vec<Digest>,
+    /// Accepted kernels by SHA-256 as measured; empty accepts any.
+    #[n(3)]
+    #[serde(default)]
+    pub kernels: Vec<Digest>,
+    /// Boot loaders and kernels accepted until an end.
+    #[n(4)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retiring: Vec<Retiring>,
+}
+
+impl Default for BootPolicy {
+    fn default() -> Self {
+        Self {
+            secure_boot: true,
+            no_debugger: true,
+            boot_loaders: Vec::new(),
+            kernels: Vec::new(),
+            retiring: Vec::new(),
+        }
+    }
+}
+
+impl BootPolicy {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !self.retiring.is_empty() && self.boot_loaders.is_empty() && self.kernels.is_empty() {
+            return Err(
+                "`boot.retiring` without `boot_loaders` or `kernels`: any would be accepted anyway"
+                    .into(),
+            );
+        }
+        self.retiring
+            .iter()
+            .try_for_each(|it| it.check("boot.retiring"))
+    }
+}
+
+/// What a TPM is made of, as its maker's root says.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[serde(rename_all = "lowercase")]
+#[cbor(index_only)]
+pub enum TpmClass {
+    /// A chip of its own.
+    #[n(0)]
+    Discrete,
+    /// Firmware in a processor's trusted environment.
+    #[n(1)]
+    Firmware,
+    /// Software of a hypervisor; as trustworthy as whoever runs it.
+    #[n(2)]
+    Virtual,
+}
+
+impl TpmClass {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Discrete, Self::Firmware, Self::Virtual];
+
+    /// Its word in a policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Discrete => "discrete",
+            Self::Firmware => "firmware",
+            Self::Virtual => "virtual",
+        }
+    }
+}
+
+/// TPMs that may enrol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct TpmPolicy {
+    /// Accepted classes; at least one.
+    #[n(0)]
+    pub classes: Vec<TpmClass>,
+    /// Lowest firmware version of each manufacturer.
+    #[n(1)]
+    #[serde(default)]
+    pub minimum_firmware: Vec<MinimumFirmware>,
+    /// Whether manufacturers not listed there are denied.
+    #[n(2)]
+    #[serde(default)]
+    pub only_listed_manufacturers: bool,
+}
+
+/// The lowest firmware version accepted of a manufacturer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct MinimumFirmware {
+    /// TCG vendor id: as text (`IFX`) or as certificates spell it (`id:49465800`).
+    #[n(0)]
+    pub manufacturer: String,
+    /// The version, as quotes carry it.
+    #[n(1)]
+    pub version: FirmwareVersion,
+}
+
+impl TpmPolicy {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.classes.is_empty() {
+            return Err("`tpm.classes` is empty, so no TPM is accepted".into());
+        }
+        if self.only_listed_manufacturers && self.minimum_firmware.is_empty() {
+            return Err(
+                "`tpm.only_listed_manufacturers` with no manufacturer in `tpm.minimum_firmware`"
+                    .into(),
+            );
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for it in &self.minimum_firmware {
+            if !seen.insert(super::vendor(&it.manufacturer)) {
+                return Err(format!(
+                    "`tpm.minimum_firmware` names {} twice",
+                    it.manufacturer
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A SHA-384 measurement of a confidential virtual machine.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
+)]
+#[serde(transparent)]
+#[cbor(transparent)]
+pub struct Measurement(#[cbor(n(0), with = "crate::cbor::fixed")] pub FixedBytes<48>);
+
+/// What an AMD SEV-SNP report must show. A section that is present asks for a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct SnpPolicy {
+    /// Accepted launch measurements; at least one.
+    #[n(0)]
+    pub measurements: Vec<Measurement>,
+    /// Lowest TCB, component by component.
+    #[n(1)]
+    #[serde(default)]
+    pub minimum_tcb: TcbVersion,
+    /// Highest privilege level the report may come from, 0 to 3; 0 unless said otherwise.
+    #[n(2)]
+    #[serde(default)]
+    pub maximum_vmpl: u8,
+    /// Whether a guest that the host may debug is accepted.
+    #[n(3)]
+    #[serde(default)]
+    pub allow_debug: bool,
+    /// Whether a migration agent is accepted.
+    #[n(4)]
+    #[serde(default)]
+    pub allow_migration: bool,
+    /// Whether keys of a cloud provider (VLEK) are accepted beside keys of a chip (VCEK).
+    #[n(5)]
+    #[serde(default)]
+    pub allow_vlek: bool,
+}
+
+impl SnpPolicy {
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.measurements.is_empty() {
+            return Err("`snp.measurements` is empty, so no SEV-SNP guest is accepted".into());
+        }
+        if self.maximum_vmpl > 3 {
+            return Err(format!(
+                "`snp.maximum_vmpl` is {}, expected 0 to 3",
+                self.maximum_vmpl
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What an Intel TDX quote must show. A section that is present asks for a quote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct TdxPolicy {
+    /// Accepted MRTD values; at least one.
+    #[n(0)]
+    pub mr_td: Vec<Measurement>,
+    /// TCB statuses accepted beside `UpToDate`, as Intel's collateral spells them.
+    #[n(1)]
+    #[serde(default)]
+    pub tcb_statuses: Vec<String>,
+    /// Whether a guest that the host may debug is accepted.
+    #[n(2)]
+    #[serde(default)]
+    pub allow_debug: bool,
+}
+
+impl TdxPolicy {
+    /// The status that is always accepted.
+    pub const UP_TO_DATE: &'static str = "UpToDate";
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.mr_td.is_empty() {
+            return Err("`tdx.mr_td` is empty, so no TDX guest is accepted".into());
+        }
+        if self.tcb_statuses.iter().any(|it| it == "Revoked") {
+            return Err("`tdx.tcb_statuses` accepts `Revoked`".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,476 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::FixedBytes;
+
+use super::*;
+use crate::ids::Epoch;
+
+const OLD: B256 = B256::repeat_byte(1);
+const NEW: B256 = B256::repeat_byte(2);
+const BASE: &str = "pcrs = [0, 7]\nslow_after = 2000\n";
+
+fn policy(more: &str) -> Policy {
+    Policy::parse(&format!("{BASE}{more}")).unwrap()
+}
+
+fn refusal(text: &str) -> String {
+    Policy::parse(text).unwrap_err().to_string()
+}
+
+fn quoted(digest: B256) -> StateFacts {
+    StateFacts {
+        quote: Some(QuotedState {
+            pcrs: vec![0, 7],
+            digest,
+        }),
+        ..StateFacts::default()
+    }
+}
+
+fn codes(denials: &[Denial]) -> Vec<&'static str> {
+    denials.iter().map(Denial::code).collect()
+}
+
+fn judged(policy: &Policy, state: &StateFacts) -> Vec<&'static str> {
+    codes(&policy.judge_state(state, Moment::epoch(Epoch(5))))
+}
+
+#[test]
+fn a_policy_of_three_lines_means_what_it_always_meant() {
+    let policy = policy("");
+    assert_eq!(policy.pcrs, [0, 7]);
+    assert_eq!(policy.slow_after, LatencyMs(2_000));
+    assert!(judged(&policy, &quoted(OLD)).is_empty(), "any state");
+    let written = toml::to_string(&policy).unwrap();
+    assert_eq!(
+        written,
+        "pcrs = [0, 7]\naccepted_digests = []\nslow_after = 2000\n"
+    );
+    assert_eq!(Policy::parse(&written).unwrap(), policy);
+}
+
+#[test]
+fn without_a_policy_or_without_pcrs_everything_is_denied() {
+    let facts = Facts {
+        machine: None,
+        state: quoted(OLD),
+    };
+    let at = Moment::default();
+    assert_eq!(codes(&judge(None, &facts, at)), ["POLICY_ABSENT"]);
+    let nothing = Policy::default();
+    assert_eq!(codes(&judge(Some(&nothing), &facts, at)), ["POLICY_EMPTY"]);
+    assert_eq!(nothing.pcr_policy(at), Err(Denial::Empty));
+    assert_eq!(codes(&nothing.judge_machine(None)), ["POLICY_EMPTY"]);
+    for text in ["", "slow_after = 1", "pcrs = []\nslow_after = 1"] {
+        assert!(refusal(text).contains("pcrs"), "{text}");
+    }
+    assert!(refusal("pcrs = [24]\nslow_after = 1").contains("PCR 24"));
+    let unshown = StateFacts::default();
+    assert_eq!(judged(&policy(""), &unshown), ["POLICY_FACT_UNKNOWN"]);
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_refused_wherever_it_stands() {
+    for text in [
+        "surprise = 1",
+        "[boot]\nsecureboot = true",
+        "[tpm]\nclasses = [\"discrete\"]\nfirmware = 1",
+        "[[retiring]]\ndigest = \"0x0\"\nuntil_epoch = 1\nfrom = 1",
+    ] {
+        assert!(Policy::parse(&format!("{BASE}{text}")).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_policy_that_contradicts_itself_is_refused_and_denies() {
+    for (text, needle) in [
+        (
+            format!("[[retiring]]\ndigest = \"{OLD}\"\nuntil_epoch = 9"),
+            "accepted_digests",
+        ),
+        (
+            format!("accepted_digests = [\"{NEW}\"]\n[[retiring]]\ndigest = \"{OLD}\""),
+            "without an end",
+        ),
+        (
+            format!("[[values]]\npcr = 3\naccepted = [\"{OLD}\"]"),
+            "PCR 3",
+        ),
+        ("[[values]]\npcr = 7\naccepted = []".into(), "accepts nothing"),
+        (
+            format!("[[values]]\npcr = 7\naccepted = [\"{OLD}\"]\n[[values]]\npcr = 7\naccepted = [\"{OLD}\"]"),
+            "twice",
+        ),
+        ("[tpm]\nclasses = []".into(), "classes"),
+        (
+            "[tpm]\nclasses = [\"discrete\"]\nonly_listed_manufacturers = true".into(),
+            "only_listed",
+        ),
+        (
+            "[tpm]\nclasses = [\"discrete\"]\nminimum_firmware = [{manufacturer = \"IFX\", version = \"7\"}, {manufacturer = \"id:49465800\", version = \"8\"}]".into(),
+            "twice",
+        ),
+        ("[snp]\nmeasurements = []".into(), "measurements"),
+        ("[tdx]\nmr_td = []".into(), "mr_td"),
+        (
+            format!("[boot]\nretiring = [{{digest = \"{OLD}\", until_epoch = 1}}]"),
+            "boot.retiring",
+        ),
+    ] {
+        let error = refusal(&format!("{BASE}{text}"));
+        assert!(error.contains(needle), "{error}");
+    }
+    // However it was made, it denies.
+    let unsound = Policy {
+        retiring: vec![Retiring {
+            digest: Digest(OLD),
+            until_epoch: None,
+            until: None,
+        }],
+        ..policy("")
+    };
+    assert_eq!(judged(&unsound, &quoted(OLD)), ["POLICY_UNSOUND"]);
+    assert!(unsound.pcr_policy(Moment::default()).is_err());
+}
+
+#[test]
+fn before_a_planned_update_ends_both_states_are_accepted_and_then_only_the_new_one() {
+    let policy = policy(&format!(
+        "accepted_digests = [\"{NEW}\"]\n[[retiring]]\ndigest = \"{OLD}\"\nuntil_epoch = 9\n"
+    ));
+    let at = |epoch| Moment::epoch(Epoch(epoch));
+    let judged = |digest, at| codes(&policy.judge_state(&quoted(digest), at));
+    for epoch in [0, 9, 10, u64::MAX] {
+        assert!(judged(NEW, at(epoch)).is_empty());
+    }
+    assert!(judged(OLD, at(9)).is_empty());
+    assert_eq!(judged(OLD, at(10)), ["POLICY_PCR_STATE_ENDED"]);
+    // An end in epochs is past for whoever does not know the epoch.
+    assert_eq!(judged(OLD, Moment::unix(0)), ["POLICY_PCR_STATE_ENDED"]);
+    assert_eq!(judged(B256::ZERO, at(9)), ["POLICY_PCR_STATE"]);
+    let accepted = |epoch| policy.pcr_policy(at(epoch)).unwrap().accepted_digests;
+    assert_eq!(accepted(9), [NEW.0, OLD.0]);
+    assert_eq!(accepted(10), [NEW.0]);
+}
+
+#[test]
+fn of_two_ends_the_earlier_one_counts() {
+    let it = Retiring {
+        digest: Digest(OLD),
+        until_epoch: Some(Epoch(9)),
+        until: Some(1_000),
+    };
+    let moment = |epoch, unix| Moment {
+        epoch: Some(Epoch(epoch)),
+        unix: Some(unix),
+    };
+    assert!(it.holds(moment(9, 1_000)));
+    assert!(!it.holds(moment(10, 1_000)));
+    assert!(!it.holds(moment(9, 1_001)));
+    assert!(!it.holds(Moment::epoch(Epoch(1))));
+}
+
+#[test]
+fn other_pcrs_than_asked_for_are_denied_and_nothing_else_is_said_of_them() {
+    let policy = policy(&format!("accepted_digests = [\"{OLD}\"]\n"));
+    for pcrs in [vec![], vec![0], vec![0, 1, 7]] {
+        let state = StateFacts {
+            quote: Some(QuotedState { pcrs, digest: OLD }),
+            ..StateFacts::default()
+        };
+        assert_eq!(judged(&policy, &state), ["POLICY_PCR_SELECTION"]);
+    }
+}
+
+#[test]
+fn values_of_single_pcrs_are_asked_for_and_judged() {
+    let policy = policy(&format!(
+        "[[values]]\npcr = 7\naccepted = [\"{NEW}\"]\nretiring = [{{digest = \"{OLD}\", until_epoch = 9}}]\n"
+    ));
+    let with = |value: Option<B256>| StateFacts {
+        values: value.map(|it| BTreeMap::from([(0, B256::ZERO), (7, it)])),
+        ..quoted(OLD)
+    };
+    assert_eq!(judged(&policy, &with(None)), ["POLICY_FACT_UNKNOWN"]);
+    assert!(judged(&policy, &with(Some(NEW))).is_empty());
+    assert!(judged(&policy, &with(Some(OLD))).is_empty());
+    assert_eq!(
+        judged(&policy, &with(Some(B256::ZERO))),
+        ["POLICY_PCR_VALUE"]
+    );
+    let later = policy.judge_state(&with(Some(OLD)), Moment::epoch(Epoch(10)));
+    assert_eq!(codes(&later), ["POLICY_PCR_VALUE"]);
+}
+
+#[test]
+fn a_boot_section_asks_for_the_strict_thing_unless_it_says_otherwise() {
+    let strict = policy(&format!("[boot]\nboot_loaders = [\"{NEW}\"]\n"));
+    let good = BootFacts {
+        secure_boot: Some(true),
+        debugger: Some(false),
+        boot_loaders: vec![NEW],
+        kernels: vec![OLD],
+    };
+    let with = |change: &dyn Fn(&mut BootFacts)| {
+        let mut boot = good.clone();
+        change(&mut boot);
+        StateFacts {
+            boot: Some(boot),
+            ..quoted(OLD)
+        }
+    };
+    assert!(judged(&strict, &with(&|_| {})).is_empty());
+    assert_eq!(judged(&strict, &quoted(OLD)), ["POLICY_FACT_UNKNOWN"]);
+    type Change = fn(&mut BootFacts);
+    let cases: [(Change, &str); 7] = [
+        (|it| it.secure_boot = Some(false), "POLICY_SECURE_BOOT"),
+        (|it| it.secure_boot = None, "POLICY_FACT_UNKNOWN"),
+        (|it| it.debugger = Some(true), "POLICY_DEBUGGER"),
+        (|it| it.debugger = None, "POLICY_FACT_UNKNOWN"),
+        (|it| it.boot_loaders = vec![], "POLICY_FACT_UNKNOWN"),
+        (|it| it.boot_loaders = vec![OLD], "POLICY_BOOT_LOADER"),
+        (|it| it.boot_loaders.push(OLD), "POLICY_BOOT_LOADER"),
+    ];
+    for (change, code) in cases {
+        assert_eq!(judged(&strict, &with(&change)), [code]);
+    }
+    let lenient = policy("[boot]\nsecure_boot = false\nno_debugger = false\n");
+    let nothing = StateFacts {
+        boot: Some(BootFacts::default()),
+        ..quoted(OLD)
+    };
+    assert!(judged(&lenient, &nothing).is_empty());
+    let kernels = policy(&format!(
+        "[boot]\nkernels = [\"{NEW}\"]\nretiring = [{{digest = \"{OLD}\", until_epoch = 9}}]\n"
+    ));
+    assert!(judged(&kernels, &with(&|_| {})).is_empty());
+    let later = kernels.judge_state(&with(&|_| {}), Moment::epoch(Epoch(10)));
+    assert_eq!(codes(&later), ["POLICY_KERNEL"]);
+}
+
+#[test]
+fn tpms_are_judged_by_class_maker_and_firmware() {
+    let policy = policy(
+        "[tpm]\nclasses = [\"discrete\", \"firmware\"]\n[[tpm.minimum_firmware]]\nmanufacturer = \"IFX\"\nversion = \"7.85\"\n",
+    );
+    let machine = |class, manufacturer: &str, firmware: Option<&str>| MachineFacts {
+        class,
+        manufacturer: manufacturer.into(),
+        firmware: firmware.map(|it| it.parse().unwrap()),
+    };
+    let judged = |it: &MachineFacts| codes(&policy.judge_machine(Some(it)));
+    let (discrete, virtual_) = (Some(TpmClass::Discrete), Some(TpmClass::Virtual));
+    assert!(judged(&machine(discrete, "id:49465800", Some("7.85"))).is_empty());
+    assert!(judged(&machine(discrete, "STM", None)).is_empty());
+    assert_eq!(
+        judged(&machine(discrete, "id:49465800", Some("7.84.9.9"))),
+        ["POLICY_TPM_FIRMWARE"]
+    );
+    assert_eq!(
+        judged(&machine(discrete, "IFX", None)),
+        ["POLICY_FACT_UNKNOWN"]
+    );
+    assert_eq!(
+        judged(&machine(virtual_, "GOOG", None)),
+        ["POLICY_TPM_CLASS"]
+    );
+    assert_eq!(judged(&machine(None, "STM", None)), ["POLICY_FACT_UNKNOWN"]);
+    assert_eq!(codes(&policy.judge_machine(None)), ["POLICY_FACT_UNKNOWN"]);
+
+    let mut closed = policy.clone();
+    closed.tpm.as_mut().unwrap().only_listed_manufacturers = true;
+    let stranger = machine(discrete, "STM", Some("9"));
+    assert_eq!(
+        codes(&closed.judge_machine(Some(&stranger))),
+        ["POLICY_TPM_MANUFACTURER"]
+    );
+    let mut any = policy;
+    any.tpm.as_mut().unwrap().classes = TpmClass::ALL.to_vec();
+    assert!(
+        any.judge_machine(Some(&machine(None, "STM", None)))
+            .is_empty()
+    );
+}
+
+fn measurement(byte: u8) -> Measurement {
+    Measurement(FixedBytes::repeat_byte(byte))
+}
+
+fn snp() -> SnpFacts {
+    SnpFacts {
+        measurement: measurement(1),
+        tcb: TcbVersion {
+            bootloader: 3,
+            tee: 0,
+            snp: 8,
+            microcode: 115,
+        },
+        vmpl: 0,
+        debug: false,
+        migration: false,
+        vlek: false,
+    }
+}
+
+#[test]
+fn execution_environments_are_judged_and_of_two_kinds_one_suffices() {
+    let snp_section = format!(
+        "[snp]\nmeasurements = [\"{}\"]\nminimum_tcb = {{snp = 8, microcode = 100}}\n",
+        measurement(1).0
+    );
+    let tdx_section = format!("[tdx]\nmr_td = [\"{}\"]\n", measurement(2).0);
+    let tdx = TdxFacts {
+        mr_td: measurement(2),
+        tcb_status: "UpToDate".into(),
+        debug: false,
+    };
+    let both = policy(&format!("{snp_section}{tdx_section}"));
+    let state = |snp: Option<SnpFacts>, tdx: Option<TdxFacts>| StateFacts {
+        snp,
+        tdx,
+        ..quoted(OLD)
+    };
+    assert!(judged(&both, &state(Some(snp()), None)).is_empty());
+    assert!(judged(&both, &state(None, Some(tdx.clone()))).is_empty());
+    assert_eq!(judged(&both, &state(None, None)), ["POLICY_FACT_UNKNOWN"]);
+    let only_snp = policy(&snp_section);
+    assert_eq!(
+        judged(&only_snp, &state(None, Some(tdx.clone()))),
+        ["POLICY_FACT_UNKNOWN"]
+    );
+
+    type Change = fn(&mut SnpFacts);
+    let cases: [(Change, &str); 6] = [
+        (
+            |it| it.measurement = measurement(9),
+            "POLICY_TEE_MEASUREMENT",
+        ),
+        // Lower in one component, higher in another.
+        (
+            |it| {
+                it.tcb.snp = 7;
+                it.tcb.microcode = 200;
+            },
+            "POLICY_TEE_TCB",
+        ),
+        (|it| it.vmpl = 1, "POLICY_TEE_VMPL"),
+        (|it| it.debug = true, "POLICY_TEE_DEBUG"),
+        (|it| it.migration = true, "POLICY_TEE_MIGRATION"),
+        (|it| it.vlek = true, "POLICY_TEE_VLEK"),
+    ];
+    for (change, code) in cases {
+        let mut facts = snp();
+        change(&mut facts);
+        assert_eq!(judged(&only_snp, &state(Some(facts), None)), [code]);
+    }
+    let only_tdx = policy(&tdx_section);
+    let with = |change: fn(&mut TdxFacts)| {
+        let mut facts = tdx.clone();
+        change(&mut facts);
+        judged(&only_tdx, &state(None, Some(facts)))
+    };
+    assert_eq!(
+        with(|it| it.mr_td = measurement(1)),
+        ["POLICY_TEE_MEASUREMENT"]
+    );
+    assert_eq!(
+        with(|it| it.tcb_status = "OutOfDate".into()),
+        ["POLICY_TEE_TCB"]
+    );
+    assert_eq!(with(|it| it.debug = true), ["POLICY_TEE_DEBUG"]);
+}
+
+const FULL: &str = r#"
+pcrs = [0, 7]
+accepted_digests = ["0x0202020202020202020202020202020202020202020202020202020202020202"]
+slow_after = 2000
+
+[[retiring]]
+digest = "0x0101010101010101010101010101010101010101010101010101010101010101"
+until_epoch = 900
+
+[[values]]
+pcr = 7
+accepted = ["0x0303030303030303030303030303030303030303030303030303030303030303"]
+
+[boot]
+boot_loaders = ["0x0404040404040404040404040404040404040404040404040404040404040404"]
+
+[tpm]
+classes = ["discrete", "firmware"]
+
+[[tpm.minimum_firmware]]
+manufacturer = "IFX"
+version = "7.85"
+
+[snp]
+measurements = ["0x050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505"]
+
+[tdx]
+mr_td = ["0x060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606"]
+"#;
+
+#[test]
+fn a_full_policy_survives_toml_and_cbor() {
+    let policy = Policy::parse(FULL).unwrap();
+    let again = Policy::parse(&toml::to_string(&policy).unwrap()).unwrap();
+    assert_eq!(again, policy);
+    let (tag, decoded): (String, Policy) = cbor::decode("policy", &policy.to_bytes()).unwrap();
+    assert_eq!((tag.as_str(), &decoded), (POLICY_TAG, &policy));
+    let short = Policy::parse(BASE).unwrap();
+    let (_, decoded): (String, Policy) = cbor::decode("policy", &short.to_bytes()).unwrap();
+    assert_eq!(decoded, short);
+}
+
+#[test]
+fn every_field_is_in_the_hash() {
+    let roots = RootStore::default();
+    let base = Policy::parse(FULL).unwrap();
+    type Change = fn(&mut Policy);
+    let changes: [Change; 12] = [
+        |it| it.pcrs.push(9),
+        |it| it.accepted_digests.clear(),
+        |it| it.slow_after = LatencyMs(1),
+        |it| it.retiring[0].until_epoch = Some(Epoch(901)),
+        |it| it.retiring[0].until = Some(1),
+        |it| it.values[0].pcr = 0,
+        |it| it.boot = None,
+        |it| it.boot.as_mut().unwrap().secure_boot = false,
+        |it| it.tpm.as_mut().unwrap().classes.truncate(1),
+        |it| it.tpm.as_mut().unwrap().minimum_firmware[0].version = FirmwareVersion(1),
+        |it| it.snp.as_mut().unwrap().minimum_tcb.microcode = 1,
+        |it| it.tdx.as_mut().unwrap().allow_debug = true,
+    ];
+    let mut hashes = vec![base.hash(&roots)];
+    for change in changes {
+        let mut other = base.clone();
+        change(&mut other);
+        hashes.push(other.hash(&roots));
+    }
+    let count = hashes.len();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), count);
+}
+
+#[test]
+fn the_hash_of_a_policy_does_not_change_between_releases() {
+    let hash = Policy::parse(FULL).unwrap().hash(&RootStore::default());
+    assert_eq!(hash.to_string(), GOLDEN_HASH);
+}
+
+const GOLDEN_HASH: &str = "0x76bc80b288e4fb5fbc104de8102c1f7703c7d43cb813d468c7970e828e8b82aa";
+
+#[test]
+fn what_a_policy_leaves_open_is_said() {
+    let open = policy("").remarks();
+    assert_eq!(open.len(), 3, "{open:?}");
+    assert!(open[0].contains("any state"));
+    assert!(Policy::parse(FULL).unwrap().remarks().len() == 1);
+    let unix = policy(&format!(
+        "accepted_digests = [\"{NEW}\"]\n[[retiring]]\ndigest = \"{OLD}\"\nuntil = 9\n"
+    ));
+    assert!(unix.remarks().iter().any(|it| it.contains("until_epoch")));
+}
