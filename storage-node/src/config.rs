@@ -103,6 +103,9 @@ pub struct TpmConfig {
     /// PCRs each quote covers; must be those of the committee's policy.
     #[serde(default = "TpmConfig::pcrs")]
     pub pcrs: Vec<u8>,
+    /// The firmware's event log, sent with each quote: for committees whose policy asks for facts about the boot.
+    #[serde(default)]
+    pub event_log: Option<PathBuf>,
 }
 
 impl TpmConfig {

@@ -4,6 +4,7 @@ mod delivery;
 mod step;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub use delivery::Delivery;
 pub use step::{Facts, Step, next_step};
 
 use crate::chain_view::{ChainActions, ChainError, ChainView, Committee, OnChainProof, epoch_at};
+use crate::event_log;
 use crate::evidence::{self, NodeKeys};
 use crate::inventory::Frozen;
 use crate::ledger::{Ledger, LedgerError};
@@ -76,6 +78,8 @@ pub struct DutyOptions {
     pub profile: Profile,
     /// PCRs every quote covers, as the committee's policy says.
     pub pcrs: Vec<u8>,
+    /// Where the firmware's event log is, if it is sent.
+    pub event_log: Option<PathBuf>,
     /// Blocks after an epoch's first before its beacon is built on.
     pub beacon_confirmations: u64,
     /// Most that a node waits before it records a beacon nobody else has recorded.
@@ -308,13 +312,20 @@ impl Duty {
             })?;
         let seconds = started.elapsed().as_secs_f64();
         metrics::histogram!("storage_node_prove_seconds").record(seconds);
+        let event_log = event_log::read(self.options.event_log.as_deref())
+            .await
+            .unwrap_or_else(|error| {
+                // The proof counts all the same; a policy that asks for the log will say so.
+                tracing::error!(%error, "cannot read the event log; evidence goes without it");
+                Vec::new()
+            });
         let claim = Claim {
             node: self.node,
             epoch,
             root: frozen.root,
             count: frozen.count,
             proof: &proof,
-            event_log: &[],
+            event_log: &event_log,
         };
         let (evidence, envelope) = evidence::make(
             &self.edges.tpm,

@@ -7,6 +7,7 @@ pub mod config;
 pub mod duty;
 pub mod edges;
 pub mod enrol;
+pub mod event_log;
 pub mod evidence;
 pub mod init;
 pub mod inventory;

@@ -1,9 +1,9 @@
 //! Arguments and dispatch; every judgement is the library's. One command, one file; [`files`] reads, [`print`] prints.
 
 mod bundle;
+mod ear;
 mod ek;
 mod eventlog;
-mod ear;
 mod explain;
 mod files;
 mod policy;

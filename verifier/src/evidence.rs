@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 use crate::cbor;
 use crate::committee::{CommitteeError, Deployment, OracleSet};
 use crate::envelope::{Envelope, sha256};
+use crate::eventlog;
 use crate::ids::{BlockNumber, Epoch, NodeId};
-use crate::policy::{Moment, Policy, QuotedState, StateFacts};
+use crate::policy::{BootFacts, Moment, Policy, QuotedState, StateFacts};
 use crate::report::Identity;
-use crate::tpm::{self, ClockInfo};
+use crate::tpm::{self, ClockInfo, PcrPolicy, QuoteFacts};
 use crate::{EvidenceReason, Reason, typed_data};
 
 /// Bytes of a storage proof in evidence: `proof256`.
 pub const PROOF_BYTES: usize = 256;
-/// Largest event log accepted, bytes. Nothing judges event logs yet, so there is room for no more than a name needs: a log that
-/// explains a changed PCR will want its own limit.
-pub const MAX_EVENT_LOG_BYTES: usize = 64 << 10;
+/// Largest event log accepted, bytes.
+pub const MAX_EVENT_LOG_BYTES: usize = eventlog::MAX_LOG_BYTES;
 /// Most receipts a piece of evidence carries.
 pub const MAX_RECEIPTS: usize = 256;
 
@@ -384,12 +384,9 @@ fn judge_quote(
         &pcr_policy,
     ) {
         Ok(facts) => {
-            let state = StateFacts {
-                quote: Some(QuotedState {
-                    pcrs: sorted(&pcr_policy.pcrs),
-                    digest: B256::new(facts.pcr_digest),
-                }),
-                ..StateFacts::default()
+            let state = match state(&pcr_policy, &facts, &evidence.event_log) {
+                Ok(state) => state,
+                Err(error) => return (None, failed(format!("{}: {error}", error.code()))),
             };
             if let Some(denial) = context.policy.judge_state(&state, at).first() {
                 return (None, failed(format!("{}: {denial}", denial.code())));
@@ -401,6 +398,32 @@ fn judge_quote(
         }
         Err(error) => (None, failed(error.to_string())),
     }
+}
+
+/// What a quote and the log beside it show. A log need not be sent; one that was sent must explain the quoted PCRs.
+fn state(
+    policy: &PcrPolicy,
+    facts: &QuoteFacts,
+    event_log: &[u8],
+) -> Result<StateFacts, eventlog::Reject> {
+    let pcrs = sorted(&policy.pcrs);
+    let mut state = StateFacts {
+        quote: Some(QuotedState {
+            pcrs: pcrs.clone(),
+            digest: B256::new(facts.pcr_digest),
+        }),
+        ..StateFacts::default()
+    };
+    if !event_log.is_empty() {
+        let log = eventlog::explain(event_log, policy.bank, &pcrs, facts.pcr_digest)?;
+        state.boot = Some(BootFacts::from(&log));
+        let values = log.pcrs.iter().map(|(pcr, value)| {
+            let value = B256::try_from(value.as_bytes()).ok();
+            value.map(|value| (*pcr, value))
+        });
+        state.values = values.collect();
+    }
+    Ok(state)
 }
 
 fn sorted(pcrs: &[u8]) -> Vec<u8> {

@@ -34,6 +34,7 @@
 //! [`Policy::judge_machine`] is asked where the TPM's certificate is at hand (enrolment, a bundle, a firmware version that
 //! changed), [`Policy::judge_state`] every epoch. Protocol: section 5.
 
+mod boot;
 mod decision;
 mod facts;
 mod firmware;

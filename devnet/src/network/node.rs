@@ -148,6 +148,7 @@ impl NodeSeat {
                 tcti: String::new(),
                 intermediates: vec![ca.issuer_pem()],
                 pcrs: crate::trust::policy().pcrs,
+                event_log: None,
             },
             // One prover thread a node: six nodes share a machine.
             prover: ProverConfig {

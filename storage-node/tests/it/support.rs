@@ -120,6 +120,7 @@ impl Parts {
         let options = DutyOptions {
             profile: Profile::DEV,
             pcrs: vec![0, 1, 2, 3],
+            event_log: None,
             beacon_confirmations: 2,
             beacon_delay: Duration::ZERO,
             push_retry: Duration::ZERO,

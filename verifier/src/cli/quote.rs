@@ -101,7 +101,11 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
                 .into(),
         );
     }
-    let values = args.values.as_ref().map(read_values).transpose()?;
+    let values = args
+        .values
+        .as_ref()
+        .map(|path| read_values(path))
+        .transpose()?;
     let (attest, signature, ak) = (
         read(&args.attest, MAX_BYTES)?,
         read(&args.signature, MAX_BYTES)?,

@@ -255,6 +255,103 @@ fn a_policy_fails_closed_and_its_planned_updates_end_with_their_epoch() {
 }
 
 #[test]
+fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
+    use crate::eventlog::{
+        EventKind, Log,
+        fixture::{MadeLog, boot},
+    };
+    use crate::policy::{BootPolicy, Digest};
+    use crate::tpm::wire::HashAlgorithm;
+
+    let made = boot(MadeLog::new(&[HashAlgorithm::Sha256]));
+    let honest = made.to_bytes();
+    let pcrs: Vec<u8> = (0..10).collect();
+    let quoted = Log::parse(&honest)
+        .unwrap()
+        .replay(HashAlgorithm::Sha256)
+        .unwrap()
+        .quote_digest(&pcrs);
+    let proof = WORLD.proof.to_proof256();
+    let judge = |boot: Option<BootPolicy>, log: &[u8]| {
+        let mut policy = WORLD.policy.clone();
+        (policy.pcrs, policy.boot) = (pcrs.clone(), boot);
+        policy.accepted_digests.clear();
+        let mut statement = WORLD.statement_for(EPOCH, &proof);
+        statement.event_log_hash = sha256(log);
+        let quote = QuoteBody {
+            pcrs: pcrs.clone(),
+            pcr_digest: quoted.to_vec(),
+            ..WORLD.quote(&statement)
+        };
+        let envelope = WORLD.seal(&statement, &quote, &WORLD.ak);
+        let evidence = Evidence {
+            event_log: log.to_vec().into(),
+            ..WORLD.evidence_of(&envelope, &proof)
+        };
+        let context = EpochContext {
+            policy: &policy,
+            ..WORLD.context()
+        };
+        let signed = open(&context, &WORLD.duty, None, &evidence).unwrap();
+        let fault = complete(&context, vec![signed])[0].fault.clone();
+        fault.map(|it| {
+            assert_eq!(it.reason, Reason::AttestationFailed);
+            it.detail.split(':').next().unwrap_or_default().to_owned()
+        })
+    };
+    let strict = || Some(BootPolicy::default());
+    assert_eq!(
+        judge(None, &[]),
+        None,
+        "no log is needed where none is asked for"
+    );
+    assert_eq!(judge(None, &honest), None);
+    assert_eq!(judge(strict(), &honest), None);
+    assert_eq!(judge(strict(), &[]).unwrap(), "POLICY_FACT_UNKNOWN");
+
+    // A log of another boot, one that lacks its last event, one with another digest, and no log at all.
+    let off = made.clone().plain(4, EventKind::EFI_ACTION, b"more");
+    assert_eq!(
+        judge(strict(), &off.to_bytes()).unwrap(),
+        "EVENTLOG_QUOTE_MISMATCH"
+    );
+    let mut short = made.clone();
+    short.events.pop();
+    assert_eq!(
+        judge(strict(), &short.to_bytes()).unwrap(),
+        "EVENTLOG_QUOTE_MISMATCH"
+    );
+    assert!(
+        judge(None, &honest[..honest.len() - 1])
+            .unwrap()
+            .starts_with("EVENTLOG_")
+    );
+    assert!(judge(None, b"no log").unwrap().starts_with("EVENTLOG_"));
+
+    // Boot loaders and kernels: all that were measured must be listed.
+    let measured = |bytes: &[&[u8]]| bytes.iter().map(|it| Digest(sha256(it))).collect();
+    let loaders = |bytes: &[&[u8]]| {
+        Some(BootPolicy {
+            boot_loaders: measured(bytes),
+            ..BootPolicy::default()
+        })
+    };
+    assert_eq!(
+        judge(loaders(&[b"shim image", b"grub image"]), &honest),
+        None
+    );
+    assert_eq!(
+        judge(loaders(&[b"shim image"]), &honest).unwrap(),
+        "POLICY_BOOT_LOADER"
+    );
+    let kernels = Some(BootPolicy {
+        kernels: measured(&[b"kernel image"]),
+        ..BootPolicy::default()
+    });
+    assert_eq!(judge(kernels, &honest).unwrap(), "POLICY_KERNEL");
+}
+
+#[test]
 fn a_clock_that_runs_backwards_is_a_failed_attestation_and_a_power_loss_is_not() {
     let context = WORLD.context();
     let judge = |previous: ClockInfo| {
