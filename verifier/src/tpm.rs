@@ -14,6 +14,7 @@
 //! 4. [`enrolment`] — the three steps as one judgement, with the hashes that go on chain.
 //! 5. [`quote::verify_quote_over_policy`] — every epoch, a quote over the storage proof's statement.
 //! 6. [`clock`] — the TPM's counters never run backwards between two quotes.
+//! 7. [`on_chain`] — where a registry's policy asks for it, a quote that a contract judges.
 //!
 //! Structures are those of the TPM 2.0 Library Specification, part 2; [`wire`] parses them. In evidence,
 //! a TPM's signature is always 64 bytes r‖s with low s (protocol section 1), see [`ecdsa`].
@@ -24,6 +25,7 @@ pub mod credential;
 pub mod ecdsa;
 pub mod enrolment;
 pub mod key;
+pub mod on_chain;
 pub mod quote;
 mod reject;
 pub mod wire;
@@ -39,6 +41,10 @@ pub use enrolment::{
     EnrolmentFacts, EnrolmentRequest, judge_certify, judge_request, qualifying_data,
 };
 pub use key::PublicKey;
+pub use on_chain::{
+    AcceptedState, Occasion, OnChainEnrolment, OnChainPolicy, OnChainQuote, OnChainReject,
+    judge_on_chain_enrolment, judge_on_chain_quote,
+};
 pub use quote::{
     PcrPolicy, QuoteFacts, check_attestation_key, check_node_key, verify_certify, verify_quote,
     verify_quote_clock, verify_quote_over_policy,
