@@ -99,6 +99,7 @@ interop: ## Attestation results against Veraison's `ear` crate, both ways (needs
 
 generate: deps ## Write everything that is generated and committed: reasons, manifests, Solidity verifier, ABIs
 	PROBITY_GENERATE=1 cargo test -q -p verifier --test it
+	PROBITY_GENERATE=1 cargo test -q -p verifier --lib the_golden_file_is_up_to_date
 	cargo run -q -p prover -- manifest --write
 	cargo run -q -p prover -- solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol
 	cd contracts && forge fmt && forge build --skip 'test/**' && bin/abi && bin/layout

@@ -37,12 +37,17 @@ bind! {
     verifier, StorageProofVerifier, "../contracts/abi/StorageProofVerifier.json"
 }
 bind! {
+    /// What TPM quotes a registry takes.
+    quote_policy, QuotePolicy, "../contracts/abi/QuotePolicy.json"
+}
+bind! {
     /// The token of development networks.
     token, ProbityToken, "../contracts/abi/ProbityToken.json"
 }
 
 pub use deals::Deals;
 pub use hub::Hub;
+pub use quote_policy::QuotePolicy;
 pub use registry::Registry;
 pub use token::ProbityToken;
 pub use verifier::StorageProofVerifier;

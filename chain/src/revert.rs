@@ -10,11 +10,12 @@ use alloy::{
 };
 
 /// The ABIs whose errors are known. A call may pass a nested contract's error on, so all of them are looked through.
-const ABIS: [&str; 5] = [
+const ABIS: [&str; 6] = [
     include_str!("../../contracts/abi/Registry.json"),
     include_str!("../../contracts/abi/Deals.json"),
     include_str!("../../contracts/abi/Hub.json"),
     include_str!("../../contracts/abi/StorageProofVerifier.json"),
+    include_str!("../../contracts/abi/QuotePolicy.json"),
     include_str!("../../contracts/abi/ProbityToken.json"),
 ];
 

@@ -10,9 +10,19 @@ import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol
 
 import {IDeals} from "./interfaces/IDeals.sol";
 import {IHub} from "./interfaces/IHub.sol";
+import {IQuotePolicy} from "./interfaces/IQuotePolicy.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
-import {Enrolment, OracleInfo, QuorumSignatures} from "./interfaces/Types.sol";
+import {
+    Enrolment,
+    EnrolmentEvidence,
+    OracleInfo,
+    QuorumSignatures,
+    QuoteEvidence,
+    QuoteFacts,
+    TpmClock
+} from "./interfaces/Types.sol";
 import {Quorum} from "./libraries/Quorum.sol";
+import {TpmClocks} from "./libraries/TpmClocks.sol";
 
 /// @title Who takes part: oracle sets, nodes, their hardware and their bonds
 /// @notice Holds every bond and nothing else: its token balance is the sum of the bonds. The owner may replace the oracle set from
@@ -45,6 +55,10 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     Checkpoints.Trace160 private _versions;
     uint64 private _nodeCount;
     uint32 private _lastVersion;
+    /// @dev First epoch => quote policy in force from then on, zero for none.
+    Checkpoints.Trace160 private _quotePolicies;
+    /// @dev By attestation key, because a clock belongs to a TPM and outlives a node: whoever withdraws and comes back goes on from here.
+    mapping(bytes32 akHash => Attestation) private _attestations;
 
     modifier onlyHub() {
         require(msg.sender == address(HUB), NotHub(msg.sender));
@@ -80,44 +94,55 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         bytes32 tlsKeyHash,
         uint256 bond
     ) external nonReentrant returns (uint64 node) {
-        require(msg.sender == enrolment.account, WrongAccount(enrolment.account, msg.sender));
-        // Minutes matter here, not the seconds a block producer could shift.
-        // forge-lint: disable-next-line(block-timestamp)
-        require(block.timestamp <= enrolment.expiry, EnrolmentExpired(enrolment.expiry, block.timestamp));
-        require(bond >= MINIMUM_BOND, BondTooLow(MINIMUM_BOND, bond));
-        _checkUrl(url);
-        // A machine or account may come back after an honest withdrawal, under a new id; never after removal.
-        uint64 known = _byHardware[enrolment.hardwareId];
-        require(
-            known == 0 || _nodes[known].status == Status.Withdrawn, HardwareAlreadyEnrolled(enrolment.hardwareId, known)
-        );
-        known = _byAccount[msg.sender];
-        require(known == 0 || _nodes[known].status == Status.Withdrawn, AccountAlreadyEnrolled(msg.sender, known));
-
         uint64 epoch = HUB.currentEpoch();
+        IQuotePolicy policy = quotePolicyAt(epoch);
+        require(address(policy) == address(0), QuoteRequired(address(policy)));
         _checkQuorum(setVersionAt(epoch), enrolmentDigest(enrolment), quorum);
-
-        node = ++_nodeCount;
-        _byAccount[msg.sender] = node;
-        _byHardware[enrolment.hardwareId] = node;
-        _nodes[node] = Node({
-            account: msg.sender,
-            status: Status.Active,
-            registeredEpoch: epoch,
-            exitEpoch: 0,
-            hardwareId: enrolment.hardwareId,
-            akHash: enrolment.akHash,
-            nodeKeyHash: enrolment.nodeKeyHash,
-            resultHash: enrolment.resultHash,
-            identityHash: keccak256(
-                abi.encode(msg.sender, enrolment.hardwareId, enrolment.akHash, enrolment.nodeKeyHash)
-            ),
-            bond: bond,
-            tlsKeyHash: tlsKeyHash,
-            url: url
-        });
-        _emitRegistered(node, bond);
+        node = _enrol(enrolment, url, tlsKeyHash, bond, epoch);
         TOKEN.safeTransferFrom(msg.sender, address(this), bond);
+    }
+
+    /// @inheritdoc IRegistry
+    function registerWithQuote(
+        Enrolment calldata enrolment,
+        QuorumSignatures calldata quorum,
+        string calldata url,
+        bytes32 tlsKeyHash,
+        uint256 bond,
+        EnrolmentEvidence calldata evidence
+    ) external nonReentrant returns (uint64 node) {
+        uint64 epoch = HUB.currentEpoch();
+        bytes32 roster = _quotePolicy(epoch).roster();
+        require(roster == 0, RosterRequired(roster));
+        _checkQuorum(setVersionAt(epoch), enrolmentDigest(enrolment), quorum);
+        node = _enrol(enrolment, url, tlsKeyHash, bond, epoch);
+        _recordEnrolment(node, enrolment, evidence, epoch);
+        TOKEN.safeTransferFrom(msg.sender, address(this), bond);
+    }
+
+    /// @inheritdoc IRegistry
+    function registerFromRoster(
+        Enrolment calldata enrolment,
+        bytes32[] calldata proof,
+        string calldata url,
+        bytes32 tlsKeyHash,
+        uint256 bond,
+        EnrolmentEvidence calldata evidence
+    ) external nonReentrant returns (uint64 node) {
+        uint64 epoch = HUB.currentEpoch();
+        _quotePolicy(epoch).checkRoster(enrolment, proof);
+        node = _enrol(enrolment, url, tlsKeyHash, bond, epoch);
+        _recordEnrolment(node, enrolment, evidence, epoch);
+        TOKEN.safeTransferFrom(msg.sender, address(this), bond);
+    }
+
+    /// @inheritdoc IRegistry
+    function attest(uint64 node, QuoteEvidence calldata evidence) external nonReentrant {
+        Node storage record = _known(node);
+        require(record.status == Status.Active || record.status == Status.Exiting, NotActive(node, record.status));
+        IQuotePolicy policy = _quotePolicy(HUB.currentEpoch());
+        QuoteFacts memory facts = policy.judgeQuote(address(this), record.account, record.akHash, evidence);
+        _record(node, record.akHash, evidence.blockNumber, facts);
     }
 
     /// @inheritdoc IRegistry
@@ -215,6 +240,18 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRegistry
+    function setQuotePolicy(IQuotePolicy policy) external onlyOwner {
+        require(
+            address(policy) == address(0) || address(policy).code.length != 0, BadQuotePolicyAddress(address(policy))
+        );
+        uint64 fromEpoch = HUB.currentEpoch();
+        // Before the first node there is nobody to warn, and nobody slips in without a quote.
+        if (_nodeCount != 0) ++fromEpoch;
+        _quotePolicies.push(fromEpoch, uint160(address(policy)));
+        emit QuotePolicyChanged(address(policy), fromEpoch);
+    }
+
+    /// @inheritdoc IRegistry
     function nodeOf(uint64 node) external view returns (Node memory) {
         return _nodes[node];
     }
@@ -260,6 +297,16 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRegistry
+    function quotePolicyAt(uint64 epoch) public view returns (IQuotePolicy) {
+        return IQuotePolicy(address(_quotePolicies.upperLookupRecent(epoch)));
+    }
+
+    /// @inheritdoc IRegistry
+    function attestationOf(uint64 node) external view returns (Attestation memory) {
+        return _attestations[_nodes[node].akHash];
+    }
+
+    /// @inheritdoc IRegistry
     function oracleSet(uint32 version) external view returns (OracleInfo[] memory) {
         return _set(version);
     }
@@ -292,6 +339,83 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     /// @inheritdoc IRegistry
     function token() external view returns (address) {
         return address(TOKEN);
+    }
+
+    /// @dev What every registration has in common. Whoever calls has checked who vouches for the machine.
+    function _enrol(Enrolment calldata enrolment, string calldata url, bytes32 tlsKeyHash, uint256 bond, uint64 epoch)
+        private
+        returns (uint64 node)
+    {
+        require(msg.sender == enrolment.account, WrongAccount(enrolment.account, msg.sender));
+        // Minutes matter here, not the seconds a block producer could shift.
+        // forge-lint: disable-next-line(block-timestamp)
+        require(block.timestamp <= enrolment.expiry, EnrolmentExpired(enrolment.expiry, block.timestamp));
+        require(bond >= MINIMUM_BOND, BondTooLow(MINIMUM_BOND, bond));
+        _checkUrl(url);
+        // A machine or account may come back after an honest withdrawal, under a new id; never after removal.
+        uint64 known = _byHardware[enrolment.hardwareId];
+        require(
+            known == 0 || _nodes[known].status == Status.Withdrawn, HardwareAlreadyEnrolled(enrolment.hardwareId, known)
+        );
+        known = _byAccount[msg.sender];
+        require(known == 0 || _nodes[known].status == Status.Withdrawn, AccountAlreadyEnrolled(msg.sender, known));
+
+        node = ++_nodeCount;
+        _byAccount[msg.sender] = node;
+        _byHardware[enrolment.hardwareId] = node;
+        _nodes[node] = Node({
+            account: msg.sender,
+            status: Status.Active,
+            registeredEpoch: epoch,
+            exitEpoch: 0,
+            hardwareId: enrolment.hardwareId,
+            akHash: enrolment.akHash,
+            nodeKeyHash: enrolment.nodeKeyHash,
+            resultHash: enrolment.resultHash,
+            identityHash: keccak256(
+                abi.encode(msg.sender, enrolment.hardwareId, enrolment.akHash, enrolment.nodeKeyHash)
+            ),
+            bond: bond,
+            tlsKeyHash: tlsKeyHash,
+            url: url
+        });
+        _emitRegistered(node, bond);
+    }
+
+    function _recordEnrolment(
+        uint64 node,
+        Enrolment calldata enrolment,
+        EnrolmentEvidence calldata evidence,
+        uint64 epoch
+    ) private {
+        QuoteFacts memory facts = _quotePolicy(epoch).judgeEnrolment(address(this), enrolment, evidence);
+        emit KeysProven(node, evidence.quote.akPublic, evidence.nodeKeyPublic);
+        _record(node, enrolment.akHash, evidence.quote.blockNumber, facts);
+    }
+
+    /// @dev Each quote is over a later block than the one before, so none counts twice.
+    function _record(uint64 node, bytes32 akHash, uint64 blockNumber, QuoteFacts memory facts) private {
+        Attestation storage last = _attestations[akHash];
+        require(
+            last.blockNumber == 0 || blockNumber > last.blockNumber, QuoteAlreadyOutdated(last.blockNumber, blockNumber)
+        );
+        TpmClocks.checkProgress(
+            TpmClock({clockMs: last.clockMs, resetCount: last.resetCount, restartCount: last.restartCount}), facts.clock
+        );
+        _attestations[akHash] = Attestation({
+            clockMs: facts.clock.clockMs,
+            resetCount: facts.clock.resetCount,
+            restartCount: facts.clock.restartCount,
+            blockNumber: blockNumber,
+            firmwareVersion: facts.firmwareVersion,
+            pcrDigest: facts.pcrDigest
+        });
+        emit QuoteAccepted(node, akHash, facts.pcrDigest, facts.firmwareVersion, facts.clock, blockNumber);
+    }
+
+    function _quotePolicy(uint64 epoch) private view returns (IQuotePolicy policy) {
+        policy = quotePolicyAt(epoch);
+        require(address(policy) != address(0), NoQuotePolicy());
     }
 
     /// @dev Stores a set as the next version, in force from `fromEpoch` on. A set replaced within the same epoch never acts.

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
-import {QuorumSignatures, Report, Verdict} from "../src/interfaces/Types.sol";
+import {
+    Enrolment,
+    EnrolmentEvidence,
+    QuorumSignatures,
+    QuoteEvidence,
+    Report,
+    Verdict
+} from "../src/interfaces/Types.sol";
 import {Reasons} from "../src/Reasons.sol";
 import {StorageProofVerifier} from "../src/StorageProofVerifier.sol";
+import {AttestationFixture} from "./utils/AttestationFixture.sol";
 import {Fixture} from "./utils/Fixture.sol";
 import {Tree} from "./utils/Tree.sol";
 
@@ -78,5 +86,60 @@ contract GasTest is Fixture {
         bytes32[][] memory proofs = new bytes32[][](1);
         proofs[0] = Tree.proof(_leaves(verdicts), 0);
         hub.settle(node, _one(verdicts[0]), proofs);
+    }
+}
+
+/// @notice What registration and quotes cost, as transactions.
+/// forge-config: default.isolate = true
+/// forge-config: lite.isolate = true
+contract GasOfAttestationTest is AttestationFixture {
+    string private constant GROUP = "GasTest";
+
+    function test_gas_of_registration_by_quorum() public {
+        Machine memory machine = _machine("node a", 1);
+        (Enrolment memory enrolment,) = _present(machine);
+        QuorumSignatures memory quorum = _quorum(registry.enrolmentDigest(enrolment));
+        _fund(machine.account);
+        vm.prank(machine.account);
+        registry.register(enrolment, quorum, "https://node", keccak256("tls"), BOND);
+        vm.snapshotGasLastCall(GROUP, "register, 3 signers");
+    }
+
+    function test_gas_of_registration_by_quorum_and_quote() public {
+        _setPolicy(quorumPolicy);
+        Machine memory machine = _machine("node a", 1);
+        uint64 node = _registerWithQuote(machine);
+        vm.snapshotGasLastCall(GROUP, "registerWithQuote, 3 signers");
+        _forward(1);
+        QuoteEvidence memory evidence = _quote(machine);
+        registry.attest(node, evidence);
+        vm.snapshotGasLastCall(GROUP, "attest");
+    }
+
+    function test_gas_of_registration_by_roster_and_quote() public {
+        _setPolicy(rosterPolicy);
+        (Enrolment memory enrolment, EnrolmentEvidence memory evidence) = _present(_machine("node a", 1));
+        _registerFromRoster(enrolment, _rosterProof(0), evidence);
+        vm.snapshotGasLastCall(GROUP, "registerFromRoster, 2 machines");
+    }
+}
+
+/// @notice What judging a quote costs within a transaction, without what every transaction and its bytes cost.
+contract GasOfQuotesTest is AttestationFixture {
+    string private constant GROUP = "GasTest";
+
+    function test_gas_of_one_signature_and_of_a_quote() public {
+        Machine memory machine = _machine("node a", 1);
+        QuoteEvidence memory evidence = _quote(machine);
+        (uint256 x, uint256 y) = vm.publicKeyP256(machine.akSecret);
+        (bool success, bytes memory answer) =
+            address(0x100).staticcall(bytes.concat(sha256(evidence.attest), evidence.signature, abi.encode(x, y)));
+        vm.snapshotGasLastCall(GROUP, "P256VERIFY alone");
+        assertTrue(success && abi.decode(answer, (uint256)) == 1);
+        quorumPolicy.judgeQuote(address(registry), machine.account, keccak256(evidence.akPublic), evidence);
+        vm.snapshotGasLastCall(GROUP, "judgeQuote: key, signature, structure, state");
+        (Enrolment memory enrolment, EnrolmentEvidence memory whole) = _present(machine);
+        quorumPolicy.judgeEnrolment(address(registry), enrolment, whole);
+        vm.snapshotGasLastCall(GROUP, "judgeEnrolment: and endorsement key, node key, certification");
     }
 }

@@ -16,6 +16,8 @@
 //! 6. [`clock`] — the TPM's counters never run backwards between two quotes; [`correlation`] — what they say beside
 //!    each other's, as evidence for people.
 //! 7. [`standing`] — what a run of good and bad epochs makes of a machine, and its way back.
+//! 6. [`clock`] — the TPM's counters never run backwards between two quotes.
+//! 7. [`on_chain`] — where a registry's policy asks for it, a quote that a contract judges.
 //!
 //! Structures are those of the TPM 2.0 Library Specification, part 2; [`wire`] parses them. In evidence,
 //! a TPM's signature is always 64 bytes r‖s with low s (protocol section 1), see [`ecdsa`].
@@ -27,6 +29,7 @@ pub mod credential;
 pub mod ecdsa;
 pub mod enrolment;
 pub mod key;
+pub mod on_chain;
 pub mod quote;
 mod reject;
 pub mod standing;
@@ -43,6 +46,10 @@ pub use enrolment::{
     EnrolmentFacts, EnrolmentRequest, judge_certify, judge_request, qualifying_data,
 };
 pub use key::PublicKey;
+pub use on_chain::{
+    AcceptedState, Occasion, OnChainEnrolment, OnChainPolicy, OnChainQuote, OnChainReject,
+    judge_on_chain_enrolment, judge_on_chain_quote,
+};
 pub use quote::{
     PcrPolicy, QuoteFacts, check_attestation_key, check_node_key, verify_certify, verify_quote,
     verify_quote_clock, verify_quote_over_policy,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
-import {Enrolment, OracleInfo, QuorumSignatures} from "./Types.sol";
+import {IQuotePolicy} from "./IQuotePolicy.sol";
+import {Enrolment, EnrolmentEvidence, OracleInfo, QuorumSignatures, QuoteEvidence, TpmClock} from "./Types.sol";
 
 /// @title Who takes part: oracle sets, nodes, their hardware and their bonds
-/// @notice A node is enrolled once a quorum of oracles has attested its TPM and its bond is in. Protocol: sections 1, 5, 7.
+/// @notice A node is enrolled once a quorum of oracles has attested its TPM and its bond is in. Where a quote policy is in force, its TPM also
+///         quotes on chain, and a roster may stand in the quorum's place. Protocol: sections 1, 5, 7.
 interface IRegistry {
     /// @notice Where a node stands.
     enum Status {
@@ -44,6 +46,19 @@ interface IRegistry {
         uint256 bond;
     }
 
+    /// @notice The last quote accepted on chain from an attestation key.
+    struct Attestation {
+        uint64 clockMs;
+        uint32 resetCount;
+        uint32 restartCount;
+        /// The block it was made over, so not before; 0 if there is none.
+        uint64 blockNumber;
+        /// Vendor's firmware version.
+        uint64 firmwareVersion;
+        /// SHA-256 over the values of the PCRs of the policy then in force.
+        bytes32 pcrDigest;
+    }
+
     event OracleSetChanged(uint32 indexed version, uint64 fromEpoch, OracleInfo[] oracles);
     event NodeRegistered(
         uint64 indexed node,
@@ -55,6 +70,19 @@ interface IRegistry {
         uint256 bond,
         string url,
         bytes32 tlsKeyHash
+    );
+    /// @notice A policy for quotes, or none (zero), is in force from this epoch on.
+    event QuotePolicyChanged(address indexed policy, uint64 fromEpoch);
+    /// @notice The attestation key certified the node key on chain; both public areas, for whoever checks what they sign later.
+    event KeysProven(uint64 indexed node, bytes akPublic, bytes nodeKeyPublic);
+    /// @notice The TPM of a node quoted an accepted state over the hash of this block.
+    event QuoteAccepted(
+        uint64 indexed node,
+        bytes32 indexed akHash,
+        bytes32 indexed pcrDigest,
+        uint64 firmwareVersion,
+        TpmClock clock,
+        uint64 blockNumber
     );
     event EndpointChanged(uint64 indexed node, string url, bytes32 tlsKeyHash);
     event BondToppedUp(uint64 indexed node, uint256 amount, uint256 bond);
@@ -88,9 +116,15 @@ interface IRegistry {
     error BadOracleSet();
     error UnknownSetVersion(uint32 version);
     error UrlTooLong(uint256 limit, uint256 actual);
+    error QuoteRequired(address policy);
+    error NoQuotePolicy();
+    error RosterRequired(bytes32 roster);
+    error QuoteAlreadyOutdated(uint64 lastBlock, uint64 blockNumber);
+    error BadQuotePolicyAddress(address policy);
     error BadDistribution(uint256 amount, uint256 distributed);
 
-    /// @notice Enrols the caller's machine: 2f+1 oracle signatures over `enrolment`, and a bond of at least `minimumBond`.
+    /// @notice Enrols the caller's machine: 2f+1 oracle signatures over `enrolment`, and a bond of at least `minimumBond`. Refused while a quote
+    ///         policy is in force.
     function register(
         Enrolment calldata enrolment,
         QuorumSignatures calldata quorum,
@@ -98,6 +132,29 @@ interface IRegistry {
         bytes32 tlsKeyHash,
         uint256 bond
     ) external returns (uint64 node);
+
+    /// @notice As `register`, under a quote policy without a roster: the machine's TPM also certifies the node key and quotes its state here, for
+    ///         this account and over a recent block. The quorum is trusted for one thing only: that the attestation key lies in a TPM.
+    function registerWithQuote(
+        Enrolment calldata enrolment,
+        QuorumSignatures calldata quorum,
+        string calldata url,
+        bytes32 tlsKeyHash,
+        uint256 bond,
+        EnrolmentEvidence calldata evidence
+    ) external returns (uint64 node);
+    /// @notice As `registerWithQuote`, without any oracle: under a policy with a roster, whoever made the roster is trusted for that one thing.
+    function registerFromRoster(
+        Enrolment calldata enrolment,
+        bytes32[] calldata proof,
+        string calldata url,
+        bytes32 tlsKeyHash,
+        uint256 bond,
+        EnrolmentEvidence calldata evidence
+    ) external returns (uint64 node);
+    /// @notice Brings a fresh quote of a node's enrolled attestation key, over a later block than the last one; anybody may. A quote that is
+    ///         refused costs the node nothing.
+    function attest(uint64 node, QuoteEvidence calldata evidence) external;
 
     function setEndpoint(uint64 node, string calldata url, bytes32 tlsKeyHash) external;
     /// @notice Anybody may add to a node's bond; not zero.
@@ -124,6 +181,8 @@ interface IRegistry {
 
     /// @notice Owner only: replaces the oracle set from the next epoch on.
     function setOracles(OracleInfo[] calldata oracles) external;
+    /// @notice Owner only: replaces the quote policy from the next epoch on, or at once while no node has ever registered; zero for none.
+    function setQuotePolicy(IQuotePolicy policy) external;
 
     /// @notice The whole record; status None if there is no such node.
     function nodeOf(uint64 node) external view returns (Node memory);
@@ -139,6 +198,10 @@ interface IRegistry {
     function minimumBond() external view returns (uint256);
     /// @notice Version of the oracle set in force in `epoch`; versions count from 1.
     function setVersionAt(uint64 epoch) external view returns (uint32);
+    /// @notice The quote policy in force in `epoch`, zero if none.
+    function quotePolicyAt(uint64 epoch) external view returns (IQuotePolicy);
+    /// @notice The last quote accepted on chain from a node's attestation key; all zero if none.
+    function attestationOf(uint64 node) external view returns (Attestation memory);
     /// @notice Members of a set, in the order of the quorum's bitmap.
     function oracleSet(uint32 version) external view returns (OracleInfo[] memory);
     /// @notice n = 3f+1 oracles tolerate f faulty ones.

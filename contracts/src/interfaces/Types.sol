@@ -105,3 +105,47 @@ struct Inventory {
     uint64 count;
     bytes32 log;
 }
+
+/// @notice A TPM's clock and counters, as in everything it signs.
+struct TpmClock {
+    /// Milliseconds the TPM has been powered; after an unorderly power loss it may restart from an earlier value.
+    uint64 clockMs;
+    /// Power losses and reboots since the TPM was last cleared.
+    uint32 resetCount;
+    /// Restarts and resumes since the last reset.
+    uint32 restartCount;
+}
+
+/// @notice A quote made for the chain: over the hash of a recent block. Protocol: section 5.
+struct QuoteEvidence {
+    /// TPMT_PUBLIC of the attestation key.
+    bytes akPublic;
+    /// The block whose hash is in the quote's extra data.
+    uint64 blockNumber;
+    /// TPMS_ATTEST of type quote, as signed.
+    bytes attest;
+    /// ECDSA P-256 over its SHA-256: r and s, 32 bytes each, low s.
+    bytes signature;
+}
+
+/// @notice That node key, attestation key and endorsement key of an enrolment lie in one TPM, and in what state it is.
+struct EnrolmentEvidence {
+    QuoteEvidence quote;
+    /// TPMT_PUBLIC of the endorsement key.
+    bytes ekPublic;
+    /// TPMT_PUBLIC of the node key.
+    bytes nodeKeyPublic;
+    /// TPMS_ATTEST of type certify: the attestation key on the node key, over the same block.
+    bytes certify;
+    /// ECDSA P-256 over its SHA-256, as above.
+    bytes certifySignature;
+}
+
+/// @notice What an accepted quote says.
+struct QuoteFacts {
+    /// SHA-256 over the quoted PCRs' values.
+    bytes32 pcrDigest;
+    /// Vendor's firmware version.
+    uint64 firmwareVersion;
+    TpmClock clock;
+}

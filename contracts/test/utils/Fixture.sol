@@ -83,9 +83,13 @@ abstract contract Fixture is Test {
 
     /// @dev Deploys what the build of the present profile made for deployment, not the copy compiled along with the tests.
     function _deploy(string memory name, bytes memory arguments) internal returns (address) {
+        return deployCode(_artefact(name), arguments);
+    }
+
+    function _artefact(string memory name) internal view returns (string memory) {
         bool lite = keccak256(bytes(vm.envOr("FOUNDRY_PROFILE", string("default")))) == keccak256("lite");
         string memory out = lite ? "out/lite/" : "out/";
-        return deployCode(string.concat(out, name, ".sol/", name, ".json"), arguments);
+        return string.concat(out, name, ".sol/", name, ".json");
     }
 
     function _oracleInfos(string memory prefix) internal returns (OracleInfo[] memory infos) {

@@ -69,8 +69,12 @@ pub(crate) struct SoftKey {
 
 impl SoftKey {
     pub(crate) fn new(seed: u8, attributes: u32) -> Self {
+        Self::from_secret(&[seed; 32], attributes)
+    }
+
+    pub(crate) fn from_secret(secret: &[u8; 32], attributes: u32) -> Self {
         Self {
-            secret: SigningKey::from_slice(&[seed; 32]).unwrap(),
+            secret: SigningKey::from_slice(secret).unwrap(),
             attributes,
         }
     }

@@ -84,7 +84,7 @@ impl ObjectAttributes {
 pub struct Name(Vec<u8>);
 
 impl Name {
-    pub(super) fn from_wire(bytes: &[u8]) -> Self {
+    pub(in crate::tpm) fn from_wire(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 
