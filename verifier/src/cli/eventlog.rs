@@ -1,15 +1,18 @@
 //! `verifier eventlog`.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod pcrs;
+
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use verifier::eventlog::{
-    Digest, Facts, Log, MAX_LOG_BYTES, Mismatch, PCRS, Reject, Replay, bank_by_name, bank_name,
+    Facts, Log, MAX_LOG_BYTES, Mismatch, PCRS, Reject, Replay, bank_name,
     ima::{self, AllowList, Extension, Progress},
 };
 use verifier::tpm::wire::HashAlgorithm;
+
+use pcrs::Expected;
 
 use super::{
     Answer,
@@ -70,8 +73,6 @@ enum Extend {
     Either,
 }
 
-type Expected = Vec<(HashAlgorithm, BTreeMap<u8, Digest>)>;
-
 /// What a judgement found; the first rejection decides.
 #[derive(Default)]
 struct Report {
@@ -101,7 +102,7 @@ impl Report {
 /// Replays, compares and tells what is proven.
 pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let bytes = read(&args.file, MAX_LOG_BYTES + 1)?;
-    let expected = args.pcrs.as_deref().map(read_pcrs).transpose()?;
+    let expected = args.pcrs.as_deref().map(pcrs::read_pcrs).transpose()?;
     let mut report = Report::default();
     match Log::parse(&bytes) {
         Ok(log) => judge(args, &log, expected.as_ref(), &mut report)?,
@@ -353,59 +354,6 @@ fn facts_rows(facts: &Facts, report: &mut Report) {
     for kernel in kernels {
         report.row("kernel command", "proven", kernel);
     }
-}
-
-/// PCR values as JSON, or as `tpm2_pcrread` prints them.
-fn read_pcrs(path: &Path) -> Result<Expected, String> {
-    let refuse = |why: &str| format!("PCR values {}: {why}", path.display());
-    let text = String::from_utf8(read(path, 1 << 20)?).map_err(|_| refuse("not UTF-8 text"))?;
-    let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    if text.trim_start().starts_with('{') {
-        found = serde_json::from_str(&text).map_err(|error| refuse(&error.to_string()))?;
-    } else {
-        let mut bank = None;
-        for row in text.lines().filter(|row| !row.trim().is_empty()) {
-            let (key, value) = row
-                .split_once(':')
-                .ok_or_else(|| refuse("expected JSON or the output of tpm2_pcrread"))?;
-            let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-            if value.is_empty() {
-                found.entry(key.clone()).or_default();
-                bank = Some(key);
-            } else {
-                let bank = bank.as_ref().ok_or_else(|| refuse("a PCR before a bank"))?;
-                found.entry(bank.clone()).or_default().insert(key, value);
-            }
-        }
-    }
-    let mut expected = vec![];
-    for (name, values) in found {
-        // tpm2_pcrread names banks it has no values for.
-        if values.is_empty() {
-            continue;
-        }
-        let bank = bank_by_name(&name)
-            .ok_or_else(|| refuse(&format!("`{name}` is not sha1, sha256, sha384 or sha512")))?;
-        let mut pcrs = BTreeMap::new();
-        for (pcr, value) in values {
-            let index: u8 = pcr
-                .parse()
-                .ok()
-                .filter(|pcr| *pcr < PCRS)
-                .ok_or_else(|| refuse(&format!("`{pcr}` is not a PCR from 0 to 23")))?;
-            let digits = value.trim_start_matches("0x").trim_start_matches("0X");
-            let value = hex::decode(digits)
-                .ok()
-                .filter(|value| value.len() == bank.digest_len())
-                .ok_or_else(|| refuse(&format!("PCR {pcr} has no value of {name}")))?;
-            pcrs.insert(index, value.into());
-        }
-        expected.push((bank, pcrs));
-    }
-    if expected.is_empty() {
-        return Err(refuse("no values in it"));
-    }
-    Ok(expected)
 }
 
 fn print(args: &Args, report: Report, answer: Answer, output: Output) -> Result<(), String> {

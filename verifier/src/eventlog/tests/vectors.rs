@@ -26,9 +26,11 @@ fn vector(name: &str) -> Option<Vec<u8>> {
 }
 
 type Pcrs = BTreeMap<u8, Digest>;
+/// Name, bytes, and PCR values of each bank.
+type Vector = (String, Vec<u8>, Vec<(HashAlgorithm, Pcrs)>);
 
 /// Every log with its banks' PCR values.
-fn logs() -> Vec<(String, Vec<u8>, Vec<(HashAlgorithm, Pcrs)>)> {
+fn logs() -> Vec<Vector> {
     let Some(expected) = vector("expected-pcrs.json") else {
         return vec![];
     };
