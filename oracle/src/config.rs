@@ -229,20 +229,20 @@ impl Config {
         let mut all: Option<RootStore> = None;
         for file in &self.ek_roots {
             let text = read("EK roots", file)?;
-            let failed = |error| {
-                Failure::usage(format!("EK roots file {}: {error}", file.display()))
-            };
+            let failed =
+                |error| Failure::usage(format!("EK roots file {}: {error}", file.display()));
             let store = RootStore::from_text(&text).map_err(failed)?;
             all = Some(match all {
                 Some(before) => before.merge(store).map_err(failed)?,
                 None => store,
             });
         }
-        all.filter(|store| !store.roots().is_empty()).ok_or_else(|| {
-            Failure::usage(
-                "configuration: `ek_roots` holds no certificate; no machine could ever enrol",
-            )
-        })
+        all.filter(|store| !store.roots().is_empty())
+            .ok_or_else(|| {
+                Failure::usage(
+                    "configuration: `ek_roots` holds no certificate; no machine could ever enrol",
+                )
+            })
     }
 
     /// The verifying key of the profile, which must be of the circuit whose proofs the contracts accept; development keys on the

@@ -172,7 +172,11 @@ fn show_table(
 }
 
 fn or_unknown(text: &str) -> &str {
-    if text.is_empty() { "not certified" } else { text }
+    if text.is_empty() {
+        "not certified"
+    } else {
+        text
+    }
 }
 
 fn describe(

@@ -230,8 +230,7 @@ fn pem_blocks(pem: &str, label: &str) -> Result<Vec<Vec<u8>>, Reject> {
             .ok_or(Reject::MalformedCertificate("PEM block without an end"))?;
         // Makers' tools break lines where they like.
         let text: String = body.split_ascii_whitespace().collect();
-        let der =
-            Base64::decode_vec(&text).map_err(|_| Reject::MalformedCertificate("not PEM"))?;
+        let der = Base64::decode_vec(&text).map_err(|_| Reject::MalformedCertificate("not PEM"))?;
         contents.push(der);
         rest = after;
     }

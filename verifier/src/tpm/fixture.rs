@@ -379,9 +379,8 @@ impl CrlBody {
         algorithm: AlgorithmIdentifierOwned,
         sign: impl Fn(&[u8]) -> Vec<u8>,
     ) -> Vec<u8> {
-        let some = |extensions: &Vec<Extension>| {
-            (!extensions.is_empty()).then(|| extensions.clone())
-        };
+        let some =
+            |extensions: &Vec<Extension>| (!extensions.is_empty()).then(|| extensions.clone());
         let revoked = self.revoked.iter().map(|(serial, extensions)| RevokedCert {
             serial_number: SerialNumber::new(&[*serial]).unwrap(),
             revocation_date: time(NOW - 200),

@@ -210,7 +210,10 @@ fn report(
     }
     line(&table.to_string())?;
     for file in left_out {
-        line(&format!("left out: {}: {}: {}", file.path, file.code, file.why))?;
+        line(&format!(
+            "left out: {}: {}: {}",
+            file.path, file.code, file.why
+        ))?;
     }
     if refused {
         return line("nothing was changed, as --strict asks when files are left out");

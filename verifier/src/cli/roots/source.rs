@@ -37,5 +37,7 @@ fn walk(path: &Path, depth: usize, files: &mut Vec<SourceFile>) -> Result<(), St
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     entries.sort();
-    entries.iter().try_for_each(|entry| walk(entry, below, files))
+    entries
+        .iter()
+        .try_for_each(|entry| walk(entry, below, files))
 }

@@ -132,9 +132,10 @@ impl Crl {
         }
         let extensions = tbs.crl_extensions.as_deref().unwrap_or_default();
         check_extensions(extensions)?;
-        let authority_key = find::<AuthorityKeyIdentifier>(extensions, AuthorityKeyIdentifier::OID)?
-            .and_then(|identifier| identifier.key_identifier)
-            .map(|id| id.as_bytes().to_vec());
+        let authority_key =
+            find::<AuthorityKeyIdentifier>(extensions, AuthorityKeyIdentifier::OID)?
+                .and_then(|identifier| identifier.key_identifier)
+                .map(|id| id.as_bytes().to_vec());
         let mut revoked = tbs
             .revoked_certificates
             .unwrap_or_default()
@@ -307,7 +308,9 @@ impl Scope {
             None => Vec::new(),
             Some(DistributionPointName::FullName(names)) => encoded(&names)?,
             Some(DistributionPointName::NameRelativeToCRLIssuer(_)) => {
-                return Err(Reject::Partial("its distribution point has a relative name"));
+                return Err(Reject::Partial(
+                    "its distribution point has a relative name",
+                ));
             }
         };
         Ok(Self {
@@ -331,11 +334,14 @@ impl Scope {
         let Ok(Some(points)) = certificate.extension::<CrlDistributionPoints>() else {
             return false;
         };
-        points.0.iter().any(|point| match &point.distribution_point {
-            Some(DistributionPointName::FullName(names)) => encoded(names)
-                .is_ok_and(|names| names.iter().any(|name| self.names.contains(name))),
-            _ => false,
-        })
+        points
+            .0
+            .iter()
+            .any(|point| match &point.distribution_point {
+                Some(DistributionPointName::FullName(names)) => encoded(names)
+                    .is_ok_and(|names| names.iter().any(|name| self.names.contains(name))),
+                _ => false,
+            })
     }
 }
 

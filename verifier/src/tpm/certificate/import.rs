@@ -190,12 +190,10 @@ impl Imported {
                 subject: certificate.subject(),
             });
         }
-        let class = rules
-            .class_of(path)
-            .ok_or_else(|| StoreError::NoClass {
-                path: path.to_owned(),
-                subject: certificate.subject(),
-            })?;
+        let class = rules.class_of(path).ok_or_else(|| StoreError::NoClass {
+            path: path.to_owned(),
+            subject: certificate.subject(),
+        })?;
         self.roots.push(Root {
             certificate,
             class,

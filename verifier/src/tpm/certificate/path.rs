@@ -187,7 +187,7 @@ impl<'a> Search<'a> {
             }
             self.on_path.pop();
         }
-        Err(reason.unwrap_or_else(|| Reject::UntrustedIssuer {
+        Err(reason.unwrap_or(Reject::UntrustedIssuer {
             issuer: issuer_name,
         }))
     }

@@ -139,9 +139,7 @@ impl DenyList {
 }
 
 /// For which certificates a revocation list must be at hand, from the mildest demand to the strictest.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrlDemand {
     /// For none: lists are heeded where they are given.
@@ -154,9 +152,7 @@ pub enum CrlDemand {
 }
 
 /// What follows when a list is demanded or given, and none is current.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrlGap {
     /// Revocation could not be checked: no verdict, and no blame on the certificate's owner.
@@ -167,9 +163,7 @@ pub enum CrlGap {
 }
 
 /// How revocation lists are used. The default is the strict one for makers that publish lists.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrlPolicy {
     /// For which certificates a list must be at hand.
@@ -315,7 +309,9 @@ pub enum RevocationReject {
         issuer: String,
     },
     /// The issuer's certificate does not let it sign lists.
-    #[error("`{subject}` signed a revocation list, but its certificate lacks the key usage cRLSign")]
+    #[error(
+        "`{subject}` signed a revocation list, but its certificate lacks the key usage cRLSign"
+    )]
     IssuerKeyUsage {
         /// Whose certificate.
         subject: String,

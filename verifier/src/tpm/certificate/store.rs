@@ -258,7 +258,8 @@ impl RootStore {
     }
 
     fn sort(&mut self) {
-        self.roots.sort_by_key(|root| root.certificate.fingerprint());
+        self.roots
+            .sort_by_key(|root| root.certificate.fingerprint());
         self.roots.dedup_by(|a, b| a.certificate == b.certificate);
         self.intermediates.sort_by_key(Certificate::fingerprint);
         self.intermediates.dedup();

@@ -3,7 +3,7 @@
 mod algorithms;
 mod cabinet;
 mod crl;
-mod import;
+mod imports;
 mod store;
 mod vectors;
 
@@ -306,10 +306,7 @@ fn every_changed_bit_of_an_endorsement_certificate_is_refused() {
     for i in 0..leaf.len() * 8 {
         let mut changed = leaf.clone();
         changed[i / 8] ^= 1 << (i % 8);
-        assert!(
-            verify_chain(&changed, &[], &roots, NOW).is_err(),
-            "bit {i}"
-        );
+        assert!(verify_chain(&changed, &[], &roots, NOW).is_err(), "bit {i}");
     }
 }
 
@@ -344,7 +341,9 @@ fn pem_files_may_hold_comments_and_many_certificates() {
 }
 
 fn file_content(pem: &str) -> Vec<u8> {
-    Certificate::from_pem_chain(pem).unwrap()[0].as_der().to_vec()
+    Certificate::from_pem_chain(pem).unwrap()[0]
+        .as_der()
+        .to_vec()
 }
 
 #[test]

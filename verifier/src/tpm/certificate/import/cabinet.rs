@@ -9,8 +9,7 @@
 use miniz_oxide::inflate::{
     TINFLStatus,
     core::{
-        DecompressorOxide, decompress,
-        inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
+        DecompressorOxide, decompress, inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
     },
 };
 
@@ -138,7 +137,12 @@ fn read(bytes: &[u8]) -> Result<Vec<SourceFile>, Why> {
                 .ok_or("a file reaches beyond its folder")?;
             // Files may overlap, so that a small cabinet could claim a huge content.
             copied = copied.saturating_add(file.len());
-            too_large("content of the cabinet", "bytes", MAX_UNPACKED_BYTES, copied)?;
+            too_large(
+                "content of the cabinet",
+                "bytes",
+                MAX_UNPACKED_BYTES,
+                copied,
+            )?;
             Ok(SourceFile {
                 path: entry.name,
                 bytes: file.to_vec(),
@@ -149,7 +153,11 @@ fn read(bytes: &[u8]) -> Result<Vec<SourceFile>, Why> {
 
 fn read_entries(bytes: &[u8], offset: usize, count: u16) -> Result<Vec<Entry>, Why> {
     const NAME_IS_UTF8: u16 = 0x80;
-    let mut reader = Reader(bytes.get(offset..).ok_or("its list of files is not there")?);
+    let mut reader = Reader(
+        bytes
+            .get(offset..)
+            .ok_or("its list of files is not there")?,
+    );
     let mut entries = Vec::new();
     for _ in 0..count {
         let size = reader.u32()? as usize;
@@ -267,9 +275,16 @@ fn unpack(
             }
         }
         if size == 0 || size > BLOCK_BYTES {
-            return Err("a block is empty, longer than 32 kB, or goes on in another cabinet".into());
+            return Err(
+                "a block is empty, longer than 32 kB, or goes on in another cabinet".into(),
+            );
         }
-        too_large("content of the cabinet", "bytes", limit, content.len() + size)?;
+        too_large(
+            "content of the cabinet",
+            "bytes",
+            limit,
+            content.len() + size,
+        )?;
         packing.unpack(packed, size, &mut content)?;
     }
     Ok(content)
@@ -280,7 +295,10 @@ fn checksum(bytes: &[u8]) -> u32 {
     let mut words = bytes.chunks_exact(4);
     let mut sum = 0;
     for word in &mut words {
-        sum ^= word.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte));
+        sum ^= word
+            .iter()
+            .rev()
+            .fold(0, |value, byte| value << 8 | u32::from(*byte));
     }
     let rest = words.remainder().iter();
     sum ^ rest.fold(0, |value, byte| value << 8 | u32::from(*byte))
@@ -311,7 +329,11 @@ impl<'a> Reader<'a> {
     }
 
     fn until_zero(&mut self) -> Result<&'a [u8], Why> {
-        let end = self.0.iter().take(MAX_NAME_BYTES).position(|byte| *byte == 0);
+        let end = self
+            .0
+            .iter()
+            .take(MAX_NAME_BYTES)
+            .position(|byte| *byte == 0);
         let text = self.take(end.ok_or("a file's name has no end")?)?;
         self.take(1)?;
         Ok(text)

@@ -72,7 +72,9 @@ pub enum StoreError {
         new: TpmClass,
     },
     /// Nothing says what the TPMs of a root are.
-    #[error("{path}: nothing says the class of root `{subject}`; name it with --class or --class-of")]
+    #[error(
+        "{path}: nothing says the class of root `{subject}`; name it with --class or --class-of"
+    )]
     NoClass {
         /// The file.
         path: String,

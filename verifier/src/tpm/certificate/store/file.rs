@@ -140,7 +140,12 @@ impl RootStore {
             let name = format!("revocation list {}", i + 1);
             let crl = Crl::from_der(&decode(&name, &entry.der)?).map_err(StoreError::Crl)?;
             agree(&name, "issuer", &entry.issuer, crl.issuer())?;
-            agree(&name, "sha256", &entry.sha256, hex::encode(crl.fingerprint()))?;
+            agree(
+                &name,
+                "sha256",
+                &entry.sha256,
+                hex::encode(crl.fingerprint()),
+            )?;
             Ok(crl)
         });
         let mut store = Self::classified(roots.collect::<Result<Vec<_>, StoreError>>()?)?
@@ -269,14 +274,18 @@ fn certificate(
     sha256: &str,
     base64: &str,
 ) -> Result<Certificate, StoreError> {
-    let certificate = Certificate::from_der(&decode(entry, base64)?).map_err(|why| {
-        StoreError::Certificate {
+    let certificate =
+        Certificate::from_der(&decode(entry, base64)?).map_err(|why| StoreError::Certificate {
             entry: entry.to_owned(),
             why,
-        }
-    })?;
+        })?;
     agree(entry, "subject", subject, certificate.subject())?;
-    agree(entry, "sha256", sha256, hex::encode(certificate.fingerprint()))?;
+    agree(
+        entry,
+        "sha256",
+        sha256,
+        hex::encode(certificate.fingerprint()),
+    )?;
     Ok(certificate)
 }
 
@@ -304,12 +313,7 @@ fn agree(
     })
 }
 
-fn limit(
-    what: &str,
-    unit: &'static str,
-    limit: usize,
-    actual: usize,
-) -> Result<(), StoreError> {
+fn limit(what: &str, unit: &'static str, limit: usize, actual: usize) -> Result<(), StoreError> {
     if actual <= limit {
         return Ok(());
     }

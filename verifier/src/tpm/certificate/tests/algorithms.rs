@@ -69,11 +69,17 @@ impl Key {
             Self::Rsa => PublicKey::Rsa(fixture::rsa_2048().to_public_key()),
             Self::P256 => {
                 let key = ecdsa!(p256, 32);
-                point(EccCurve::P256, key.verifying_key().to_encoded_point(false).as_bytes())
+                point(
+                    EccCurve::P256,
+                    key.verifying_key().to_encoded_point(false).as_bytes(),
+                )
             }
             Self::P384 => {
                 let key = ecdsa!(p384, 48);
-                point(EccCurve::P384, key.verifying_key().to_encoded_point(false).as_bytes())
+                point(
+                    EccCurve::P384,
+                    key.verifying_key().to_encoded_point(false).as_bytes(),
+                )
             }
             Self::P521 => {
                 let key = p521::ecdsa::VerifyingKey::from(&ecdsa!(p521, 66));
@@ -167,7 +173,10 @@ fn sha_1_is_refused_by_name_in_certificates_and_lists() {
         let leaf = key.issue(Hash::Sha1, &ek());
         let refused = verify_chain(&leaf, &[], &key.store(), NOW).unwrap_err();
         assert_eq!(refused.code(), "CERTIFICATE_ALGORITHM", "{key:?}");
-        assert!(refused.to_string().to_lowercase().contains("sha1"), "{refused}");
+        assert!(
+            refused.to_string().to_lowercase().contains("sha1"),
+            "{refused}"
+        );
 
         let list = fixture::CrlBody::new(ROOT, &[])
             .issue_with(key.algorithm(Hash::Sha1), |tbs| key.sign(Hash::Sha1, tbs));
@@ -207,9 +216,6 @@ fn every_changed_bit_of_an_rsa_signed_certificate_is_refused() {
     for i in 0..leaf.len() * 8 {
         let mut changed = leaf.clone();
         changed[i / 8] ^= 1 << (i % 8);
-        assert!(
-            verify_chain(&changed, &[], &roots, NOW).is_err(),
-            "bit {i}"
-        );
+        assert!(verify_chain(&changed, &[], &roots, NOW).is_err(), "bit {i}");
     }
 }

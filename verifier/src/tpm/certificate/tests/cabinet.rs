@@ -40,7 +40,10 @@ fn trusted_tpm() -> Vec<(&'static str, Vec<u8>)> {
         ("Microsoft\\RootCA\\MS.cer", ca("MS Root", 3)),
         ("setup.cmd", b"@echo off".to_vec()),
         // Longer than a block, so that MSZIP copies across blocks.
-        ("version.txt", (0..20_000u32).flat_map(|i| (i / 7).to_le_bytes()).collect()),
+        (
+            "version.txt",
+            (0..20_000u32).flat_map(|i| (i / 7).to_le_bytes()).collect(),
+        ),
     ]
 }
 
@@ -66,8 +69,15 @@ fn a_cabinet_in_microsofts_layout_becomes_a_store_with_classes() {
         bytes: cabinet(&trusted_tpm(), CompressionType::MsZip),
     };
     let imported = import(&[file], &Rules::default()).unwrap();
-    let left_out: Vec<_> = imported.left_out.iter().map(|it| it.path.as_str()).collect();
-    assert_eq!(left_out, ["TrustedTpm.cab/setup.cmd", "TrustedTpm.cab/version.txt"]);
+    let left_out: Vec<_> = imported
+        .left_out
+        .iter()
+        .map(|it| it.path.as_str())
+        .collect();
+    assert_eq!(
+        left_out,
+        ["TrustedTpm.cab/setup.cmd", "TrustedTpm.cab/version.txt"]
+    );
     let mut store = RootStore::classified(imported.roots).unwrap();
     store.add_intermediates(imported.intermediates);
     assert_eq!(store.roots().len(), 3);

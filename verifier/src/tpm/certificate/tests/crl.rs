@@ -18,10 +18,7 @@ use crate::tpm::fixture::CrlBody;
 
 /// The key usage of a CA that signs certificates and lists.
 pub(super) fn signs_lists() -> Extension {
-    extension(
-        true,
-        &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign),
-    )
+    extension(true, &KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))
 }
 
 fn authority() -> CertificateBody {
@@ -121,8 +118,7 @@ fn a_revoked_intermediate_takes_everything_below_it_along() {
     let intermediates = [revoked.issue(ROOT, &root_key())];
     let list = CrlBody::new(ROOT, &[7]);
     let policy = CrlPolicy::WHERE_GIVEN;
-    let refused =
-        verify_chain(&leaf, &intermediates, &store(policy, &[&list]), NOW).unwrap_err();
+    let refused = verify_chain(&leaf, &intermediates, &store(policy, &[&list]), NOW).unwrap_err();
     assert_eq!(refused.code(), "CERTIFICATE_REVOKED");
     assert!(refused.to_string().contains(FIRST), "{refused}");
     let other = CrlBody::new(ROOT, &[8]);
@@ -159,7 +155,10 @@ fn what_a_stale_list_revoked_is_revoked_still() {
     let mut stale = CrlBody::new(ROOT, &[1]);
     stale.next_update = Some(NOW - 1);
     for policy in [CrlPolicy::default(), ALWAYS_OR_NOT_CHECKED] {
-        assert_eq!(code(&store(policy, &[&stale]), &ek()), "CERTIFICATE_REVOKED");
+        assert_eq!(
+            code(&store(policy, &[&stale]), &ek()),
+            "CERTIFICATE_REVOKED"
+        );
     }
 }
 
@@ -205,7 +204,11 @@ fn a_missing_list_is_refused_as_the_policy_demands() {
         (demand(CrlDemand::Always), "CRL_MISSING", "CRL_MISSING"),
     ] {
         assert_eq!(code(&store(policy, &[]), &ek()), plain, "{policy:?}");
-        assert_eq!(code(&store(policy, &[]), &published), with_url, "{policy:?}");
+        assert_eq!(
+            code(&store(policy, &[]), &published),
+            with_url,
+            "{policy:?}"
+        );
     }
     let refused = judge(&store(CrlPolicy::default(), &[]), &published).unwrap_err();
     assert!(refused.to_string().contains(url), "{refused}");
@@ -258,7 +261,8 @@ fn partial_delta_and_indirect_lists_are_refused() {
         list().with(issuing_point(|it| it.indirect_crl = true)),
         list().with(issuing_point(|it| it.only_contains_attribute_certs = true)),
         list().with(issuing_point(|it| {
-            it.only_some_reasons = Some(x509_cert::ext::pkix::crl::dp::Reasons::KeyCompromise.into());
+            it.only_some_reasons =
+                Some(x509_cert::ext::pkix::crl::dp::Reasons::KeyCompromise.into());
         })),
         list().with(extension(true, &BaseCrlNumber(number.clone()))),
         list().with(extension(false, &BaseCrlNumber(number.clone()))),
@@ -266,13 +270,18 @@ fn partial_delta_and_indirect_lists_are_refused() {
         assert_eq!(refused(&partial), "CRL_PARTIAL");
     }
     let mut removed = CrlBody::new(ROOT, &[1]);
-    removed.revoked[0].1.push(extension(false, &CrlReason::RemoveFromCRL));
+    removed.revoked[0]
+        .1
+        .push(extension(false, &CrlReason::RemoveFromCRL));
     assert_eq!(refused(&removed), "CRL_PARTIAL");
 
-    let unknown = extension(true, &NameConstraints {
-        permitted_subtrees: None,
-        excluded_subtrees: None,
-    });
+    let unknown = extension(
+        true,
+        &NameConstraints {
+            permitted_subtrees: None,
+            excluded_subtrees: None,
+        },
+    );
     assert_eq!(
         refused(&list().with(unknown.clone())),
         "CRL_UNKNOWN_CRITICAL_EXTENSION"
@@ -282,7 +291,10 @@ fn partial_delta_and_indirect_lists_are_refused() {
     assert_eq!(refused(&line), "CRL_UNKNOWN_CRITICAL_EXTENSION");
 
     let twice = extension(false, &CrlNumber(number));
-    assert_eq!(refused(&list().with(twice.clone()).with(twice)), "CRL_MALFORMED");
+    assert_eq!(
+        refused(&list().with(twice.clone()).with(twice)),
+        "CRL_MALFORMED"
+    );
     let mut endless = list();
     endless.next_update = None;
     assert_eq!(refused(&endless), "CRL_MALFORMED");
@@ -320,12 +332,17 @@ fn a_list_signed_with_an_issuers_other_key_is_passed_over() {
     let id = |byte: u8| OctetString::new([byte; 20]).unwrap();
     let root = authority().with(extension(false, &SubjectKeyIdentifier(id(1))));
     let by = |byte| {
-        extension(false, &AuthorityKeyIdentifier {
-            key_identifier: Some(id(byte)),
-            ..AuthorityKeyIdentifier::default()
-        })
+        extension(
+            false,
+            &AuthorityKeyIdentifier {
+                key_identifier: Some(id(byte)),
+                ..AuthorityKeyIdentifier::default()
+            },
+        )
     };
-    let other = CrlBody::new(ROOT, &[1]).with(by(2)).issue(&SoftKey::node(66));
+    let other = CrlBody::new(ROOT, &[1])
+        .with(by(2))
+        .issue(&SoftKey::node(66));
     let own = CrlBody::new(ROOT, &[]).with(by(1)).issue(&root_key());
     let mut store = roots_from(&root).with_crl_policy(ALWAYS);
     store.add_crls([Crl::from_der(&other).unwrap()]);
@@ -336,10 +353,8 @@ fn a_list_signed_with_an_issuers_other_key_is_passed_over() {
 
 #[test]
 fn every_changed_bit_of_a_list_is_refused() {
-    let list = CrlBody::new(ROOT, &[3, 4]).with(extension(
-        false,
-        &CrlNumber(Uint::new(&[5]).unwrap()),
-    ));
+    let list =
+        CrlBody::new(ROOT, &[3, 4]).with(extension(false, &CrlNumber(Uint::new(&[5]).unwrap())));
     let list = list.issue(&root_key());
     let verdict = |der: &[u8]| {
         let mut store = roots_from(&authority()).with_crl_policy(ALWAYS);
@@ -375,7 +390,10 @@ fn what_is_on_the_deny_list_is_refused_with_the_reason_given() {
         let refused = judge(&store, &ek()).unwrap_err();
         assert_eq!(refused.code(), "CERTIFICATE_DENIED");
         let text = refused.to_string();
-        assert!(text.contains("stolen from the line") && text.contains(denied), "{text}");
+        assert!(
+            text.contains("stolen from the line") && text.contains(denied),
+            "{text}"
+        );
     }
     let mut others = DenyList::default();
     others.deny(DenyTarget::Certificate([0; 32]), "");

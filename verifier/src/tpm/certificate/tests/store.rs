@@ -47,11 +47,8 @@ fn the_hash_is_over_the_bytes_that_its_description_names() {
     if y < x {
         std::mem::swap(&mut x, &mut y);
     }
-    let store = RootStore::classified([
-        root(&a, TpmClass::Discrete),
-        root(&b, TpmClass::Firmware),
-    ])
-    .unwrap();
+    let store = RootStore::classified([root(&a, TpmClass::Discrete), root(&b, TpmClass::Firmware)])
+        .unwrap();
     let message = [
         &b"probity-roots-2"[..],
         &2u64.to_be_bytes(),
@@ -80,12 +77,10 @@ fn the_hash_covers_what_decides_and_nothing_else() {
     .with_deny_list(store.deny_list().clone());
     assert_eq!(same.hash(), hash, "order, hints, lists and version");
 
-    let other_class = RootStore::classified([
-        root(&a, TpmClass::Discrete),
-        root(&b, TpmClass::Virtual),
-    ])
-    .unwrap()
-    .with_deny_list(store.deny_list().clone());
+    let other_class =
+        RootStore::classified([root(&a, TpmClass::Discrete), root(&b, TpmClass::Virtual)])
+            .unwrap()
+            .with_deny_list(store.deny_list().clone());
     assert_ne!(other_class.hash(), hash);
     let lax = store.clone().with_crl_policy(CrlPolicy::WHERE_GIVEN);
     assert_ne!(lax.hash(), hash);
@@ -103,11 +98,12 @@ fn the_hash_covers_what_decides_and_nothing_else() {
 fn bare_roots_count_as_the_class_with_the_least_trust_in_any_order() {
     let [a, b] = certificates();
     let ab = RootStore::new([a.clone(), b.clone()]);
-    assert!(ab.roots().iter().all(|root| root.class == TpmClass::Virtual));
-    assert_eq!(
-        ab.hash(),
-        RootStore::new([b.clone(), a.clone(), b]).hash()
+    assert!(
+        ab.roots()
+            .iter()
+            .all(|root| root.class == TpmClass::Virtual)
     );
+    assert_eq!(ab.hash(), RootStore::new([b.clone(), a.clone(), b]).hash());
     assert_ne!(ab.hash(), RootStore::new([a]).hash());
 }
 
@@ -115,7 +111,12 @@ fn bare_roots_count_as_the_class_with_the_least_trust_in_any_order() {
 fn the_default_store_trusts_nobody() {
     let store = RootStore::default();
     assert!(store.roots().is_empty());
-    assert!(!store.roots().iter().any(|root| root.certificate.is_test_authority()));
+    assert!(
+        !store
+            .roots()
+            .iter()
+            .any(|root| root.certificate.is_test_authority())
+    );
     let leaf = ek().issue(ROOT, &root_key());
     assert!(matches!(
         verify_chain(&leaf, &[], &store, NOW),
@@ -144,10 +145,8 @@ fn a_verdict_tells_the_class_of_the_root_it_reached() {
 #[test]
 fn one_root_has_one_class() {
     let [a, _] = certificates();
-    let conflict = RootStore::classified([
-        root(&a, TpmClass::Discrete),
-        root(&a, TpmClass::Virtual),
-    ]);
+    let conflict =
+        RootStore::classified([root(&a, TpmClass::Discrete), root(&a, TpmClass::Virtual)]);
     assert_eq!(conflict.unwrap_err().code(), "ROOTS_CLASS_CONFLICT");
     let discrete = RootStore::classified([root(&a, TpmClass::Discrete)]).unwrap();
     let bare = RootStore::new([a]);
@@ -191,7 +190,9 @@ fn a_store_is_read_as_it_was_written_and_the_same_content_is_the_same_text() {
 fn a_pem_file_is_still_a_store() {
     let [a, b] = certificates();
     let pem: String = [&a, &b]
-        .map(|it| der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, it.as_der()).unwrap())
+        .map(|it| {
+            der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, it.as_der()).unwrap()
+        })
         .concat();
     let store = RootStore::from_text(&pem).unwrap();
     assert_eq!(store.hash(), RootStore::new([a, b]).hash());
@@ -212,11 +213,26 @@ fn what_a_person_reads_in_a_store_is_what_is_trusted() {
     let fingerprint = hex::encode(certificates()[0].fingerprint());
     let digest = changed(&fingerprint, &"0".repeat(64));
     assert_eq!(digest.code(), "ROOTS_CONTRADICTION");
-    assert_eq!(changed("issuer = \"CN=Root\"", "issuer = \"CN=Second\"").code(), "ROOTS_CONTRADICTION");
-    assert_eq!(changed("class = \"discrete\"", "class = \"best\"").code(), "ROOTS_SYNTAX");
-    assert_eq!(changed("demand = \"where-published\"", "demand = \"never\"").code(), "ROOTS_SYNTAX");
-    assert_eq!(changed("version = 4", "version = 4\nsurprise = 1").code(), "ROOTS_SYNTAX");
-    assert_eq!(changed("format = 1", "format = 2\nsurprise = 1").code(), "ROOTS_FORMAT");
+    assert_eq!(
+        changed("issuer = \"CN=Root\"", "issuer = \"CN=Second\"").code(),
+        "ROOTS_CONTRADICTION"
+    );
+    assert_eq!(
+        changed("class = \"discrete\"", "class = \"best\"").code(),
+        "ROOTS_SYNTAX"
+    );
+    assert_eq!(
+        changed("demand = \"where-published\"", "demand = \"never\"").code(),
+        "ROOTS_SYNTAX"
+    );
+    assert_eq!(
+        changed("version = 4", "version = 4\nsurprise = 1").code(),
+        "ROOTS_SYNTAX"
+    );
+    assert_eq!(
+        changed("format = 1", "format = 2\nsurprise = 1").code(),
+        "ROOTS_FORMAT"
+    );
     assert_eq!(changed("der = \"", "der = \"!").code(), "ROOTS_ENTRY");
     assert_eq!(changed("serial = \"4d20\"\n", "").code(), "ROOTS_ENTRY");
     assert_eq!(changed("key = \"0202", "key = \"02").code(), "ROOTS_ENTRY");

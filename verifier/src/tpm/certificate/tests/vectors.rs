@@ -183,11 +183,15 @@ fn google_uca_certificates_need_their_makers_list_where_lists_are_demanded() {
     }])
     .unwrap();
     roots.add_intermediates([two, three]);
-    let leaf = pem_file("ek-certs/uca_tpm_rsa_enc_cert.pem").unwrap().remove(0);
+    let leaf = pem_file("ek-certs/uca_tpm_rsa_enc_cert.pem")
+        .unwrap()
+        .remove(0);
     let refused = verify_chain(leaf.as_der(), &[], &roots, VECTOR_NOW).unwrap_err();
     assert_eq!(refused.code(), "CRL_MISSING");
     assert!(
-        refused.to_string().contains("https://pki.goog/cloud_integrity/tpm_ek_intermediate_3.crl"),
+        refused
+            .to_string()
+            .contains("https://pki.goog/cloud_integrity/tpm_ek_intermediate_3.crl"),
         "{refused}"
     );
     let lax = roots.with_crl_policy(CrlPolicy::WHERE_GIVEN);
@@ -204,7 +208,9 @@ fn every_changed_bit_of_a_makers_certificate_is_refused() {
     ) else {
         return;
     };
-    let leaf = pem_file("ek-certs/uca_tpm_ecc_enc_cert.pem").unwrap().remove(0);
+    let leaf = pem_file("ek-certs/uca_tpm_ecc_enc_cert.pem")
+        .unwrap()
+        .remove(0);
     let mut roots = RootStore::new([root]);
     roots.add_intermediates([three]);
     for i in 0..leaf.as_der().len() * 8 {
@@ -225,7 +231,10 @@ fn the_makers_roots_are_imported_whole_and_none_is_a_test_authority() {
     ) else {
         return;
     };
-    let files = [("Makers/RootCA/roots.pem", roots), ("Makers/IntermediateCA/all.pem", intermediates)];
+    let files = [
+        ("Makers/RootCA/roots.pem", roots),
+        ("Makers/IntermediateCA/all.pem", intermediates),
+    ];
     let files = files.map(|(path, bytes)| import::SourceFile {
         path: path.into(),
         bytes,
@@ -240,7 +249,12 @@ fn the_makers_roots_are_imported_whole_and_none_is_a_test_authority() {
     assert_eq!(imported.intermediates.len(), 143);
     let mut store = RootStore::classified(imported.roots).unwrap();
     store.add_intermediates(imported.intermediates);
-    assert!(store.roots().iter().all(|root| !root.certificate.is_test_authority()));
+    assert!(
+        store
+            .roots()
+            .iter()
+            .all(|root| !root.certificate.is_test_authority())
+    );
     let text = store.to_toml().unwrap();
     let again = RootStore::from_toml(&text).unwrap();
     assert_eq!(again.hash(), store.hash());

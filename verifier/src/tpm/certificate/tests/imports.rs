@@ -47,7 +47,11 @@ fn a_bundle_is_sorted_by_who_signed_what() {
     assert_eq!(imported.crls[0].issuer(), ROOT);
     assert_eq!(imported.left_out, []);
 
-    let ders = [file("a.der", ca("Root", 100)), file("b.cer", below), file("c.crl", list)];
+    let ders = [
+        file("a.der", ca("Root", 100)),
+        file("b.cer", below),
+        file("c.crl", list),
+    ];
     let again = import(&ders, &discrete()).unwrap();
     assert_eq!(again.roots, imported.roots);
     assert_eq!(again.intermediates, imported.intermediates);
@@ -79,12 +83,24 @@ fn a_class_is_given_by_folder_rule_flag_or_known_maker_and_never_guessed() {
         import(&[file(path, ca("Root", 100))], rules).map(|it| it.roots[0].class)
     };
     let none = Rules::default();
-    assert_eq!(class("x/Infineon/RootCA/a.crt", &none), Ok(TpmClass::Discrete));
+    assert_eq!(
+        class("x/Infineon/RootCA/a.crt", &none),
+        Ok(TpmClass::Discrete)
+    );
     assert_eq!(class("intel/RootCA/a.crt", &none), Ok(TpmClass::Firmware));
-    assert_eq!(class("Microsoft/RootCA/a.crt", &none), Ok(TpmClass::Virtual));
+    assert_eq!(
+        class("Microsoft/RootCA/a.crt", &none),
+        Ok(TpmClass::Virtual)
+    );
     assert_eq!(class("a.crt", &none).unwrap_err().code(), "ROOTS_NO_CLASS");
-    assert_eq!(class("Intel.crt", &none).unwrap_err().code(), "ROOTS_NO_CLASS");
-    assert_eq!(class("Intel/RootCA/a.crt", &discrete()), Ok(TpmClass::Discrete));
+    assert_eq!(
+        class("Intel.crt", &none).unwrap_err().code(),
+        "ROOTS_NO_CLASS"
+    );
+    assert_eq!(
+        class("Intel/RootCA/a.crt", &discrete()),
+        Ok(TpmClass::Discrete)
+    );
     let mut rules = discrete();
     rules.folders.insert("intel".into(), TpmClass::Virtual);
     assert_eq!(class("Intel/RootCA/a.crt", &rules), Ok(TpmClass::Virtual));
