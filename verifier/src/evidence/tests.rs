@@ -261,7 +261,7 @@ fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
         fixture::{MadeLog, boot},
     };
     use crate::policy::{BootPolicy, Digest};
-    use crate::tpm::wire::HashAlgorithm;
+    use crate::tpm::{fixture::QuoteBody, wire::HashAlgorithm};
 
     let made = boot(MadeLog::new(&[HashAlgorithm::Sha256]));
     let honest = made.to_bytes();

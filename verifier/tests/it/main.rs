@@ -6,3 +6,4 @@ mod eventlog;
 mod merkle;
 mod reasons;
 mod results;
+mod roots;

@@ -3,7 +3,7 @@
 mod algorithms;
 mod cabinet;
 mod crl;
-mod import;
+mod imports;
 mod store;
 mod vectors;
 
