@@ -11,11 +11,9 @@ const IMAGE_HEAD: usize = 32;
 /// The path in a UEFI_IMAGE_LOAD_EVENT, if it is well formed and not empty.
 pub(super) fn of_image(data: &[u8]) -> Option<String> {
     let (head, path) = data.split_at_checked(IMAGE_HEAD)?;
-    let length = u64::from_le_bytes(*head.last_chunk::<8>()?);
-    if usize::try_from(length) != Ok(path.len()) {
-        return None;
-    }
-    render(path).filter(|text| !text.is_empty())
+    // shim logs a few bytes after the path.
+    let length = usize::try_from(u64::from_le_bytes(*head.last_chunk::<8>()?)).ok()?;
+    render(path.get(..length)?).filter(|text| !text.is_empty())
 }
 
 fn render(mut path: &[u8]) -> Option<String> {

@@ -173,6 +173,10 @@ fn real_logs_tell_their_boot() {
                 "{name}"
             );
         }
+        if name.starts_with("rhel") {
+            let claimed = facts.images[1].claimed.as_deref();
+            assert_eq!(claimed, Some("\\EFI\\redhat\\grubx64.efi"));
+        }
         if name.starts_with("arch") {
             let line = facts.texts.iter().find(|it| it.pcr == 8).unwrap();
             assert!(line.text.starts_with("initrd=\\intel-ucode.img"));
