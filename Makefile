@@ -13,7 +13,7 @@ export PATH := $(FOUNDRY)/forge-linux-$(ARCH)/bin:$(FOUNDRY)/anvil-linux-$(ARCH)
 PACKAGES := swtpm swtpm-tools libtss2-dev libtss2-tcti-swtpm0 pkg-config
 
 .NOTPARALLEL:
-.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep bench fuzz generate lint
+.PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep bench fuzz interop generate lint
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 18
@@ -93,6 +93,9 @@ fuzz: ## The kernel against arkworks on bytes that libFuzzer looks for; SECONDS=
 	    -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 -artifact_prefix=target/found/ \
 	    target/corpus/$$target corpus/$$target; \
 	done
+
+interop: ## Attestation results against Veraison's `ear` crate, both ways (needs libssl-dev); GENERATE=1 writes its tokens anew
+	cd verifier/interop && $(if $(GENERATE),PROBITY_GENERATE=1) cargo test
 
 generate: deps ## Write everything that is generated and committed: reasons, manifests, Solidity verifier, ABIs
 	PROBITY_GENERATE=1 cargo test -q -p verifier --test it

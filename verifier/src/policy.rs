@@ -200,9 +200,7 @@ impl Policy {
     /// Looks for contradictions, in a policy from anywhere.
     fn check(&self) -> Result<(), String> {
         if let Some(pcr) = self.pcrs.iter().find(|pcr| **pcr > MAX_PCR) {
-            return Err(format!(
-                "`pcrs` names PCR {pcr}, expected 0 to {MAX_PCR}"
-            ));
+            return Err(format!("`pcrs` names PCR {pcr}, expected 0 to {MAX_PCR}"));
         }
         if self.accepted_digests.is_empty() && !self.retiring.is_empty() {
             // Else the last end would open the policy to any state.
@@ -259,8 +257,9 @@ impl Policy {
             Some(tpm) if tpm.minimum_firmware.is_empty() => {
                 remarks.push("no minimum firmware version: no [[tpm.minimum_firmware]]");
             }
-            Some(tpm) if !tpm.only_listed_manufacturers => remarks
-                .push("manufacturers without a minimum firmware version are accepted at any version"),
+            Some(tpm) if !tpm.only_listed_manufacturers => remarks.push(
+                "manufacturers without a minimum firmware version are accepted at any version",
+            ),
             Some(_) => {}
         }
         if self.boot.is_none() {

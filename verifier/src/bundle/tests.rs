@@ -280,6 +280,7 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     surplus_signatures_must_hold_too(&case);
     false_verdicts_are_not_supported(&case);
     others_trust_files_reject(&case);
+    policies_are_simulated(&case);
     previous::a_previous_quote_counts_only_if_the_node_made_it_for_an_earlier_epoch_here(&case);
     previous::a_clock_that_ran_backwards_is_repeated_from_both_quotes(&case);
     previous::that_no_previous_quote_is_given_is_said(&case);
@@ -414,6 +415,43 @@ fn false_verdicts_are_not_supported(case: &Case) {
         (Reason::Pass, true, LatencyMs(12))
     );
     assert_eq!(verdict.availability, Availability(10_000));
+}
+
+/// A change of policy can be tried on a bundle.
+fn policies_are_simulated(case: &Case) {
+    use crate::policy::simulate::{Change, read, simulate};
+    use crate::policy::{Policy, TpmClass, TpmPolicy};
+    let roots = tpm::RootStore::from_pem(&case.trust.ek_roots).unwrap();
+    let bytes = case.bundle.to_bytes();
+    let on_file = |roots| read("case.probity", &bytes, roots).remove(0).unwrap();
+    let with_roots = on_file(Some(&roots));
+    assert_eq!(with_roots.name, "case.probity (node 3, epoch 5)");
+    let machine = with_roots.facts.machine.clone().unwrap();
+    assert_eq!(crate::policy::vendor(&machine.manufacturer), "PROB");
+    let every_class = Policy {
+        tpm: Some(TpmPolicy {
+            classes: TpmClass::ALL.to_vec(),
+            minimum_firmware: vec![],
+            only_listed_manufacturers: false,
+        }),
+        ..case.world.policy.clone()
+    };
+    let nothing = Policy::default();
+    for (new, evidence, expected) in [
+        (&case.world.policy, &with_roots, Change::StillAccepted),
+        (&every_class, &with_roots, Change::StillAccepted),
+        // Without roots nobody knows whose TPM it is.
+        (&every_class, &on_file(None), Change::NewlyDenied),
+        (&nothing, &with_roots, Change::NewlyDenied),
+    ] {
+        let simulation = simulate(
+            &case.world.policy,
+            new,
+            std::slice::from_ref(evidence),
+            None,
+        );
+        assert_eq!(simulation.rows[0].change, expected);
+    }
 }
 
 fn others_trust_files_reject(case: &Case) {

@@ -51,7 +51,10 @@ pub(super) fn write(ear: &Ear) -> Result<Json, Reject> {
     put("eat_profile", ear.profile.uri().into());
     put("iat", time("iat", ear.issued_at)?);
     if ear.issued_at == 0 {
-        return Err(Reject::claim("iat", "is zero; give the time of the judgement"));
+        return Err(Reject::claim(
+            "iat",
+            "is zero; give the time of the judgement",
+        ));
     }
     if let Some(at) = ear.not_before {
         put("nbf", time("nbf", at)?);
@@ -95,10 +98,7 @@ pub(super) fn write_submods(ear: &Ear) -> Result<Json, Reject> {
     let mut out = Map::new();
     for (name, appraisal) in &ear.submods {
         check_text("submods", name)?;
-        out.insert(
-            name.clone(),
-            write_appraisal(ear.profile, name, appraisal)?,
-        );
+        out.insert(name.clone(), write_appraisal(ear.profile, name, appraisal)?);
     }
     Ok(Json::Map(out))
 }
@@ -144,7 +144,9 @@ pub(super) fn read(payload: Json) -> Result<(Ear, Vec<String>), Reject> {
         .into_iter()
         .find(|it| it.uri() == uri)
         .ok_or_else(|| Reject::Profile {
-            expected: Profile::ALL.map(|it| format!("`{}`", it.uri())).join(" or "),
+            expected: Profile::ALL
+                .map(|it| format!("`{}`", it.uri()))
+                .join(" or "),
             found: uri,
         })?;
     let names = profile.names();
@@ -233,11 +235,13 @@ fn read_appraisal(
         Some(Json::Map(map)) if !map.is_empty() => {
             for (name, value) in map {
                 let Json::Integer(number) = value else {
-                    return Err(refuse(format!("`{name}` is {}, expected an integer", value.kind())));
+                    return Err(refuse(format!(
+                        "`{name}` is {}, expected an integer",
+                        value.kind()
+                    )));
                 };
-                let number = i8::try_from(number).map_err(|_| {
-                    refuse(format!("`{name}` is {number}, expected -128 to 127"))
-                })?;
+                let number = i8::try_from(number)
+                    .map_err(|_| refuse(format!("`{name}` is {number}, expected -128 to 127")))?;
                 if !vector.set(&name, Some(Claim(number))) {
                     return Err(refuse(format!("there is no claim `{name}`")));
                 }
@@ -252,7 +256,10 @@ fn read_appraisal(
             .into_iter()
             .map(|id| match id {
                 Json::Text(id) => Ok(id),
-                other => Err(Reject::claim(names.policy, format!("holds {}", other.kind()))),
+                other => Err(Reject::claim(
+                    names.policy,
+                    format!("holds {}", other.kind()),
+                )),
             })
             .collect::<Result<_, _>>()?,
         (_, Some(other)) => {
@@ -368,7 +375,10 @@ fn check_text(claim: &str, text: &str) -> Result<(), Reject> {
     if text.is_empty() || text.len() > MAX_TEXT_BYTES {
         return Err(Reject::claim(
             claim,
-            format!("has a text of {} bytes, expected 1 to {MAX_TEXT_BYTES}", text.len()),
+            format!(
+                "has a text of {} bytes, expected 1 to {MAX_TEXT_BYTES}",
+                text.len()
+            ),
         ));
     }
     if text.chars().any(char::is_control) {

@@ -259,7 +259,15 @@ mod tests {
     fn what_has_no_one_way_to_be_written_is_refused() {
         let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
         for text in [
-            "1.5", "1e3", "18446744073709551615", "{} {}", "", "[1,]", "nul", &deep, "\"\u{1}\"",
+            "1.5",
+            "1e3",
+            "18446744073709551615",
+            "{} {}",
+            "",
+            "[1,]",
+            "nul",
+            &deep,
+            "\"\u{1}\"",
         ] {
             assert!(
                 matches!(Json::parse(text.as_bytes()), Err(Reject::Malformed(_))),

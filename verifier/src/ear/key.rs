@@ -31,9 +31,9 @@ impl IssuerKey {
     /// # Errors
     /// [`Reject::Key`].
     pub fn from_pem(pem: &str) -> Result<Self, Reject> {
-        SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|error| {
-            refuse(format!("not a PKCS#8 P-256 private key in PEM: {error}"))
-        })
+        SigningKey::from_pkcs8_pem(pem)
+            .map(Self)
+            .map_err(|error| refuse(format!("not a PKCS#8 P-256 private key in PEM: {error}")))
     }
 
     /// The key that verifies.
@@ -74,7 +74,11 @@ impl VerifierKey {
         }
         VerifyingKey::from_public_key_pem(text)
             .map(Self)
-            .map_err(|error| refuse(format!("neither a JWK nor a P-256 public key in PEM: {error}")))
+            .map_err(|error| {
+                refuse(format!(
+                    "neither a JWK nor a P-256 public key in PEM: {error}"
+                ))
+            })
     }
 
     fn from_jwk(text: &str) -> Result<Self, Reject> {

@@ -25,7 +25,9 @@ pub enum Reject {
     #[error("token is signed with algorithm `{0}`, only ES256 is accepted")]
     Algorithm(String),
     /// A header parameter that could change how the token is verified.
-    #[error("token's header has `{0}`, which is not accepted: the key is yours to choose, not the token's")]
+    #[error(
+        "token's header has `{0}`, which is not accepted: the key is yours to choose, not the token's"
+    )]
     Header(String),
     /// A key that cannot be used.
     #[error("key cannot be used: {0}")]

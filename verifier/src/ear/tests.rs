@@ -84,7 +84,10 @@ fn what_is_issued_verifies_in_either_profile_and_says_the_same() {
         assert_eq!(verified.ear, ear);
         assert_eq!(verified.payload_hash, ear.hash().unwrap());
         assert!(verified.ignored.is_empty());
-        assert_eq!(read_unverified(&ear.sign(&key()).unwrap()).unwrap(), verified);
+        assert_eq!(
+            read_unverified(&ear.sign(&key()).unwrap()).unwrap(),
+            verified
+        );
     }
 }
 
@@ -225,13 +228,21 @@ fn a_signed_payload_still_has_to_make_sense() {
     };
     let vector = "\"instance-identity\":2";
     for (from, to, expected) in [
-        ("\"iat\":1800000000", "\"iat\":1800000000,\"iat\":1", "EAR_DUPLICATE_KEY"),
+        (
+            "\"iat\":1800000000",
+            "\"iat\":1800000000,\"iat\":1",
+            "EAR_DUPLICATE_KEY",
+        ),
         ("\"iat\":1800000000,", "", "EAR_CLAIM"),
         ("\"iat\":1800000000", "\"iat\":\"now\"", "EAR_CLAIM"),
         ("\"iat\":1800000000", "\"iat\":-1", "EAR_CLAIM"),
         ("\"iat\":1800000000", "\"iat\":1.8e9", "EAR_MALFORMED"),
         ("rats/ear#04", "rats/ear#05", "EAR_PROFILE"),
-        ("\"developer\":\"Probity\"", "\"developer\":\"\"", "EAR_CLAIM"),
+        (
+            "\"developer\":\"Probity\"",
+            "\"developer\":\"\"",
+            "EAR_CLAIM",
+        ),
         ("\"developer\":\"Probity\"", "\"developer\":1", "EAR_CLAIM"),
         ("\"YSBub25jZSE\"", "\"YSBub25j\"", "EAR_CLAIM"),
         ("\"YSBub25jZSE\"", "\"YSBub25jZSE=\"", "EAR_MALFORMED"),
@@ -240,11 +251,23 @@ fn a_signed_payload_still_has_to_make_sense() {
         (vector, "\"instance-identity\":-129", "EAR_VECTOR"),
         (vector, "\"instance-identity\":\"2\"", "EAR_VECTOR"),
         (vector, "\"instance\":2", "EAR_VECTOR"),
-        (vector, "\"instance-identity\":2,\"instance-identity\":2", "EAR_DUPLICATE_KEY"),
+        (
+            vector,
+            "\"instance-identity\":2,\"instance-identity\":2",
+            "EAR_DUPLICATE_KEY",
+        ),
         (vector, "\"instance-identity\":32", "EAR_STATUS"),
         (vector, "\"instance-identity\":-97", "EAR_STATUS"),
-        ("\"ear_status\":\"affirming\"", "\"ear_status\":\"fine\"", "EAR_CLAIM"),
-        ("\"ear_status\":\"affirming\"", "\"ear_status\":3", "EAR_CLAIM"),
+        (
+            "\"ear_status\":\"affirming\"",
+            "\"ear_status\":\"fine\"",
+            "EAR_CLAIM",
+        ),
+        (
+            "\"ear_status\":\"affirming\"",
+            "\"ear_status\":3",
+            "EAR_CLAIM",
+        ),
         ("\"ear_status\":\"affirming\",", "", "EAR_CLAIM"),
         ("\"submods\":{\"node-7\"", "\"submods\":{\"\"", "EAR_CLAIM"),
         ("\"submods\"", "\"submod\"", "EAR_CLAIM"),
@@ -270,9 +293,11 @@ fn a_signed_payload_still_has_to_make_sense() {
 
 #[test]
 fn claims_that_mean_nothing_here_are_named_and_not_dropped_in_silence() {
-    let payload = payload()
-        .replacen('{', "{\"aud\":\"x\",", 1)
-        .replacen("\"ear_status\"", "\"extra\":[1],\"ear_status\"", 1);
+    let payload = payload().replacen('{', "{\"aud\":\"x\",", 1).replacen(
+        "\"ear_status\"",
+        "\"extra\":[1],\"ear_status\"",
+        1,
+    );
     let verified = check(&forge(HEADER, &payload)).unwrap();
     assert_eq!(verified.ignored, ["node-7: extra", "aud"]);
 }
@@ -355,7 +380,10 @@ fn a_nonce_and_a_profile_that_were_asked_for_must_be_there() {
         })
     };
     assert_eq!(profile(Profile::Ietf04), None);
-    assert_eq!(profile(Profile::Veraison2023).unwrap().code(), "EAR_PROFILE");
+    assert_eq!(
+        profile(Profile::Veraison2023).unwrap().code(),
+        "EAR_PROFILE"
+    );
 }
 
 #[test]
@@ -368,7 +396,10 @@ fn what_may_not_be_said_is_not_issued() {
         (|it| it.submods.clear(), "EAR_CLAIM"),
         (|it| it.verifier.build.clear(), "EAR_CLAIM"),
         (|it| it.verifier.build = "a\nb".into(), "EAR_CLAIM"),
-        (|it| it.nonce = Some(Bytes::from_static(b"short")), "EAR_CLAIM"),
+        (
+            |it| it.nonce = Some(Bytes::from_static(b"short")),
+            "EAR_CLAIM",
+        ),
         (
             |it| {
                 let appraisal = it.submods.values_mut().next().unwrap();
@@ -415,7 +446,10 @@ fn keys_are_read_from_the_forms_people_have() {
     let pem = secret.to_pkcs8_pem(LineEnding::LF).unwrap();
     let issuer = IssuerKey::from_pem(&pem).unwrap();
     assert_eq!(issuer.verifier_key(), key().verifier_key());
-    let public = secret.public_key().to_public_key_pem(LineEnding::LF).unwrap();
+    let public = secret
+        .public_key()
+        .to_public_key_pem(LineEnding::LF)
+        .unwrap();
     assert_eq!(
         VerifierKey::from_text(&public).unwrap(),
         key().verifier_key()
@@ -460,48 +494,288 @@ fn findings_map_to_claims_as_the_table_says() {
     const ID: &str = "instance-identity";
     let rows: &[Row] = &[
         ("all well", |_| {}, ID, Some(2), Affirming),
-        ("no certificate", |it| it.endorsement = Endorsement::NotShown, ID, None, Nothing),
-        ("no activation", |it| it.activation = Check::NotMade, ID, None, Nothing),
-        ("no quote", |it| it.quote = Check::NotMade, ID, None, Nothing),
-        ("no clock", |it| it.clock = Check::NotMade, ID, None, Nothing),
-        ("unknown root", |it| it.endorsement = Endorsement::UnknownRoot, ID, Some(97), Contraindicated),
-        ("unknown root", |it| it.endorsement = Endorsement::UnknownRoot, "hardware", Some(97), Contraindicated),
-        ("bad chain", |it| it.endorsement = Endorsement::Failed("X".into()), ID, Some(99), Contraindicated),
-        ("bad chain", |it| it.endorsement = Endorsement::Failed("X".into()), "hardware", Some(99), Contraindicated),
-        ("bad activation", |it| it.activation = Check::Failed("X".into()), ID, Some(99), Contraindicated),
-        ("bad quote", |it| it.quote = Check::Failed("X".into()), ID, Some(99), Contraindicated),
-        ("clock back", |it| it.clock = Check::Failed("X".into()), ID, Some(96), Contraindicated),
-        ("revoked", |it| it.revocation = Check::Failed("X".into()), ID, Some(96), Contraindicated),
-        ("revoked", |it| it.revocation = Check::Failed("X".into()), "hardware", Some(96), Contraindicated),
-        ("virtual", |it| class(it, Some(TpmClass::Virtual)), "hardware", Some(32), Warning),
-        ("class unknown", |it| class(it, None), "hardware", Some(32), Warning),
-        ("firmware", |it| class(it, Some(TpmClass::Firmware)), "hardware", Some(2), Affirming),
-        ("old firmware", |it| denied(it, "POLICY_TPM_FIRMWARE"), "hardware", Some(32), Contraindicated),
-        ("virtual on SNP", |it| { class(it, Some(TpmClass::Virtual)); tee(it, false, true); }, "hardware", Some(2), Affirming),
-        ("SNP", |it| tee(it, false, true), "runtime-opaque", Some(2), Affirming),
-        ("SNP debugged", |it| tee(it, true, true), "runtime-opaque", Some(96), Contraindicated),
-        ("SNP debugged", |it| tee(it, true, true), "hardware", Some(96), Contraindicated),
-        ("SNP old", |it| tee(it, false, false), "hardware", Some(32), Warning),
-        ("SNP bad", |it| it.execution = Execution::Failed("X".into()), "hardware", Some(99), Contraindicated),
-        ("SNP bad", |it| it.execution = Execution::Failed("X".into()), "runtime-opaque", Some(99), Contraindicated),
+        (
+            "no certificate",
+            |it| it.endorsement = Endorsement::NotShown,
+            ID,
+            None,
+            Nothing,
+        ),
+        (
+            "no activation",
+            |it| it.activation = Check::NotMade,
+            ID,
+            None,
+            Nothing,
+        ),
+        (
+            "no quote",
+            |it| it.quote = Check::NotMade,
+            ID,
+            None,
+            Nothing,
+        ),
+        (
+            "no clock",
+            |it| it.clock = Check::NotMade,
+            ID,
+            None,
+            Nothing,
+        ),
+        (
+            "unknown root",
+            |it| it.endorsement = Endorsement::UnknownRoot,
+            ID,
+            Some(97),
+            Contraindicated,
+        ),
+        (
+            "unknown root",
+            |it| it.endorsement = Endorsement::UnknownRoot,
+            "hardware",
+            Some(97),
+            Contraindicated,
+        ),
+        (
+            "bad chain",
+            |it| it.endorsement = Endorsement::Failed("X".into()),
+            ID,
+            Some(99),
+            Contraindicated,
+        ),
+        (
+            "bad chain",
+            |it| it.endorsement = Endorsement::Failed("X".into()),
+            "hardware",
+            Some(99),
+            Contraindicated,
+        ),
+        (
+            "bad activation",
+            |it| it.activation = Check::Failed("X".into()),
+            ID,
+            Some(99),
+            Contraindicated,
+        ),
+        (
+            "bad quote",
+            |it| it.quote = Check::Failed("X".into()),
+            ID,
+            Some(99),
+            Contraindicated,
+        ),
+        (
+            "clock back",
+            |it| it.clock = Check::Failed("X".into()),
+            ID,
+            Some(96),
+            Contraindicated,
+        ),
+        (
+            "revoked",
+            |it| it.revocation = Check::Failed("X".into()),
+            ID,
+            Some(96),
+            Contraindicated,
+        ),
+        (
+            "revoked",
+            |it| it.revocation = Check::Failed("X".into()),
+            "hardware",
+            Some(96),
+            Contraindicated,
+        ),
+        (
+            "virtual",
+            |it| class(it, Some(TpmClass::Virtual)),
+            "hardware",
+            Some(32),
+            Warning,
+        ),
+        (
+            "class unknown",
+            |it| class(it, None),
+            "hardware",
+            Some(32),
+            Warning,
+        ),
+        (
+            "firmware",
+            |it| class(it, Some(TpmClass::Firmware)),
+            "hardware",
+            Some(2),
+            Affirming,
+        ),
+        (
+            "old firmware",
+            |it| denied(it, "POLICY_TPM_FIRMWARE"),
+            "hardware",
+            Some(32),
+            Contraindicated,
+        ),
+        (
+            "virtual on SNP",
+            |it| {
+                class(it, Some(TpmClass::Virtual));
+                tee(it, false, true);
+            },
+            "hardware",
+            Some(2),
+            Affirming,
+        ),
+        (
+            "SNP",
+            |it| tee(it, false, true),
+            "runtime-opaque",
+            Some(2),
+            Affirming,
+        ),
+        (
+            "SNP debugged",
+            |it| tee(it, true, true),
+            "runtime-opaque",
+            Some(96),
+            Contraindicated,
+        ),
+        (
+            "SNP debugged",
+            |it| tee(it, true, true),
+            "hardware",
+            Some(96),
+            Contraindicated,
+        ),
+        (
+            "SNP old",
+            |it| tee(it, false, false),
+            "hardware",
+            Some(32),
+            Warning,
+        ),
+        (
+            "SNP bad",
+            |it| it.execution = Execution::Failed("X".into()),
+            "hardware",
+            Some(99),
+            Contraindicated,
+        ),
+        (
+            "SNP bad",
+            |it| it.execution = Execution::Failed("X".into()),
+            "runtime-opaque",
+            Some(99),
+            Contraindicated,
+        ),
         ("no SNP", |_| {}, "runtime-opaque", None, Affirming),
         ("listed", |_| {}, "configuration", Some(2), Affirming),
         ("any state", any_state, "configuration", Some(36), Warning),
-        ("any state, secure", |it| { any_state(it); it.boot.secure_boot = Some(true); }, "configuration", Some(2), Affirming),
-        ("listed, insecure", |it| it.boot.secure_boot = Some(false), "configuration", Some(32), Warning),
-        ("denied", |it| denied(it, "POLICY_PCR_STATE"), "configuration", Some(96), Contraindicated),
-        ("no policy", |it| it.policy = PolicyFinding::Absent, "configuration", Some(96), Contraindicated),
+        (
+            "any state, secure",
+            |it| {
+                any_state(it);
+                it.boot.secure_boot = Some(true);
+            },
+            "configuration",
+            Some(2),
+            Affirming,
+        ),
+        (
+            "listed, insecure",
+            |it| it.boot.secure_boot = Some(false),
+            "configuration",
+            Some(32),
+            Warning,
+        ),
+        (
+            "denied",
+            |it| denied(it, "POLICY_PCR_STATE"),
+            "configuration",
+            Some(96),
+            Contraindicated,
+        ),
+        (
+            "no policy",
+            |it| it.policy = PolicyFinding::Absent,
+            "configuration",
+            Some(96),
+            Contraindicated,
+        ),
         ("no log", |_| {}, "executables", None, Affirming),
-        ("boot known", |it| it.boot.events = log(3, 0, 0), "executables", Some(3), Affirming),
-        ("boot unknown", |it| it.boot.events = log(3, 1, 0), "executables", Some(33), Warning),
-        ("boot bad", |it| it.boot.events = log(3, 1, 1), "executables", Some(96), Contraindicated),
-        ("boot broken", |it| it.boot.events = Measured::Failed("X".into()), "executables", Some(99), Contraindicated),
-        ("all known", |it| { it.boot.events = log(3, 0, 0); it.boot.files = log(9, 0, 0); }, "executables", Some(2), Affirming),
-        ("files unknown", |it| { it.boot.events = log(3, 0, 0); it.boot.files = log(9, 1, 0); }, "executables", Some(33), Warning),
-        ("files alone", |it| it.boot.files = log(9, 0, 0), "executables", None, Affirming),
-        ("files known", |it| it.boot.files = log(9, 0, 0), "file-system", Some(2), Affirming),
-        ("files unknown", |it| it.boot.files = log(9, 1, 0), "file-system", Some(32), Warning),
-        ("files bad", |it| it.boot.files = log(9, 0, 1), "file-system", Some(96), Contraindicated),
+        (
+            "boot known",
+            |it| it.boot.events = log(3, 0, 0),
+            "executables",
+            Some(3),
+            Affirming,
+        ),
+        (
+            "boot unknown",
+            |it| it.boot.events = log(3, 1, 0),
+            "executables",
+            Some(33),
+            Warning,
+        ),
+        (
+            "boot bad",
+            |it| it.boot.events = log(3, 1, 1),
+            "executables",
+            Some(96),
+            Contraindicated,
+        ),
+        (
+            "boot broken",
+            |it| it.boot.events = Measured::Failed("X".into()),
+            "executables",
+            Some(99),
+            Contraindicated,
+        ),
+        (
+            "all known",
+            |it| {
+                it.boot.events = log(3, 0, 0);
+                it.boot.files = log(9, 0, 0);
+            },
+            "executables",
+            Some(2),
+            Affirming,
+        ),
+        (
+            "files unknown",
+            |it| {
+                it.boot.events = log(3, 0, 0);
+                it.boot.files = log(9, 1, 0);
+            },
+            "executables",
+            Some(33),
+            Warning,
+        ),
+        (
+            "files alone",
+            |it| it.boot.files = log(9, 0, 0),
+            "executables",
+            None,
+            Affirming,
+        ),
+        (
+            "files known",
+            |it| it.boot.files = log(9, 0, 0),
+            "file-system",
+            Some(2),
+            Affirming,
+        ),
+        (
+            "files unknown",
+            |it| it.boot.files = log(9, 1, 0),
+            "file-system",
+            Some(32),
+            Warning,
+        ),
+        (
+            "files bad",
+            |it| it.boot.files = log(9, 0, 1),
+            "file-system",
+            Some(96),
+            Contraindicated,
+        ),
         ("never looked at", |_| {}, "storage-opaque", None, Affirming),
         ("never looked at", |_| {}, "sourced-data", None, Affirming),
     ];

@@ -122,7 +122,7 @@ impl Rules {
             return Err(Reject::NotYetValid { not_before, now });
         }
         if let Some(expires) = ear.expires
-            && expires.saturating_add(self.leeway) <= now
+            && expires <= now.saturating_sub(self.leeway)
         {
             return Err(Reject::Expired { expires, now });
         }
@@ -147,7 +147,8 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn split(token: &'a str) -> Result<Self, Reject> {
         check_size(token)?;
-        let form = || Reject::Malformed("not header, payload and signature with dots between".into());
+        let form =
+            || Reject::Malformed("not header, payload and signature with dots between".into());
         let (signed, signature) = token.rsplit_once('.').ok_or_else(form)?;
         let (header, payload) = signed.split_once('.').ok_or_else(form)?;
         if payload.contains('.') {

@@ -213,6 +213,48 @@ fn a_genuine_quote_that_falls_short_is_a_failed_attestation() {
 }
 
 #[test]
+fn a_policy_fails_closed_and_its_planned_updates_end_with_their_epoch() {
+    use crate::policy::{BootPolicy, Digest, Retiring};
+    let quoted = Digest(sha256(&[0; 128]));
+    let other = Digest(B256::repeat_byte(9));
+    let judge = |change: &dyn Fn(&mut Policy)| {
+        let mut policy = WORLD.policy.clone();
+        change(&mut policy);
+        let context = EpochContext {
+            policy: &policy,
+            ..WORLD.context()
+        };
+        let signed = open(&context, &WORLD.duty, None, &WORLD.evidence()).unwrap();
+        let fault = complete(&context, vec![signed])[0].fault.clone();
+        fault.map(|it| {
+            assert_eq!(it.reason, Reason::AttestationFailed);
+            it.detail.split(':').next().unwrap_or_default().to_owned()
+        })
+    };
+    let retiring = |until: u64| {
+        move |it: &mut Policy| {
+            it.accepted_digests = vec![other];
+            it.retiring = vec![Retiring {
+                digest: quoted,
+                until_epoch: Some(Epoch(until)),
+                until: None,
+            }];
+        }
+    };
+    assert_eq!(judge(&|_| {}), None);
+    assert_eq!(judge(&|it| it.accepted_digests = vec![quoted]), None);
+    assert_eq!(judge(&retiring(EPOCH.0)), None);
+    assert!(judge(&retiring(EPOCH.0 - 1)).is_some());
+    assert!(judge(&|it| it.accepted_digests = vec![other]).is_some());
+    assert_eq!(judge(&|it| it.pcrs.clear()).unwrap(), "POLICY_EMPTY");
+    // Nothing in this evidence shows what such a section asks for.
+    assert_eq!(
+        judge(&|it| it.boot = Some(BootPolicy::default())).unwrap(),
+        "POLICY_FACT_UNKNOWN"
+    );
+}
+
+#[test]
 fn a_clock_that_runs_backwards_is_a_failed_attestation_and_a_power_loss_is_not() {
     let context = WORLD.context();
     let judge = |previous: ClockInfo| {

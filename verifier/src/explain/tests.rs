@@ -111,7 +111,12 @@ fn near_codes_are_those_somebody_may_have_meant() {
 
 #[test]
 fn distances_are_levenshteins() {
-    for (a, b, d) in [("", "", 0), ("", "abc", 3), ("kitten", "sitting", 3), ("abc", "abc", 0)] {
+    for (a, b, d) in [
+        ("", "", 0),
+        ("", "abc", 3),
+        ("kitten", "sitting", 3),
+        ("abc", "abc", 0),
+    ] {
         assert_eq!(distance(a, b), d, "{a} {b}");
         assert_eq!(distance(b, a), d, "{b} {a}");
     }

@@ -39,7 +39,9 @@ pub enum Denial {
         accepted: usize,
     },
     /// The PCRs' digest was accepted until its end.
-    #[error("the PCRs' digest {found} was accepted before a planned update, and its time has ended")]
+    #[error(
+        "the PCRs' digest {found} was accepted before a planned update, and its time has ended"
+    )]
     PcrStateEnded {
         /// What was quoted.
         found: B256,
@@ -56,7 +58,9 @@ pub enum Denial {
     #[error("Secure Boot was off; turn it on in the firmware's settings and reboot")]
     SecureBoot,
     /// A debugger was enabled.
-    #[error("a debugger was enabled before the operating system; turn it off in the firmware's settings")]
+    #[error(
+        "a debugger was enabled before the operating system; turn it off in the firmware's settings"
+    )]
     Debugger,
     /// A boot loader is not accepted.
     #[error("boot loader {0} is not accepted")]
@@ -84,7 +88,9 @@ pub enum Denial {
     #[error("{0} measurement is not accepted")]
     TeeMeasurement(&'static str),
     /// The platform's security version is too old.
-    #[error("{what} TCB {found} is not accepted, expected {expected}; update the platform's firmware")]
+    #[error(
+        "{what} TCB {found} is not accepted, expected {expected}; update the platform's firmware"
+    )]
     TeeTcb {
         /// SEV-SNP or TDX.
         what: &'static str,
@@ -108,7 +114,9 @@ pub enum Denial {
         found: u8,
     },
     /// The report is signed by a provider's key.
-    #[error("SEV-SNP report is signed by a provider's key (VLEK), only a chip's own key is accepted")]
+    #[error(
+        "SEV-SNP report is signed by a provider's key (VLEK), only a chip's own key is accepted"
+    )]
     TeeVlek,
 }
 
@@ -258,7 +266,9 @@ impl Policy {
             }];
         }
         let digest = Digest(quote.digest);
-        if !self.accepted_digests.is_empty() && !holds(&self.accepted_digests, &self.retiring, &digest, at) {
+        if !self.accepted_digests.is_empty()
+            && !holds(&self.accepted_digests, &self.retiring, &digest, at)
+        {
             denials.push(if self.retiring.iter().any(|it| it.digest == digest) {
                 Denial::PcrStateEnded { found: digest.0 }
             } else {
@@ -286,7 +296,10 @@ impl Policy {
 }
 
 fn holds(accepted: &[Digest], retiring: &[Retiring], digest: &Digest, at: Moment) -> bool {
-    accepted.contains(digest) || retiring.iter().any(|it| it.digest == *digest && it.holds(at))
+    accepted.contains(digest)
+        || retiring
+            .iter()
+            .any(|it| it.digest == *digest && it.holds(at))
 }
 
 fn judge_boot(policy: &super::BootPolicy, facts: &BootFacts, at: Moment) -> Vec<Denial> {
@@ -305,23 +318,21 @@ fn judge_boot(policy: &super::BootPolicy, facts: &BootFacts, at: Moment) -> Vec<
             None => denials.push(Denial::Unknown("whether a debugger was enabled")),
         }
     }
-    let mut images = |accepted: &[Digest],
-                      found: &[B256],
-                      what: &'static str,
-                      denial: fn(B256) -> Denial| {
-        if accepted.is_empty() {
-            return;
-        }
-        if found.is_empty() {
-            denials.push(Denial::Unknown(what));
-        }
-        denials.extend(
-            found
-                .iter()
-                .filter(|it| !holds(accepted, &policy.retiring, &Digest(**it), at))
-                .map(|it| denial(*it)),
-        );
-    };
+    let mut images =
+        |accepted: &[Digest], found: &[B256], what: &'static str, denial: fn(B256) -> Denial| {
+            if accepted.is_empty() {
+                return;
+            }
+            if found.is_empty() {
+                denials.push(Denial::Unknown(what));
+            }
+            denials.extend(
+                found
+                    .iter()
+                    .filter(|it| !holds(accepted, &policy.retiring, &Digest(**it), at))
+                    .map(|it| denial(*it)),
+            );
+        };
     images(
         &policy.boot_loaders,
         &facts.boot_loaders,
@@ -344,12 +355,8 @@ fn judge_snp(policy: &super::SnpPolicy, facts: &SnpFacts) -> Vec<Denial> {
         denials.push(Denial::TeeMeasurement(WHAT));
     }
     if !facts.tcb.meets(&policy.minimum_tcb) {
-        let text = |it: &TcbVersion| {
-            format!(
-                "{}.{}.{}.{}",
-                it.bootloader, it.tee, it.snp, it.microcode
-            )
-        };
+        let text =
+            |it: &TcbVersion| format!("{}.{}.{}.{}", it.bootloader, it.tee, it.snp, it.microcode);
         denials.push(Denial::TeeTcb {
             what: WHAT,
             expected: format!("at least {}", text(&policy.minimum_tcb)),

@@ -71,7 +71,11 @@ pub fn vendor(text: &str) -> String {
         .strip_prefix("id:")
         .filter(|digits| digits.len() == 8)
         .and_then(|digits| hex::decode(digits).ok())
-        .filter(|bytes| bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_graphic() || *byte == b' '))
+        .filter(|bytes| {
+            bytes
+                .iter()
+                .all(|byte| *byte == 0 || byte.is_ascii_graphic() || *byte == b' ')
+        })
         .and_then(|bytes| String::from_utf8(bytes).ok());
     match id {
         Some(id) => id.trim_end_matches(['\0', ' ']).to_owned(),

@@ -166,8 +166,9 @@ pub fn read(name: &str, bytes: &[u8], roots: Option<&RootStore>) -> Vec<Result<O
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     if first != Some(&b'{') {
         return vec![match Bundle::from_bytes(bytes) {
-            Ok(bundle) => from_bundle(name, &bundle, roots)
-                .or_else(|why| unusable(name.to_owned(), why)),
+            Ok(bundle) => {
+                from_bundle(name, &bundle, roots).or_else(|why| unusable(name.to_owned(), why))
+            }
             Err(error) => unusable(name.to_owned(), error.to_string()),
         }];
     }
@@ -232,7 +233,10 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
         })
     });
     Ok(OnFile {
-        name: format!("{name} (node {}, epoch {})", statement.node, statement.epoch),
+        name: format!(
+            "{name} (node {}, epoch {})",
+            statement.node, statement.epoch
+        ),
         facts: Facts {
             machine,
             state: StateFacts {
@@ -328,7 +332,11 @@ pub fn simulate(
         .map(|it| {
             let at = now.unwrap_or(it.at);
             let judge = |policy: &Policy| -> Vec<Denied> {
-                policy.judge(&it.facts, at).iter().map(Denied::from).collect()
+                policy
+                    .judge(&it.facts, at)
+                    .iter()
+                    .map(Denied::from)
+                    .collect()
             };
             let (before, after) = (judge(old), judge(new));
             Row {

@@ -26,7 +26,9 @@ pub enum Reject {
     #[error("{0} is no issuer whose notices count here; add it to the trusted issuers if it is")]
     UnknownIssuer(Address),
     /// A notice is left out.
-    #[error("feed of {issuer} goes on with number {found}, expected {expected}; fetch what is missing")]
+    #[error(
+        "feed of {issuer} goes on with number {found}, expected {expected}; fetch what is missing"
+    )]
     Gap {
         /// Whose feed.
         issuer: Address,
@@ -48,7 +50,9 @@ pub enum Reject {
         found: B256,
     },
     /// The feed ends before what is known already.
-    #[error("feed of {issuer} ends with number {found}, but number {known} is known already; somebody hides notices")]
+    #[error(
+        "feed of {issuer} ends with number {found}, but number {known} is known already; somebody hides notices"
+    )]
     Rollback {
         /// Whose feed.
         issuer: Address,

@@ -118,7 +118,10 @@ impl Revocations {
         if known.equivocation.is_some() {
             return Ok(());
         }
-        let notices = [proof.first.open(deployment)?, proof.second.open(deployment)?];
+        let notices = [
+            proof.first.open(deployment)?,
+            proof.second.open(deployment)?,
+        ];
         known.equivocation = Some(proof);
         notices.into_iter().for_each(|it| self.take(it));
         Ok(())

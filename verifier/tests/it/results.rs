@@ -7,7 +7,7 @@ use alloy_primitives::B256;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use p256::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use serde_json::{Value, json};
-use verifier::ear::{Ear, Findings, IssuerKey, Profile, Rules, VerifierKey, verify};
+use verifier::ear::{Ear, Findings, IssuerKey, Profile, Rules, Tier, VerifierKey, verify};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -88,20 +88,38 @@ fn another_implementation_verifies_our_tokens_and_we_verify_its() {
 fn tokens_of_veraisons_implementation_are_read_as_it_meant_them() {
     let key = VerifierKey::from_text(include_str!("../data/ear/veraison.jwk")).unwrap();
     let mut profiles = Vec::new();
-    for (token, expected) in [
+    for (token, policies) in [
         (
             include_str!("../data/ear/veraison-0.6.jwt"),
-            include_str!("../data/ear/veraison-0.6.json"),
+            &["policy-1", "policy-2"][..],
         ),
         (
             include_str!("../data/ear/veraison-0.3.jwt"),
-            include_str!("../data/ear/veraison-0.3.json"),
+            &["policy-1"][..],
         ),
     ] {
         let verified = verify(token.trim(), &key, &Rules::at(NOW)).unwrap();
-        let expected: Value = serde_json::from_str(expected).unwrap();
-        assert_eq!(serde_json::to_value(&verified.ear).unwrap(), expected);
-        profiles.push(verified.ear.profile);
+        assert!(verified.ignored.is_empty(), "{:?}", verified.ignored);
+        let ear = verified.ear;
+        assert_eq!(ear.issued_at, NOW);
+        assert_eq!(ear.verifier.build, "vsts 0.0.1");
+        assert_eq!(ear.verifier.developer, "https://veraison-project.org");
+        assert_eq!(ear.nonce.as_ref().unwrap().as_ref(), b"a nonce!");
+        assert_eq!(ear.submods.keys().collect::<Vec<_>>(), ["one", "two"]);
+        let one = &ear.submods["one"];
+        let vector: Vec<_> = one.vector.iter().map(|(name, it)| (name, it.0)).collect();
+        assert_eq!(
+            vector,
+            [
+                ("instance-identity", 2),
+                ("executables", 33),
+                ("runtime-opaque", 96)
+            ]
+        );
+        assert_eq!(one.status, Tier::Contraindicated);
+        assert_eq!(one.policy_ids, policies);
+        assert_eq!(ear.submods["two"].status, Tier::None);
+        profiles.push(ear.profile);
     }
     assert_eq!(profiles, Profile::ALL);
 }
@@ -120,7 +138,8 @@ fn the_tokens_that_veraisons_implementation_read_are_those_we_issue() {
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
         assert_eq!(
-            committed, token,
+            committed,
+            token,
             "{} is stale: run `make generate`, then `make interop`",
             path.display()
         );
@@ -136,8 +155,17 @@ fn a_token_is_issued_verified_and_shown() {
     let found = file(dir.path(), "findings.json", &findings().to_string());
     let issue = |profile: &str| {
         let output = verifier(&[
-            "ear", "issue", &found, "--key", &private, "--now", "2027-01-15T08:00:00Z",
-            "--lifetime", "600", "--profile", profile,
+            "ear",
+            "issue",
+            &found,
+            "--key",
+            &private,
+            "--now",
+            "2027-01-15T08:00:00Z",
+            "--lifetime",
+            "600",
+            "--profile",
+            profile,
         ]);
         assert_eq!(code(&output), Some(0), "{output:?}");
         stdout(&output)
@@ -153,7 +181,10 @@ fn a_token_is_issued_verified_and_shown() {
         let good = verify("1800000000");
         assert_eq!(code(&good), Some(0), "{good:?}");
         let answer: Value = serde_json::from_slice(&good.stdout).unwrap();
-        assert_eq!((&answer["verified"], &answer["status"]), (&json!(true), &json!("affirming")));
+        assert_eq!(
+            (&answer["verified"], &answer["status"]),
+            (&json!(true), &json!("affirming"))
+        );
         let late = verify("1800000600");
         assert_eq!(code(&late), Some(1));
         let answer: Value = serde_json::from_slice(&late.stdout).unwrap();
@@ -163,12 +194,23 @@ fn a_token_is_issued_verified_and_shown() {
         assert!(stdout(&shown).contains("instance-identity"));
         assert!(stdout(&shown).contains("not verified"));
     }
-    assert_eq!(code(&verifier(&["ear", "verify", &found, "--key", &public])), Some(1));
-    assert_eq!(code(&verifier(&["ear", "verify", "absent", "--key", &public])), Some(3));
-    assert_eq!(code(&verifier(&["ear", "verify", &found, "--key", &found])), Some(3));
+    assert_eq!(
+        code(&verifier(&["ear", "verify", &found, "--key", &public])),
+        Some(1)
+    );
+    assert_eq!(
+        code(&verifier(&["ear", "verify", "absent", "--key", &public])),
+        Some(3)
+    );
+    assert_eq!(
+        code(&verifier(&["ear", "verify", &found, "--key", &found])),
+        Some(3)
+    );
     assert_eq!(code(&verifier(&["ear", "verify", &found])), Some(2));
     assert_eq!(
-        code(&verifier(&["ear", "verify", &found, "--key", &public, "--now", "soon"])),
+        code(&verifier(&[
+            "ear", "verify", &found, "--key", &public, "--now", "soon"
+        ])),
         Some(2)
     );
 }
@@ -182,9 +224,25 @@ fn a_warning_is_accepted_only_by_who_allows_it() {
     let mut found = findings();
     found["boot"] = json!({"events": "not_shown", "files": "not_shown", "secure_boot": false});
     let found = file(dir.path(), "findings.json", &found.to_string());
-    let token = stdout(&verifier(&["ear", "issue", &found, "--key", &private, "--now", "1800000000"]));
+    let token = stdout(&verifier(&[
+        "ear",
+        "issue",
+        &found,
+        "--key",
+        &private,
+        "--now",
+        "1800000000",
+    ]));
     let token = file(dir.path(), "token.jwt", &token);
-    let args = ["ear", "verify", &token, "--key", &public, "--now", "1800000000"];
+    let args = [
+        "ear",
+        "verify",
+        &token,
+        "--key",
+        &public,
+        "--now",
+        "1800000000",
+    ];
     assert_eq!(code(&verifier(&args)), Some(1));
     let lenient = [&args[..], &["--allow-warning"]].concat();
     assert_eq!(code(&verifier(&lenient)), Some(0));
@@ -201,7 +259,10 @@ fn a_policy_is_checked() {
     assert!(stdout(&output).contains("any state"), "{output:?}");
     for (text, needle) in [
         ("pcrs = []\nslow_after = 1\n", "pcrs"),
-        ("pcrs = [0]\nslow_after = 1\n[tpm]\nclasses = []\n", "classes"),
+        (
+            "pcrs = [0]\nslow_after = 1\n[tpm]\nclasses = []\n",
+            "classes",
+        ),
         ("surprise = 1\n", "surprise"),
     ] {
         let bad = file(dir.path(), "bad.toml", text);
@@ -209,9 +270,15 @@ fn a_policy_is_checked() {
         assert_eq!(code(&output), Some(1));
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(answer["accepted"], false);
-        assert!(answer["error"].as_str().unwrap().contains(needle), "{answer}");
+        assert!(
+            answer["error"].as_str().unwrap().contains(needle),
+            "{answer}"
+        );
     }
-    assert_eq!(code(&verifier(&["policy", "check", "absent.toml"])), Some(3));
+    assert_eq!(
+        code(&verifier(&["policy", "check", "absent.toml"])),
+        Some(3)
+    );
     assert_eq!(code(&verifier(&["policy"])), Some(2));
 }
 
@@ -220,11 +287,16 @@ fn a_simulation_of_nothing_usable_could_not_be_made() {
     let dir = tempfile::tempdir().unwrap();
     let policy = file(dir.path(), "policy.toml", POLICY);
     let junk = file(dir.path(), "junk.json", "{\"attest\": 1}\n");
-    let output = verifier(&["policy", "simulate", &policy, &policy, &junk, "--output", "json"]);
+    let output = verifier(&[
+        "policy", "simulate", &policy, &policy, &junk, "--output", "json",
+    ]);
     assert_eq!(code(&output), Some(3), "{output:?}");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["unusable"].as_array().unwrap().len(), 1);
-    assert_eq!(code(&verifier(&["policy", "simulate", &policy, &policy])), Some(2));
+    assert_eq!(
+        code(&verifier(&["policy", "simulate", &policy, &policy])),
+        Some(2)
+    );
 }
 
 #[test]

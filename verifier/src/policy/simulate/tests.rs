@@ -83,10 +83,7 @@ fn the_end_of_a_planned_update_can_be_tried_out() {
     };
     let change = |now| simulate(&old, &new, &evidence, now).rows[0].change;
     assert_eq!(change(None), Change::StillAccepted);
-    assert_eq!(
-        change(Some(Moment::epoch(Epoch(10)))),
-        Change::NewlyDenied
-    );
+    assert_eq!(change(Some(Moment::epoch(Epoch(10)))), Change::NewlyDenied);
 }
 
 #[test]
@@ -98,17 +95,15 @@ fn evidence_that_nobody_signed_for_is_not_judged() {
         assert_eq!(read.len(), 1);
         read.remove(0).unwrap_err().why
     };
-    assert!(code(&|it| it.signature = SoftKey::attestation(8).sign(&it.attest).to_vec().into())
-        .contains("SIGNATURE_BAD"));
+    assert!(
+        code(&|it| it.signature = SoftKey::attestation(8).sign(&it.attest).to_vec().into())
+            .contains("SIGNATURE_BAD")
+    );
     assert!(
         code(&|it| it.ak_public = SoftKey::node(9).public_area().into()).contains("AK_ATTRIBUTES")
     );
-    assert!(
-        code(&|it| it.values = Some(BTreeMap::from([(7, B256::ZERO)]))).contains("PCR values")
-    );
-    assert!(
-        code(&|it| it.values = Some(BTreeMap::new())).contains("PCR values")
-    );
+    assert!(code(&|it| it.values = Some(BTreeMap::from([(7, B256::ZERO)]))).contains("PCR values"));
+    assert!(code(&|it| it.values = Some(BTreeMap::new())).contains("PCR values"));
     let broken = read("file", b"{\"attest\": 1}\n", None);
     assert!(broken[0].is_err());
     assert!(read("file", &[0x8c], None)[0].is_err(), "a broken bundle");

@@ -149,7 +149,13 @@ fn there_is_a_way_back_from_everything_that_is_not_for_good() {
         } else {
             assert!(back, "{from:?}");
         }
-        if matches!(from, Standing::Revoked { permanent: true, .. }) {
+        if matches!(
+            from,
+            Standing::Revoked {
+                permanent: true,
+                ..
+            }
+        ) {
             assert_eq!(reachable(from, &EVENTS), BTreeSet::from([Kind::Revoked]));
         }
     }
@@ -268,9 +274,8 @@ fn only_the_operator_replaces_a_machine_and_only_the_one_named() {
         }
     );
 
-    let code = |it: &SignedReplacement, account| {
-        it.open(&deployment(), account, old).unwrap_err().code()
-    };
+    let code =
+        |it: &SignedReplacement, account| it.open(&deployment(), account, old).unwrap_err().code();
     assert_eq!(code(&signed, stranger.address()), "REPLACEMENT_SIGNER");
     let mut other = signed.clone();
     other.signature = stranger.sign(other.digest(&deployment()));
