@@ -3,8 +3,11 @@
 //! One line a code, in the table of the module that gives it. A test reads the sources of this crate and fails for a code
 //! without a line, and for a line without a code. Reasons of verdicts and evidence come from the catalogue.
 
+mod certificates;
 mod ear;
+mod eventlog;
 mod evidence;
+mod on_chain;
 mod policy;
 mod revocation;
 mod standing;
@@ -45,6 +48,9 @@ const fn entry(
 /// The tables; a module with codes of its own adds one.
 const TABLES: &[&[Entry]] = &[
     tpm::ENTRIES,
+    certificates::ENTRIES,
+    eventlog::ENTRIES,
+    on_chain::ENTRIES,
     policy::ENTRIES,
     ear::ENTRIES,
     revocation::ENTRIES,

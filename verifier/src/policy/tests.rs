@@ -461,7 +461,7 @@ fn the_hash_of_a_policy_does_not_change_between_releases() {
     assert_eq!(hash.to_string(), GOLDEN_HASH);
 }
 
-const GOLDEN_HASH: &str = "0x76bc80b288e4fb5fbc104de8102c1f7703c7d43cb813d468c7970e828e8b82aa";
+const GOLDEN_HASH: &str = "0xd8447348a62ee1a434a9e583459c287eb09e95e2ab1ccebd76d22582be04426d";
 
 #[test]
 fn what_a_policy_leaves_open_is_said() {
