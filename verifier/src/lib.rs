@@ -11,6 +11,7 @@ pub mod judgement;
 pub mod policy;
 mod reason;
 pub mod report;
+pub mod session;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;
