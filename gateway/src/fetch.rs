@@ -14,10 +14,11 @@ use verifier::{Slot, Stripe};
 
 use crate::{
     codec::Shards,
-    deals::{Deal, NodeAddress, ShardRoots},
+    deals::{Deal, DealBook, NodeAddress, ShardRoots},
     error::GatewayError,
     nodes::{Bounded, LinkError, NodeLink, ShardName},
     put::Owner,
+    session,
 };
 
 /// One slot as a source of shards.
@@ -32,6 +33,7 @@ struct Source {
 
 /// Reads stripes of one deal.
 pub(crate) struct Fetcher<'a> {
+    deals: &'a dyn DealBook,
     nodes: Bounded<'a>,
     /// How long a source may take until another is asked too.
     slow: Duration,
@@ -81,6 +83,7 @@ impl<'a> Fetcher<'a> {
             });
         }
         Ok(Self {
+            deals,
             nodes: owner.bounded(),
             slow: owner.patience.slow,
             deal,
@@ -171,20 +174,24 @@ impl<'a> Fetcher<'a> {
             stripe,
         };
         let mut last = LinkError::Transient("nobody holds it".into());
+        let roots = &source.roots[stripe.0 as usize];
         for holder in &source.holders {
-            match self.nodes.get_shard(holder, name).await {
-                Ok(bytes)
-                    if blake3::hash(&bytes).as_bytes()
-                        == &source.roots[stripe.0 as usize].content_id.0 =>
-                {
-                    return (source, Ok(bytes));
+            let answer = match self.nodes.get_shard(holder, name).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    last = error;
+                    continue;
                 }
-                Ok(_) => {
-                    last = LinkError::Malformed(format!(
-                        "bytes of node {} that are not what the deal names",
-                        holder.node
-                    ));
-                }
+            };
+            if blake3::hash(&answer.bytes).as_bytes() != &roots.content_id.0 {
+                last = LinkError::Malformed(format!(
+                    "bytes of node {} that are not what the deal names",
+                    holder.node
+                ));
+                continue;
+            }
+            match session::check(self.deals, holder, roots, &answer).await {
+                Ok(()) => return (source, Ok(answer.bytes)),
                 Err(error) => last = error,
             }
         }

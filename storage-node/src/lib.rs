@@ -18,6 +18,7 @@ pub mod queue;
 pub mod reclaim;
 pub mod run;
 pub mod service;
+pub mod sessions;
 pub mod shard;
 pub mod slots;
 pub mod state;

@@ -29,7 +29,7 @@ use crate::ids::{Epoch, NodeId};
 use crate::tpm::verify_p256;
 
 pub use chain::{ChainEvidence, ChainReject, ChainTrust, judge_chain};
-pub use key::SessionKey;
+pub use key::{SessionKey, fresh_nonce};
 pub use reject::Reject;
 
 /// First item of every session statement.

@@ -1,8 +1,11 @@
-//! The node's side: a key that lives in memory for an epoch.
+//! What the two sides make: the node a key that lives in memory for an epoch, the client a random number for each request.
+//!
+//! Randomness comes from the operating system.
 
-use alloy_primitives::Bytes;
+use alloy_primitives::{B256, Bytes};
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey, signature::hazmat::PrehashSigner};
-use rand_core::OsRng;
+use rand_core::{OsRng, RngCore};
+use zeroize::ZeroizeOnDrop;
 
 use super::{Reject, Served, SessionCertificate};
 use crate::envelope::sha256;
@@ -11,6 +14,9 @@ use crate::envelope::sha256;
 pub struct SessionKey {
     secret: SigningKey,
 }
+
+// The scalar wipes itself; this says so to whoever asks.
+impl ZeroizeOnDrop for SessionKey {}
 
 impl SessionKey {
     /// A new key, from the operating system's randomness.
@@ -61,6 +67,19 @@ impl SessionCertificate {
         }
     }
 }
+
+/// A random number for one request.
+pub fn fresh_nonce() -> B256 {
+    let mut nonce = B256::ZERO;
+    OsRng.fill_bytes(nonce.as_mut_slice());
+    nonce
+}
+
+/// What the claim above rests on.
+const _: fn() = || {
+    fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<SigningKey>();
+};
 
 /// Checks that x ‖ y is a point of P-256.
 pub(super) fn check_point(xy: &[u8; 64]) -> Result<(), Reject> {
