@@ -39,6 +39,14 @@ pub(crate) struct Fetcher<'a> {
     slow: Duration,
     deal: &'a Deal,
     sources: Vec<Source>,
+    unvouched_stripes: AtomicU32,
+}
+
+/// A source's answer that does not count.
+struct NoShard {
+    cause: LinkError,
+    /// The deal's bytes, if it was only their sender that did not pass.
+    unvouched: Option<Vec<u8>>,
 }
 
 impl<'a> Fetcher<'a> {
@@ -88,6 +96,7 @@ impl<'a> Fetcher<'a> {
             slow: owner.patience.slow,
             deal,
             sources,
+            unvouched_stripes: AtomicU32::new(0),
         })
     }
 
@@ -96,8 +105,14 @@ impl<'a> Fetcher<'a> {
         &self.sources[usize::from(slot.0)].roots
     }
 
+    /// Stripes that could be had only with shards that nobody vouched for.
+    pub(crate) fn unvouched_stripes(&self) -> u32 {
+        self.unvouched_stripes.load(Ordering::Relaxed)
+    }
+
     /// Any k shards of a stripe. Data shards first, since they need no decoding; a parity shard replaces each that fails, and joins
-    /// in for each that is slow: whichever comes first is taken.
+    /// in for each that is slow: whichever comes first is taken. The right bytes from a machine that is not the node's count as a
+    /// failure, and are taken all the same if nothing better comes: whose machine it was is no reason to lose an object.
     pub(crate) async fn fetch(&self, stripe: Stripe) -> Result<Shards, GatewayError> {
         let needed = usize::from(self.deal.geometry.k());
         let mut order: Vec<&Source> = self
@@ -116,6 +131,7 @@ impl<'a> Fetcher<'a> {
         // Sources that have answered, or in whose place another was asked already.
         let mut settled = HashSet::new();
         let mut causes = Vec::new();
+        let mut unvouched = Vec::new();
         while found < needed {
             for source in waiting.by_ref().take(std::mem::take(&mut free)) {
                 running.push(self.fetch_from(source, stripe));
@@ -141,12 +157,25 @@ impl<'a> Fetcher<'a> {
                     shards[usize::from(source.slot.0)] = Some(bytes);
                     found += 1;
                 }
-                Err(cause) => {
+                Err(failed) => {
+                    let cause = failed.cause;
                     source.failures.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(slot = %source.slot, %stripe, "no shard: {cause}");
+                    if let Some(bytes) = failed.unvouched {
+                        tracing::warn!(slot = %source.slot, %stripe, "the right bytes came, {cause}");
+                        unvouched.push((source.slot, bytes));
+                    } else {
+                        tracing::debug!(slot = %source.slot, %stripe, "no shard: {cause}");
+                    }
                     causes.push(format!("slot {}: {cause}", source.slot));
                     free = usize::from(!replaced);
                 }
+            }
+        }
+        if found < needed && !unvouched.is_empty() {
+            self.unvouched_stripes.fetch_add(1, Ordering::Relaxed);
+            for (slot, bytes) in unvouched.into_iter().take(needed - found) {
+                shards[usize::from(slot.0)] = Some(bytes);
+                found += 1;
             }
         }
         if found < needed {
@@ -167,24 +196,25 @@ impl<'a> Fetcher<'a> {
         &self,
         source: &'s Source,
         stripe: Stripe,
-    ) -> (&'s Source, Result<Vec<u8>, LinkError>) {
+    ) -> (&'s Source, Result<Vec<u8>, NoShard>) {
         let name = ShardName {
             deal: self.deal.id,
             slot: source.slot,
             stripe,
         };
-        let mut last = LinkError::Transient("nobody holds it".into());
+        let mut cause = LinkError::Transient("nobody holds it".into());
+        let mut unvouched = None;
         let roots = &source.roots[stripe.0 as usize];
         for holder in &source.holders {
             let answer = match self.nodes.get_shard(holder, name).await {
                 Ok(answer) => answer,
                 Err(error) => {
-                    last = error;
+                    cause = error;
                     continue;
                 }
             };
             if blake3::hash(&answer.bytes).as_bytes() != &roots.content_id.0 {
-                last = LinkError::Malformed(format!(
+                cause = LinkError::Malformed(format!(
                     "bytes of node {} that are not what the deal names",
                     holder.node
                 ));
@@ -192,9 +222,12 @@ impl<'a> Fetcher<'a> {
             }
             match session::check(self.deals, holder, roots, &answer).await {
                 Ok(()) => return (source, Ok(answer.bytes)),
-                Err(error) => last = error,
+                Err(error) => {
+                    cause = error;
+                    unvouched = Some(answer.bytes);
+                }
             }
         }
-        (source, Err(last))
+        (source, Err(NoShard { cause, unvouched }))
     }
 }
