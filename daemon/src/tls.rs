@@ -17,9 +17,15 @@ use crate::{
     secret::{self, SecretError},
 };
 
+mod binding;
 mod pinned;
+mod server;
 
-pub use pinned::{ConnectError, Deadlines, connect_pinned, is_wrong_key};
+pub use binding::{Bindings, ChannelBinding};
+pub use pinned::{
+    BoundChannel, ConnectError, Deadlines, connect_bound, connect_pinned, is_wrong_key,
+};
+pub use server::{BoundStream, HandshakeLimits, Peer, bound_incoming};
 
 const KEY_FILE: &str = "tls.key";
 const CERTIFICATE_FILE: &str = "tls.pem";
@@ -152,7 +158,8 @@ impl TlsIdentity {
         self.key_hash.0
     }
 
-    /// The server's side for `tonic::transport::Server::tls_config`.
+    /// The server's side for `tonic::transport::Server::tls_config`; where the service must know the channel binding,
+    /// [`bound_incoming`].
     #[must_use]
     pub fn server_config(&self) -> ServerTlsConfig {
         ServerTlsConfig::new().identity(Identity::from_pem(&self.certificate, self.key.as_bytes()))

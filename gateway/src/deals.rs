@@ -4,6 +4,7 @@ use alloy::primitives::{Address, B256, U256};
 use async_trait::async_trait;
 use daemon::exit::ExitCode;
 pub use verifier::inventory::ShardRoots;
+use verifier::session::SessionContext;
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot};
 
 use crate::geometry::Geometry;
@@ -142,6 +143,8 @@ pub struct NodeAddress {
     pub url: String,
     /// SHA-256 of its TLS public key.
     pub tls_key_hash: B256,
+    /// keccak256 of its node key's point: whose sessions its answers must carry.
+    pub node_key_hash: B256,
 }
 
 /// Why the chain did not do or tell something.
@@ -226,6 +229,9 @@ pub trait DealBook: Send + Sync {
     async fn roots(&self, deal: &Deal) -> Result<Vec<Vec<ShardRoots>>, DealError>;
     /// Every node the slot was offered to, in order; the last one is the present one.
     async fn tenures(&self, deal: DealId, slot: Slot) -> Result<Vec<Tenure>, DealError>;
+    /// By what the sessions of nodes are judged: the first blocks of the present epoch and the one before it, which may be a few
+    /// seconds old unless they must be `fresh`. No anchors before the first epoch has begun.
+    async fn session_context(&self, fresh: bool) -> Result<SessionContext, DealError>;
     /// Where a node is reached.
     async fn node(&self, node: NodeId) -> Result<NodeAddress, DealError>;
 }

@@ -14,10 +14,11 @@ use verifier::{Slot, Stripe};
 
 use crate::{
     codec::Shards,
-    deals::{Deal, NodeAddress, ShardRoots},
+    deals::{Deal, DealBook, NodeAddress, ShardRoots},
     error::GatewayError,
     nodes::{Bounded, LinkError, NodeLink, ShardName},
     put::Owner,
+    session,
 };
 
 /// One slot as a source of shards.
@@ -32,11 +33,20 @@ struct Source {
 
 /// Reads stripes of one deal.
 pub(crate) struct Fetcher<'a> {
+    deals: &'a dyn DealBook,
     nodes: Bounded<'a>,
     /// How long a source may take until another is asked too.
     slow: Duration,
     deal: &'a Deal,
     sources: Vec<Source>,
+    unvouched_stripes: AtomicU32,
+}
+
+/// A source's answer that does not count.
+struct NoShard {
+    cause: LinkError,
+    /// The deal's bytes, if it was only their sender that did not pass.
+    unvouched: Option<Vec<u8>>,
 }
 
 impl<'a> Fetcher<'a> {
@@ -81,10 +91,12 @@ impl<'a> Fetcher<'a> {
             });
         }
         Ok(Self {
+            deals,
             nodes: owner.bounded(),
             slow: owner.patience.slow,
             deal,
             sources,
+            unvouched_stripes: AtomicU32::new(0),
         })
     }
 
@@ -93,8 +105,14 @@ impl<'a> Fetcher<'a> {
         &self.sources[usize::from(slot.0)].roots
     }
 
+    /// Stripes that could be had only with shards that nobody vouched for.
+    pub(crate) fn unvouched_stripes(&self) -> u32 {
+        self.unvouched_stripes.load(Ordering::Relaxed)
+    }
+
     /// Any k shards of a stripe. Data shards first, since they need no decoding; a parity shard replaces each that fails, and joins
-    /// in for each that is slow: whichever comes first is taken.
+    /// in for each that is slow: whichever comes first is taken. The right bytes from a machine that is not the node's count as a
+    /// failure, and are taken all the same if nothing better comes: whose machine it was is no reason to lose an object.
     pub(crate) async fn fetch(&self, stripe: Stripe) -> Result<Shards, GatewayError> {
         let needed = usize::from(self.deal.geometry.k());
         let mut order: Vec<&Source> = self
@@ -113,6 +131,7 @@ impl<'a> Fetcher<'a> {
         // Sources that have answered, or in whose place another was asked already.
         let mut settled = HashSet::new();
         let mut causes = Vec::new();
+        let mut unvouched = Vec::new();
         while found < needed {
             for source in waiting.by_ref().take(std::mem::take(&mut free)) {
                 running.push(self.fetch_from(source, stripe));
@@ -138,12 +157,25 @@ impl<'a> Fetcher<'a> {
                     shards[usize::from(source.slot.0)] = Some(bytes);
                     found += 1;
                 }
-                Err(cause) => {
+                Err(failed) => {
+                    let cause = failed.cause;
                     source.failures.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(slot = %source.slot, %stripe, "no shard: {cause}");
+                    if let Some(bytes) = failed.unvouched {
+                        tracing::warn!(slot = %source.slot, %stripe, "the right bytes came, {cause}");
+                        unvouched.push((source.slot, bytes));
+                    } else {
+                        tracing::debug!(slot = %source.slot, %stripe, "no shard: {cause}");
+                    }
                     causes.push(format!("slot {}: {cause}", source.slot));
                     free = usize::from(!replaced);
                 }
+            }
+        }
+        if found < needed && !unvouched.is_empty() {
+            self.unvouched_stripes.fetch_add(1, Ordering::Relaxed);
+            for (slot, bytes) in unvouched.into_iter().take(needed - found) {
+                shards[usize::from(slot.0)] = Some(bytes);
+                found += 1;
             }
         }
         if found < needed {
@@ -164,30 +196,38 @@ impl<'a> Fetcher<'a> {
         &self,
         source: &'s Source,
         stripe: Stripe,
-    ) -> (&'s Source, Result<Vec<u8>, LinkError>) {
+    ) -> (&'s Source, Result<Vec<u8>, NoShard>) {
         let name = ShardName {
             deal: self.deal.id,
             slot: source.slot,
             stripe,
         };
-        let mut last = LinkError::Transient("nobody holds it".into());
+        let mut cause = LinkError::Transient("nobody holds it".into());
+        let mut unvouched = None;
+        let roots = &source.roots[stripe.0 as usize];
         for holder in &source.holders {
-            match self.nodes.get_shard(holder, name).await {
-                Ok(bytes)
-                    if blake3::hash(&bytes).as_bytes()
-                        == &source.roots[stripe.0 as usize].content_id.0 =>
-                {
-                    return (source, Ok(bytes));
+            let answer = match self.nodes.get_shard(holder, name).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    cause = error;
+                    continue;
                 }
-                Ok(_) => {
-                    last = LinkError::Malformed(format!(
-                        "bytes of node {} that are not what the deal names",
-                        holder.node
-                    ));
+            };
+            if blake3::hash(&answer.bytes).as_bytes() != &roots.content_id.0 {
+                cause = LinkError::Malformed(format!(
+                    "bytes of node {} that are not what the deal names",
+                    holder.node
+                ));
+                continue;
+            }
+            match session::check(self.deals, holder, roots, &answer).await {
+                Ok(()) => return (source, Ok(answer.bytes)),
+                Err(error) => {
+                    cause = error;
+                    unvouched = Some(answer.bytes);
                 }
-                Err(error) => last = error,
             }
         }
-        (source, Err(last))
+        (source, Err(NoShard { cause, unvouched }))
     }
 }

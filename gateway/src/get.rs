@@ -28,6 +28,9 @@ pub struct Got {
     pub blake3: String,
     /// Stripes that needed parity because a data shard could not be had.
     pub rebuilt_stripes: u32,
+    /// Stripes of which too few shards came from the machines of the nodes that are paid for them: the log says which nodes, and
+    /// why they are not believed. The bytes are right.
+    pub unvouched_stripes: u32,
 }
 
 impl Owner<'_> {
@@ -102,6 +105,7 @@ impl Owner<'_> {
             length: manifest.length,
             blake3: found.to_hex().to_string(),
             rebuilt_stripes,
+            unvouched_stripes: fetcher.unvouched_stripes(),
         })
     }
 }

@@ -14,6 +14,7 @@ pub mod object;
 pub mod progress;
 pub mod put;
 pub mod repair;
+mod session;
 pub mod status;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use alloy::primitives::B256;
 use async_trait::async_trait;
+use verifier::session::{self, Voucher};
 use verifier::{DealId, Slot, Stripe};
 
 use crate::deals::NodeAddress;
@@ -36,6 +38,12 @@ pub enum LinkError {
     /// What the node sent is no shard.
     #[error("sent {0}")]
     Malformed(String),
+    /// Nothing shows that the node's own machine answered, over this connection.
+    #[error("not the node's machine ({}): {reject}", reject.code())]
+    Unvouched {
+        /// Why it is not believed.
+        reject: session::Reject,
+    },
 }
 
 impl LinkError {
@@ -74,6 +82,19 @@ impl CallDeadline {
     }
 }
 
+/// A shard as it came, with what shows whose answer it is. Nothing of it is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Exactly `SHARD_BYTES` bytes.
+    pub bytes: Vec<u8>,
+    /// The node's session and its signature.
+    pub voucher: Voucher,
+    /// The random number in the request.
+    pub nonce: B256,
+    /// Channel bindings of the connections that the answer can have come over.
+    pub bindings: Vec<[u8; 32]>,
+}
+
 /// What the gateway needs of a storage node.
 #[async_trait]
 pub trait NodeLink: Send + Sync {
@@ -84,8 +105,8 @@ pub trait NodeLink: Send + Sync {
         name: ShardName,
         bytes: Arc<[u8]>,
     ) -> Result<(), LinkError>;
-    /// Reads a shard of exactly `SHARD_BYTES` bytes. Whether it is the right one the caller checks.
-    async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Vec<u8>, LinkError>;
+    /// Reads a shard of exactly `SHARD_BYTES` bytes. Whether it is the right one, and the node's own answer, the caller checks.
+    async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Answer, LinkError>;
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use serde::Serialize;
 use verifier::{DealId, Epoch, NodeId, Slot, Stripe};
 
 use crate::{
-    deals::{DealState, Tenure},
+    deals::{DealState, ShardRoots, Tenure},
     error::GatewayError,
     nodes::{NodeLink, ShardName},
     put::Owner,
+    session,
 };
 
 /// A deal as its owner wants to see it.
@@ -31,7 +32,7 @@ pub struct DealStatus {
     pub rate: String,
     /// Token units still in escrow, decimal.
     pub escrow: String,
-    /// Slots whose first shard was read and matched.
+    /// Slots whose first shard was read from the node's own machine and matched.
     pub readable: u16,
     /// Each slot.
     pub slots: Vec<SlotStatus>,
@@ -71,10 +72,7 @@ impl Owner<'_> {
         }
         let roots = self.deals.roots(&terms).await?;
         let reads = slots.iter().map(|(slot, tenure)| {
-            let expected = roots
-                .get(usize::from(slot.0))
-                .and_then(|list| list.first())
-                .map(|roots| roots.content_id.0);
+            let expected = roots.get(usize::from(slot.0)).and_then(|list| list.first());
             self.read_first(deal, *slot, tenure, expected)
         });
         let reads = futures::future::try_join_all(reads).await?;
@@ -114,7 +112,7 @@ impl Owner<'_> {
         deal: DealId,
         slot: Slot,
         tenure: &Tenure,
-        expected: Option<[u8; 32]>,
+        expected: Option<&ShardRoots>,
     ) -> Result<String, GatewayError> {
         if tenure.dropped {
             return Ok("dropped".into());
@@ -128,10 +126,19 @@ impl Owner<'_> {
             slot,
             stripe: Stripe(0),
         };
-        Ok(match self.bounded().get_shard(&address, name).await {
-            Ok(bytes) if expected == Some(*blake3::hash(&bytes).as_bytes()) => "ok".into(),
-            Ok(_) => "wrong bytes".into(),
-            Err(error) => error.to_string(),
-        })
+        let answer = match self.bounded().get_shard(&address, name).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(error.to_string()),
+        };
+        let content = blake3::hash(&answer.bytes);
+        let Some(roots) = expected.filter(|roots| roots.content_id.0 == *content.as_bytes()) else {
+            return Ok("wrong bytes".into());
+        };
+        Ok(
+            match session::check(self.deals, &address, roots, &answer).await {
+                Ok(()) => "ok".into(),
+                Err(error) => error.to_string(),
+            },
+        )
     }
 }

@@ -24,6 +24,7 @@ use crate::{
 mod get;
 mod put;
 mod repair;
+mod sessions;
 mod stalls;
 
 /// Two stripes of 2 + 1, the second one padded.

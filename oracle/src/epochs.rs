@@ -13,6 +13,7 @@ use rand::Rng;
 use rand::rngs::OsRng;
 use tokio::task::JoinSet;
 use verifier::inventory::Operation;
+use verifier::session::{Anchor, SessionContext};
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot};
 
 use crate::agreement::{Agreement, AgreementError, Led};
@@ -88,6 +89,8 @@ pub struct Driver {
     tasks: JoinSet<()>,
     beacon_delay: BTreeMap<Epoch, u64>,
     plans: BTreeMap<Epoch, BTreeMap<NodeId, ProbePlan>>,
+    /// What sessions are judged by in an epoch.
+    anchors: BTreeMap<Epoch, Vec<Anchor>>,
     announced: Arc<Mutex<HashSet<Epoch>>>,
     last_started: BTreeMap<(Epoch, u8), Instant>,
     concluded: Arc<Mutex<HashSet<Epoch>>>,
@@ -121,6 +124,7 @@ impl Driver {
             tasks: JoinSet::new(),
             beacon_delay: BTreeMap::new(),
             plans: BTreeMap::new(),
+            anchors: BTreeMap::new(),
             announced: Arc::default(),
             last_started: BTreeMap::new(),
             concluded: Arc::default(),
@@ -252,6 +256,8 @@ impl Driver {
         let epoch = view.epoch;
         let per_epoch = self.parts.probes_per_epoch;
         let start = self.parts.rules.schedule().start(epoch);
+        // Before anything is taken out of the plan: a failure here costs no probe.
+        let sessions = self.session_context(epoch).await?;
         let plans = self.plans.entry(epoch).or_insert_with(|| {
             // From now on: the beacon is a few blocks old when it is final, and a restart has lost the plan before.
             // Until its last block but one, for the answer takes time: a node that serves only until its evidence is in
@@ -273,6 +279,7 @@ impl Driver {
                 continue;
             };
             let slots = held_slots(&self.parts.store, node, start).await?;
+            let node_key_hash = item.duty.identity.node_key_hash;
             for _ in 0..count {
                 let Some((shard, first_leaf, leaves)) = pick(&mut OsRng, &slots) else {
                     continue;
@@ -287,6 +294,8 @@ impl Driver {
                     endpoint,
                     shard,
                     transport_root,
+                    node_key_hash,
+                    sessions: sessions.clone(),
                     first_leaf,
                     leaves,
                 };
@@ -303,6 +312,34 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// By what sessions are judged that nodes answer with in an epoch: its first block, which is final, and the one of the epoch
+    /// before.
+    async fn session_context(&mut self, epoch: Epoch) -> Result<SessionContext, ChainError> {
+        let deployment = self.parts.rules.deployment();
+        let (chain_id, hub) = (deployment.chain_id, deployment.hub);
+        if let Some(anchors) = self.anchors.get(&epoch) {
+            return Ok(SessionContext {
+                chain_id,
+                hub,
+                anchors: anchors.clone(),
+            });
+        }
+        let mut anchors = Vec::new();
+        for epoch in (epoch.0.saturating_sub(1)..=epoch.0).map(Epoch) {
+            let first = self.parts.rules.schedule().start(epoch);
+            let hash = self.parts.chain.block_hash(first).await?.ok_or_else(|| {
+                ChainError::Unavailable(format!("the endpoint has no block {first}"))
+            })?;
+            anchors.push(Anchor { epoch, hash });
+        }
+        self.anchors.insert(epoch, anchors.clone());
+        Ok(SessionContext {
+            chain_id,
+            hub,
+            anchors,
+        })
     }
 
     fn announce(&mut self, epoch: Epoch) {
@@ -415,6 +452,7 @@ impl Driver {
         let schedule = self.parts.rules.schedule();
         let recent = Epoch(current.0.saturating_sub(schedule.report_window + 1));
         self.plans.retain(|epoch, _| *epoch >= recent);
+        self.anchors.retain(|epoch, _| *epoch >= recent);
         self.beacon_delay.retain(|epoch, _| *epoch >= recent);
         self.concluded
             .lock()

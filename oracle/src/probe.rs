@@ -12,6 +12,7 @@ use rand::{Rng, RngCore};
 use serde::Serialize;
 use verifier::committee::{NodeStatement, Reachability};
 use verifier::inventory::ShardKey;
+use verifier::session::SessionContext;
 use verifier::transport::LEAVES;
 use verifier::{
     Availability, BlockNumber, DealId, Epoch, LatencyMs, NodeId, Slot, Stripe, Throughput, cbor,
@@ -39,6 +40,10 @@ pub struct ProbeTarget {
     pub shard: ShardKey,
     /// The shard's transport root in the deal.
     pub transport_root: B256,
+    /// keccak256 of the node key whose session must sign the answer.
+    pub node_key_hash: B256,
+    /// Where and when that session counts.
+    pub sessions: SessionContext,
     /// First leaf.
     pub first_leaf: usize,
     /// Number of leaves.
@@ -62,6 +67,9 @@ pub enum ProbeOutcome {
     /// Nothing came in time, or somebody else answered at its address.
     #[n(3)]
     NoAnswer,
+    /// The right bytes came, and nothing shows that the node's own machine sent them over this connection: unsigned, or relayed.
+    #[n(4)]
+    Unvouched,
 }
 
 /// The record of one probe.
@@ -285,6 +293,12 @@ mod tests {
                 stripe: Stripe(0),
             },
             transport_root: B256::ZERO,
+            node_key_hash: B256::ZERO,
+            sessions: SessionContext {
+                chain_id: 31_337,
+                hub: alloy::primitives::Address::ZERO,
+                anchors: Vec::new(),
+            },
             first_leaf: 0,
             leaves: 1,
         }
@@ -331,6 +345,28 @@ mod tests {
         assert!(!network_worked(&[lost(), lost()]));
         let refused = ProbeRecord::failed(&target(), ProbeOutcome::Refused, "not found");
         assert!(network_worked(&[lost(), refused]));
+    }
+
+    #[test]
+    fn a_node_whose_answers_are_all_relayed_is_unreachable_though_the_network_works() {
+        let relayed = ProbeRecord::failed(&target(), ProbeOutcome::Unvouched, "relayed");
+        let records = [relayed.clone(), relayed.clone()];
+        assert!(network_worked(&records));
+        let one = statement(&records, true);
+        assert_eq!(one.reachability, Reachability::Unreachable);
+        let half = statement(&[relayed, served(1)], true);
+        assert_eq!(
+            (half.reachability, half.availability),
+            (Reachability::Reachable, Availability(5_000))
+        );
+    }
+
+    #[test]
+    fn records_of_before_there_were_sessions_still_decode() {
+        let old = ProbeRecord::failed(&target(), ProbeOutcome::NoAnswer, "");
+        let bytes = cbor::encode(&old);
+        assert_eq!(bytes[9], 3, "outcomes keep their numbers");
+        assert_eq!(cbor::decode::<ProbeRecord>("probe", &bytes).unwrap(), old);
     }
 
     #[test]

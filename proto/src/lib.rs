@@ -4,7 +4,7 @@
 /// a development network's nodes fit well; a peer that announces more is refused before anything is allocated.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Largest `data` of one [`v1::Chunk`] or one part of a `PutShard` stream, bytes.
+/// Largest `data` of one [`v1::Chunk`] or of a [`v1::ShardChunk`], or one part of a `PutShard` stream, bytes.
 pub const MAX_CHUNK_BYTES: usize = 1024 * 1024;
 
 /// The compiled descriptors of every file of the package, for gRPC reflection.
@@ -31,6 +31,10 @@ mod tests {
         let answer = v1::GetRangeResponse {
             data: vec![0xff; 2_031_616],
             lemmas: vec![vec![0xff; 32]; 16],
+            session: Some(v1::SessionVoucher {
+                certificate: vec![0xff; 512],
+                signature: vec![0xff; 64],
+            }),
         };
         assert!(answer.encoded_len() < MAX_MESSAGE_BYTES);
     }

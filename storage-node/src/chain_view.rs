@@ -163,6 +163,8 @@ pub trait ChainView: Send + Sync {
     fn clock(&self) -> &EpochClock;
     /// This node's chain address.
     fn account(&self) -> Address;
+    /// The hash of a block, if there is one.
+    async fn block_hash(&self, block: u64) -> Result<Option<B256>, ChainError>;
     /// How far the chain is.
     async fn head(&self) -> Result<Head, ChainError>;
     /// The registry's record of this account, if it is enrolled.

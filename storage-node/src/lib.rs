@@ -19,6 +19,7 @@ pub mod queue;
 pub mod reclaim;
 pub mod run;
 pub mod service;
+pub mod sessions;
 pub mod shard;
 pub mod slots;
 pub mod state;

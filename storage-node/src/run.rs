@@ -8,12 +8,12 @@ use daemon::exit::Failure;
 use daemon::health::{HealthServer, Readiness};
 use daemon::shutdown::Shutdown;
 use daemon::telemetry::Metrics;
-use daemon::tls::TlsIdentity;
+use daemon::tls::{BoundStream, HandshakeLimits, TlsIdentity, bound_incoming};
 use proto::v1::storage_node_server::StorageNodeServer;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
 use crate::chain_view::{ChainError, NodeRecord};
@@ -27,10 +27,11 @@ use crate::ledger::Ledger;
 use crate::oracles::GrpcOracles;
 use crate::reclaim::Reclaimer;
 use crate::service::{Conditions, Limits, NodeService};
+use crate::sessions::{SessionError, SessionMaker};
 use crate::state::State;
 
 /// Parts of [`Readiness`].
-const PARTS: [&str; 5] = ["chain", "tpm", "enrolled", "store", "inventory"];
+const PARTS: [&str; 6] = ["chain", "tpm", "enrolled", "store", "inventory", "session"];
 
 /// How long open requests may take to finish after the shutdown signal.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -122,6 +123,13 @@ async fn start(
             acceptance,
         },
     );
+    let maker = SessionMaker::new(
+        edges.chain.clone(),
+        edges.tpm.clone(),
+        record.node,
+        keys.node_key,
+        config.duty.beacon_confirmations,
+    );
     let duty = Duty::new(
         DutyEdges {
             chain: edges.chain.clone(),
@@ -159,6 +167,7 @@ async fn start(
         edges.chain.clone(),
         state.clone(),
         edges.store.clone(),
+        maker.sessions(),
         stored.clone(),
         conditions,
     );
@@ -167,7 +176,14 @@ async fn start(
         Failure::usage(format!("cannot listen on {listen} for gRPC: {error}; choose another address or stop what uses it"))
     })?;
 
-    tasks.spawn(serve(listener, tls, service, shutdown.clone()));
+    let incoming = bound_incoming(listener, &tls, HandshakeLimits::default())?;
+    tasks.spawn(serve(incoming, service, shutdown.clone()));
+    tasks.spawn(make_sessions(
+        maker,
+        config.poll(),
+        readiness.clone(),
+        shutdown.clone(),
+    ));
     tasks.spawn(keep(
         keeper,
         stored.clone(),
@@ -288,16 +304,13 @@ async fn publish_endpoint(
 }
 
 async fn serve(
-    listener: TcpListener,
-    tls: TlsIdentity,
+    incoming: ReceiverStream<std::io::Result<BoundStream>>,
     service: NodeService,
     shutdown: Shutdown,
 ) -> Result<(), Failure> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<StorageNodeServer<NodeService>>().await;
     let server = Server::builder()
-        .tls_config(tls.server_config())
-        .map_err(|error| Failure::internal(format!("TLS: {error}")))?
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .concurrency_limit_per_connection(64)
         .add_service(health_service)
@@ -315,7 +328,7 @@ async fn serve(
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        served = server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop) => {
+        served = server.serve_with_incoming_shutdown(incoming, stop) => {
             served.map_err(|error| Failure::unavailable(daemon::exit::chain(&error)))
         }
         () = over => Ok(()),
@@ -352,6 +365,31 @@ async fn keep(
         match shutdown.or(woken).await {
             None => break,
             Some(notified) => shard_came = notified.is_ok(),
+        }
+    }
+    Ok(())
+}
+
+/// Has the TPM sign a session key each epoch; what fails is tried again, and reads go on with the session before.
+async fn make_sessions(
+    maker: SessionMaker,
+    poll: Duration,
+    readiness: Readiness,
+    shutdown: Shutdown,
+) -> Result<(), Failure> {
+    while !shutdown.is_triggered() {
+        match shutdown.or(maker.round()).await {
+            None => break,
+            Some(Ok(())) => readiness.set_ready("session"),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "session key: trying again");
+                if matches!(error, SessionError::Tpm(_)) {
+                    readiness.set_not_ready("session", error.to_string());
+                }
+            }
+        }
+        if !shutdown.sleep(poll).await {
+            break;
         }
     }
     Ok(())

@@ -5,20 +5,24 @@ use std::time::Duration;
 
 use alloy::primitives::B256;
 use circuits::storage::SHARD_BYTES;
+use daemon::tls::{ChannelBinding, Peer};
 use proto::v1::{
-    Chunk, GetNodeStatusRequest, GetRangeRequest, GetRangeResponse, GetShardRequest, NodeStatus,
-    PutShardRequest, PutShardResponse, put_shard_request::Part, storage_node_server::StorageNode,
+    GetNodeStatusRequest, GetRangeRequest, GetRangeResponse, GetShardRequest, NodeStatus,
+    PutShardRequest, PutShardResponse, SessionVoucher, ShardChunk, put_shard_request::Part,
+    storage_node_server::StorageNode,
 };
 use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue};
 use verifier::inventory::ShardRoots;
+use verifier::session::Served;
 use verifier::transport::LEAVES;
 use verifier::{Epoch, EvidenceReason, NodeId};
 
 use crate::acceptance::{Acceptance, Refused};
 use crate::chain_view::{Assignment, ChainError, ChainView, DealTerms, epoch_at};
 use crate::reclaim::{ReclaimError, Reclaimer};
+use crate::sessions::Sessions;
 use crate::shard::{CommittedShard, ShardId, SlotId};
 use crate::slots::{SlotBook, SlotError};
 use crate::state::{ShardRecord, State, StateError, TenureState};
@@ -32,6 +36,10 @@ const READ_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the other side of a stream may be silent, or not listen.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// First and number, as a whole shard's range.
+#[expect(clippy::cast_possible_truncation, reason = "256")]
+const ALL_LEAVES: (u32, u32) = (0, LEAVES as u32);
 
 /// Puts whose offer is looked up on chain at once, for each that is received at once.
 const LOOKUPS: usize = 4;
@@ -76,6 +84,7 @@ pub struct NodeService {
     store: Arc<dyn ShardStore>,
     slots: SlotBook,
     reclaimer: Reclaimer,
+    sessions: Sessions,
     /// Rung when a shard was stored, for the loop that accepts slots.
     stored: Arc<Notify>,
     conditions: Conditions,
@@ -88,13 +97,14 @@ pub struct NodeService {
 }
 
 impl NodeService {
-    /// A service over the edges. `stored` is rung after every shard that was stored.
+    /// A service over the edges. `stored` is rung after every shard that was stored; what is served is signed with `sessions`.
     #[must_use]
     pub fn new(
         node: NodeId,
         chain: Arc<dyn ChainView>,
         state: State,
         store: Arc<dyn ShardStore>,
+        sessions: Sessions,
         stored: Arc<Notify>,
         conditions: Conditions,
     ) -> Self {
@@ -108,6 +118,7 @@ impl NodeService {
             store,
             slots,
             reclaimer,
+            sessions,
             stored,
             conditions,
             lookups: Semaphore::new(puts.saturating_mul(LOOKUPS)),
@@ -254,6 +265,27 @@ impl NodeService {
             && self.store.cell(id, &record.roots, 0).await.is_ok()
     }
 
+    /// Signs what is about to be served, if the client asked for that.
+    async fn vouch(
+        &self,
+        asker: Option<Asker>,
+        transport_root: B256,
+        (first_leaf, leaves): (u32, u32),
+        data: Vec<u8>,
+    ) -> Result<(Vec<u8>, Option<SessionVoucher>), Status> {
+        let Some(Asker { binding, nonce }) = asker else {
+            return Ok((data, None));
+        };
+        let (data, served) = tokio::task::spawn_blocking(move || {
+            let served = Served::new(transport_root, first_leaf, leaves, &data, nonce);
+            (data, served)
+        })
+        .await
+        .map_err(|error| internal(&error))?;
+        let session = self.sessions.vouch(binding, &served).await;
+        Ok((data, session.map_err(|error| internal(&error))?))
+    }
+
     async fn stored_record(&self, id: ShardId) -> Result<ShardRecord, Status> {
         let record = self.state.shard(id).await.map_err(state_status)?;
         if let Some(record) = record {
@@ -287,6 +319,7 @@ impl StorageNode for NodeService {
         &self,
         request: Request<GetRangeRequest>,
     ) -> Result<Response<GetRangeResponse>, Status> {
+        let asked_by = Asker::of(&request, &request.get_ref().nonce)?;
         let request = request.into_inner();
         let id = shard_id(request.shard)?;
         let (first, count) = (request.first_leaf as usize, request.leaves as usize);
@@ -308,18 +341,23 @@ impl StorageNode for NodeService {
             .map_err(store_status)?;
         metrics::counter!("storage_node_bytes_served_total").increment(range.data.len() as u64);
         let lemmas = range.lemmas.iter().map(|lemma| lemma.to_vec()).collect();
+        let leaves = (request.first_leaf, request.leaves);
+        let root = record.roots.transport_root;
+        let (data, session) = self.vouch(asked_by, root, leaves, range.data).await?;
         Ok(Response::new(GetRangeResponse {
-            data: range.data,
+            data,
             lemmas,
+            session,
         }))
     }
 
-    type GetShardStream = ReceiverStream<Result<Chunk, Status>>;
+    type GetShardStream = ReceiverStream<Result<ShardChunk, Status>>;
 
     async fn get_shard(
         &self,
         request: Request<GetShardRequest>,
     ) -> Result<Response<Self::GetShardStream>, Status> {
+        let asked_by = Asker::of(&request, &request.get_ref().nonce)?;
         let id = shard_id(request.into_inner().shard)?;
         let permit = patient(self.sends.clone().acquire_owned()).await?;
         let record = self.stored_record(id).await?;
@@ -329,12 +367,14 @@ impl StorageNode for NodeService {
             .await
             .map_err(store_status)?;
         metrics::counter!("storage_node_bytes_served_total").increment(whole.data.len() as u64);
+        let root = record.roots.transport_root;
+        let (data, session) = self.vouch(asked_by, root, ALL_LEAVES, whole.data).await?;
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
         let deadline = self.conditions.limits.deadline;
         tokio::spawn(async move {
             // A reader that does not read gives its place back, however it came by it.
             let _permit = permit;
-            let _ = tokio::time::timeout(deadline, send(whole.data, sender)).await;
+            let _ = tokio::time::timeout(deadline, send(data, session, sender)).await;
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -360,6 +400,32 @@ impl StorageNode for NodeService {
     }
 }
 
+/// Who wants a signed answer, and over which connection.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    binding: ChannelBinding,
+    nonce: B256,
+}
+
+impl Asker {
+    /// `None` for a client that sent no nonce. The binding is this end's own: what a client says of its connection would be
+    /// what a relay wants signed.
+    fn of<T>(request: &Request<T>, nonce: &[u8]) -> Result<Option<Self>, Status> {
+        if nonce.is_empty() {
+            return Ok(None);
+        }
+        let nonce = B256::try_from(nonce).map_err(|_| {
+            let why = format!("a nonce has 32 bytes, not {}", nonce.len());
+            refuse(Code::InvalidArgument, EvidenceReason::Malformed, why)
+        })?;
+        let peer = request.extensions().get::<Peer>();
+        Ok(peer.map(|peer| Self {
+            binding: peer.binding,
+            nonce,
+        }))
+    }
+}
+
 /// A place among those that do something at once.
 async fn turn(places: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
     places.acquire().await.map_err(|error| internal(&error))
@@ -375,11 +441,16 @@ async fn patient<P>(place: impl Future<Output = Result<P, AcquireError>>) -> Res
     }
 }
 
-/// Sends a shard to a reader that keeps reading.
-async fn send(data: Vec<u8>, sender: mpsc::Sender<Result<Chunk, Status>>) {
+/// Sends a shard to a reader that keeps reading; what shows who sends it comes with the first chunk.
+async fn send(
+    data: Vec<u8>,
+    mut session: Option<SessionVoucher>,
+    sender: mpsc::Sender<Result<ShardChunk, Status>>,
+) {
     for chunk in data.chunks(proto::MAX_CHUNK_BYTES / 4) {
-        let chunk = Chunk {
+        let chunk = ShardChunk {
             data: chunk.to_vec(),
+            session: session.take(),
         };
         // A reader that went away wants no more.
         if sender.send_timeout(Ok(chunk), IDLE).await.is_err() {

@@ -15,6 +15,7 @@ pub mod policy;
 mod reason;
 pub mod report;
 pub mod revocation;
+pub mod session;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-use super::KeyHash;
+use super::{Bindings, ChannelBinding, KeyHash};
 
 /// How long things may take on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,18 +57,39 @@ struct WrongKey {
     found: KeyHash,
 }
 
+/// A channel, and what tells its connections from everybody else's.
+#[derive(Clone, Debug)]
+pub struct BoundChannel {
+    /// The channel.
+    pub channel: Channel,
+    /// Bindings of its connections.
+    pub bindings: Bindings,
+}
+
 /// A gRPC channel to `url` (`https://host:port`) that talks only to a server whose public key has this SHA-256.
+///
+/// # Errors
+/// As [`connect_bound`].
+pub fn connect_pinned(
+    url: &str,
+    key_hash: impl Into<KeyHash>,
+    deadlines: Deadlines,
+) -> Result<Channel, ConnectError> {
+    connect_bound(url, key_hash, deadlines).map(|bound| bound.channel)
+}
+
+/// As [`connect_pinned`], with the bindings of the channel's connections.
 ///
 /// The channel connects at the first call and again after a lost connection. Must be called within the tokio runtime.
 ///
 /// # Errors
 /// [`ConnectError::BadUrl`]. A server that cannot be reached or has another key fails the calls with status UNAVAILABLE; tell
 /// the second apart with [`is_wrong_key`].
-pub fn connect_pinned(
+pub fn connect_bound(
     url: &str,
     key_hash: impl Into<KeyHash>,
     deadlines: Deadlines,
-) -> Result<Channel, ConnectError> {
+) -> Result<BoundChannel, ConnectError> {
     let bad_url = || ConnectError::BadUrl {
         url: url.chars().take(200).collect(),
     };
@@ -93,23 +114,30 @@ pub fn connect_pinned(
         .map_err(|_| bad_url())?;
 
     let connector = TlsConnector::from(Arc::new(client_config(key_hash.into())));
+    let bindings = Bindings::default();
+    let opened = bindings.clone();
     let dial = service_fn(move |_: Uri| {
         let connector = connector.clone();
+        let opened = opened.clone();
         let server_name = server_name.clone();
         let host = host.clone();
         async move {
             let stream = TcpStream::connect((host.as_str(), port)).await?;
             stream.set_nodelay(true)?;
-            Ok::<_, io::Error>(TokioIo::new(connector.connect(server_name, stream).await?))
+            let stream = connector.connect(server_name, stream).await?;
+            // Before the first request can go over it, so before any answer.
+            opened.add(ChannelBinding::of(stream.get_ref().1).map_err(io::Error::other)?);
+            Ok::<_, io::Error>(TokioIo::new(stream))
         }
     });
-    Ok(Endpoint::from(dialled)
+    let channel = Endpoint::from(dialled)
         .origin(origin)
         .connect_timeout(deadlines.connect)
         .timeout(deadlines.request)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
-        .connect_with_connector_lazy(dial))
+        .connect_with_connector_lazy(dial);
+    Ok(BoundChannel { channel, bindings })
 }
 
 /// Whether a call failed because the server's key is not the pinned one.

@@ -7,8 +7,8 @@ use daemon::{
 use proto::{
     MAX_MESSAGE_BYTES,
     v1::{
-        Chunk, GetNodeStatusRequest, GetRangeRequest, GetRangeResponse, GetShardRequest,
-        NodeStatus, PutShardRequest, PutShardResponse,
+        GetNodeStatusRequest, GetRangeRequest, GetRangeResponse, GetShardRequest, NodeStatus,
+        PutShardRequest, PutShardResponse, ShardChunk,
         storage_node_client::StorageNodeClient,
         storage_node_server::{StorageNode, StorageNodeServer},
     },
@@ -22,7 +22,7 @@ struct StatusOnly;
 
 #[tonic::async_trait]
 impl StorageNode for StatusOnly {
-    type GetShardStream = Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
+    type GetShardStream = Pin<Box<dyn Stream<Item = Result<ShardChunk, Status>> + Send>>;
 
     async fn put_shard(
         &self,

@@ -1,5 +1,7 @@
 //! The real contracts, through the crate `chain`.
 
+use std::time::{Duration, Instant};
+
 use alloy::{
     primitives::Address,
     rpc::types::Filter,
@@ -12,6 +14,8 @@ use chain::{
     bindings::{Deals, ProbityToken},
     types,
 };
+use tokio::sync::Mutex;
+use verifier::session::{Anchor, SessionContext};
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot};
 
 use super::{Deal, DealBook, DealError, DealState, NodeAddress, ShardRoots, Tenure, Terms};
@@ -21,10 +25,14 @@ mod published;
 #[cfg(test)]
 mod tests;
 
+/// How old what sessions are judged by may be, unless it must be fresh.
+const SESSION_CONTEXT_AGE: Duration = Duration::from_secs(5);
+
 /// One deployment, and the owner's account on it.
 pub struct EvmDeals {
     client: Client,
     sender: Sender,
+    sessions: Mutex<Option<(Instant, SessionContext)>>,
 }
 
 impl EvmDeals {
@@ -37,7 +45,37 @@ impl EvmDeals {
             .await
             .map_err(reading("the deployment"))?;
         let sender = Sender::new(client.rpc().clone(), key);
-        Ok(Self { client, sender })
+        Ok(Self {
+            client,
+            sender,
+            sessions: Mutex::default(),
+        })
+    }
+
+    async fn read_session_context(&self) -> Result<SessionContext, DealError> {
+        let what = "the epochs' first blocks";
+        let clock = self.client.clock().await.map_err(reading(what))?;
+        let rpc = self.client.rpc();
+        let head = rpc.head().await.map_err(reading(what))?.number;
+        let mut anchors = Vec::new();
+        if let Some(epoch) = clock.epoch_of(head) {
+            for epoch in epoch.saturating_sub(1)..=epoch {
+                let hash = rpc
+                    .block_hash(clock.start_block(epoch))
+                    .await
+                    .map_err(reading(what))?;
+                anchors.push(Anchor {
+                    epoch: Epoch(epoch),
+                    hash,
+                });
+            }
+        }
+        let at = self.client.deployment();
+        Ok(SessionContext {
+            chain_id: at.chain_id,
+            hub: at.hub,
+            anchors,
+        })
     }
 
     async fn send<C: SolCall + Sync>(
@@ -263,6 +301,27 @@ impl DealBook for EvmDeals {
             .collect())
     }
 
+    async fn session_context(&self, fresh: bool) -> Result<SessionContext, DealError> {
+        let mut known = self.sessions.lock().await;
+        if let Some((read, context)) = &*known
+            && !fresh
+            && read.elapsed() < SESSION_CONTEXT_AGE
+        {
+            return Ok(context.clone());
+        }
+        match self.read_session_context().await {
+            Ok(context) => {
+                *known = Some((Instant::now(), context.clone()));
+                Ok(context)
+            }
+            // A read goes on while the chain is out of reach.
+            Err(error) => match &*known {
+                Some((_, context)) if !fresh => Ok(context.clone()),
+                _ => Err(error),
+            },
+        }
+    }
+
     async fn node(&self, node: NodeId) -> Result<NodeAddress, DealError> {
         let found = self
             .client
@@ -277,6 +336,7 @@ impl DealBook for EvmDeals {
             node,
             url: found.url,
             tls_key_hash: found.tlsKeyHash,
+            node_key_hash: found.nodeKeyHash,
         })
     }
 }

@@ -4,15 +4,19 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use alloy::primitives::{Address, B256};
 use async_trait::async_trait;
+use verifier::session::SessionContext;
 use verifier::{BlockNumber, DealId, Epoch, NodeId, Slot, Stripe};
 
 use super::{Deal, DealBook, DealError, DealState, NodeAddress, ShardRoots, Tenure, Terms};
-use crate::nodes::memory::MemoryNodes;
+use crate::nodes::memory::{CHAIN_ID, HUB, MemoryNodes, anchor, node_key_hash};
 
 struct Record {
     deal: Deal,
@@ -42,6 +46,10 @@ pub(crate) struct MemoryDeals {
     nodes: Arc<MemoryNodes>,
     deals: Mutex<HashMap<DealId, Record>>,
     now: Mutex<Epoch>,
+    /// Epochs by which what is read without asking for it fresh is behind.
+    pub(crate) lag: AtomicU64,
+    /// No epoch has begun yet.
+    pub(crate) young: AtomicBool,
     /// The transaction is sent, but its sender dies before it sees the receipt.
     pub(crate) die_after_propose: Mutex<bool>,
 }
@@ -52,6 +60,8 @@ impl MemoryDeals {
             nodes,
             deals: Mutex::default(),
             now: Mutex::new(Epoch(0)),
+            lag: AtomicU64::new(0),
+            young: AtomicBool::new(false),
             die_after_propose: Mutex::new(false),
         }
     }
@@ -66,6 +76,7 @@ impl MemoryDeals {
 
     pub(crate) fn set_epoch(&self, epoch: u64) {
         *self.now.lock().unwrap() = Epoch(epoch);
+        self.nodes.epoch.store(epoch, Ordering::SeqCst);
     }
 
     /// The owner ends the present tenure, which the present epoch is the last of.
@@ -256,11 +267,30 @@ impl DealBook for MemoryDeals {
         })
     }
 
+    async fn session_context(&self, fresh: bool) -> Result<SessionContext, DealError> {
+        let lag = if fresh {
+            0
+        } else {
+            self.lag.load(Ordering::SeqCst)
+        };
+        let now = self.now.lock().unwrap().0 - lag;
+        let mut anchors: Vec<_> = (now.saturating_sub(1)..=now).map(anchor).collect();
+        if self.young.load(Ordering::SeqCst) {
+            anchors.clear();
+        }
+        Ok(SessionContext {
+            chain_id: CHAIN_ID,
+            hub: HUB,
+            anchors,
+        })
+    }
+
     async fn node(&self, node: NodeId) -> Result<NodeAddress, DealError> {
         Ok(NodeAddress {
             node,
             url: format!("https://node{node}:1"),
             tls_key_hash: B256::ZERO,
+            node_key_hash: node_key_hash(node),
         })
     }
 }

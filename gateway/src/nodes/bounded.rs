@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use circuits::storage::SHARD_BYTES;
 
-use super::{CallDeadline, LinkError, NodeLink, ShardName};
+use super::{Answer, CallDeadline, LinkError, NodeLink, ShardName};
 use crate::deals::NodeAddress;
 
 /// A link with a deadline around each whole call.
@@ -48,7 +48,7 @@ impl NodeLink for Bounded<'_> {
         within(deadline, "take", self.link.put_shard(node, name, bytes)).await
     }
 
-    async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Vec<u8>, LinkError> {
+    async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Answer, LinkError> {
         let deadline = self.deadline.of(SHARD_BYTES);
         within(deadline, "give", self.link.get_shard(node, name)).await
     }
@@ -72,6 +72,7 @@ mod tests {
             node: NodeId(1),
             url: format!("https://{}", listener.local_addr().unwrap()),
             tls_key_hash: B256::ZERO,
+            node_key_hash: B256::ZERO,
         };
         let name = ShardName {
             deal: DealId(1),

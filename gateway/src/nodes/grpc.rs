@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use circuits::storage::SHARD_BYTES;
-use daemon::tls::{self, Deadlines};
+use daemon::tls::{self, Bindings, BoundChannel, Deadlines};
 use proto::{
     MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES,
     v1::{
@@ -16,9 +16,12 @@ use proto::{
     },
 };
 use tonic::{Code, Status, transport::Channel};
-use verifier::NodeId;
+use verifier::{
+    NodeId,
+    session::{Voucher, fresh_nonce},
+};
 
-use super::{CallDeadline, LinkError, NodeLink, ShardName};
+use super::{Answer, CallDeadline, LinkError, NodeLink, ShardName};
 use crate::deals::NodeAddress;
 
 /// Bytes sent in one message: small enough that several shards share a connection fairly.
@@ -27,7 +30,7 @@ const SEND_CHUNK_BYTES: usize = MAX_CHUNK_BYTES / 4;
 /// Channels to storage nodes, one each, opened at the first call. Callers set a deadline around each whole call.
 #[derive(Default)]
 pub struct GrpcLink {
-    channels: Mutex<HashMap<NodeId, (NodeAddress, Channel)>>,
+    channels: Mutex<HashMap<NodeId, (NodeAddress, BoundChannel)>>,
 }
 
 impl GrpcLink {
@@ -37,9 +40,12 @@ impl GrpcLink {
         Self::default()
     }
 
-    fn client(&self, node: &NodeAddress) -> Result<StorageNodeClient<Channel>, LinkError> {
+    fn client(
+        &self,
+        node: &NodeAddress,
+    ) -> Result<(StorageNodeClient<Channel>, Bindings), LinkError> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        let channel = match channels.get(&node.node) {
+        let BoundChannel { channel, bindings } = match channels.get(&node.node) {
             // The registry may have changed since.
             Some((address, channel)) if address == node => channel.clone(),
             _ => {
@@ -48,13 +54,14 @@ impl GrpcLink {
                     request: CallDeadline::default().of(SHARD_BYTES),
                     ..Deadlines::default()
                 };
-                let channel = tls::connect_pinned(&node.url, node.tls_key_hash.0, deadlines)
+                let channel = tls::connect_bound(&node.url, node.tls_key_hash.0, deadlines)
                     .map_err(|error| LinkError::Refused(error.to_string()))?;
                 channels.insert(node.node, (node.clone(), channel.clone()));
                 channel
             }
         };
-        Ok(StorageNodeClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        let client = StorageNodeClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Ok((client, bindings))
     }
 }
 
@@ -95,7 +102,7 @@ impl NodeLink for GrpcLink {
         name: ShardName,
         bytes: Arc<[u8]>,
     ) -> Result<(), LinkError> {
-        let mut client = self.client(node)?;
+        let (mut client, _) = self.client(node)?;
         let first = PutShardRequest {
             part: Some(Part::Shard(shard_id(name))),
         };
@@ -112,10 +119,12 @@ impl NodeLink for GrpcLink {
         }
     }
 
-    async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Vec<u8>, LinkError> {
-        let mut client = self.client(node)?;
+    async fn get_shard(&self, node: &NodeAddress, name: ShardName) -> Result<Answer, LinkError> {
+        let (mut client, bindings) = self.client(node)?;
+        let nonce = fresh_nonce();
         let request = GetShardRequest {
             shard: Some(shard_id(name)),
+            nonce: nonce.to_vec(),
         };
         let mut stream = client
             .get_shard(request)
@@ -123,6 +132,7 @@ impl NodeLink for GrpcLink {
             .map_err(|status| link_error(&status))?
             .into_inner();
         let mut bytes = Vec::with_capacity(SHARD_BYTES);
+        let mut voucher = Voucher::default();
         while let Some(chunk) = stream
             .message()
             .await
@@ -134,6 +144,12 @@ impl NodeLink for GrpcLink {
                 )));
             }
             bytes.extend_from_slice(&chunk.data);
+            if let Some(session) = chunk.session {
+                voucher = Voucher {
+                    certificate: session.certificate,
+                    signature: session.signature,
+                };
+            }
         }
         if bytes.len() != SHARD_BYTES {
             return Err(LinkError::Malformed(format!(
@@ -141,6 +157,11 @@ impl NodeLink for GrpcLink {
                 bytes.len()
             )));
         }
-        Ok(bytes)
+        Ok(Answer {
+            bytes,
+            voucher,
+            nonce,
+            bindings: bindings.recent(),
+        })
     }
 }

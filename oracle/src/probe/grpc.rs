@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use async_trait::async_trait;
-use daemon::tls::{ConnectError, Deadlines, connect_pinned};
+use daemon::tls::{BoundChannel, ConnectError, Deadlines, connect_bound};
 use proto::v1;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use verifier::LatencyMs;
+use verifier::session::{self, Expected, Served, Voucher};
 use verifier::transport::verify_range;
 
 use super::{ProbeOutcome, ProbeRecord, ProbeTarget, Prober};
@@ -25,7 +26,7 @@ const GET_RANGE: &str = "/probity.v1.StorageNode/GetRange";
 #[derive(Debug)]
 pub struct GrpcProber {
     deadlines: Deadlines,
-    channels: Mutex<HashMap<(String, B256), Channel>>,
+    channels: Mutex<HashMap<(String, B256), BoundChannel>>,
 }
 
 impl GrpcProber {
@@ -41,13 +42,13 @@ impl GrpcProber {
         }
     }
 
-    fn channel(&self, endpoint: &Endpoint) -> Result<Channel, ConnectError> {
+    fn channel(&self, endpoint: &Endpoint) -> Result<BoundChannel, ConnectError> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (endpoint.url.clone(), endpoint.tls_key_hash);
         if let Some(channel) = channels.get(&key) {
             return Ok(channel.clone());
         }
-        let channel = connect_pinned(&endpoint.url, endpoint.tls_key_hash.0, self.deadlines)?;
+        let channel = connect_bound(&endpoint.url, endpoint.tls_key_hash.0, self.deadlines)?;
         channels.insert(key, channel.clone());
         Ok(channel)
     }
@@ -102,12 +103,13 @@ fn outcome_of(status: &Status) -> ProbeOutcome {
 #[async_trait]
 impl Prober for GrpcProber {
     async fn probe(&self, target: &ProbeTarget) -> ProbeRecord {
-        let channel = match self.channel(&target.endpoint) {
-            Ok(channel) => channel,
+        let BoundChannel { channel, bindings } = match self.channel(&target.endpoint) {
+            Ok(bound) => bound,
             Err(error) => {
                 return ProbeRecord::failed(target, ProbeOutcome::NoAnswer, error.to_string());
             }
         };
+        let nonce = session::fresh_nonce();
         let blank = ProbeRecord::failed(target, ProbeOutcome::Served, "");
         let request = v1::GetRangeRequest {
             shard: Some(v1::ShardId {
@@ -117,6 +119,7 @@ impl Prober for GrpcProber {
             }),
             first_leaf: blank.first_leaf,
             leaves: blank.leaves,
+            nonce: nonce.to_vec(),
         };
         let waited = tokio::time::timeout(self.deadlines.request, fetch(channel, request)).await;
         let answer = match waited {
@@ -147,15 +150,41 @@ impl Prober for GrpcProber {
             );
         };
         let data = &answer.range.data;
-        match verify_range(
+        if let Err(error) = verify_range(
             &target.transport_root,
             target.first_leaf,
             target.leaves,
             data,
             &lemmas,
         ) {
-            Err(error) => ProbeRecord::failed(target, ProbeOutcome::WrongBytes, error.to_string()),
-            Ok(()) => ProbeRecord {
+            return ProbeRecord::failed(target, ProbeOutcome::WrongBytes, error.to_string());
+        }
+        let served = Served::new(
+            target.transport_root,
+            blank.first_leaf,
+            blank.leaves,
+            data,
+            nonce,
+        );
+        let voucher = answer
+            .range
+            .session
+            .map_or_else(Voucher::default, |it| Voucher {
+                certificate: it.certificate,
+                signature: it.signature,
+            });
+        let expected = Expected {
+            context: &target.sessions,
+            node: target.node,
+            node_key_hash: target.node_key_hash,
+        };
+        match session::judge(&expected, &served, &bindings.recent(), &voucher) {
+            Err(reject) => ProbeRecord::failed(
+                target,
+                ProbeOutcome::Unvouched,
+                format!("{}: {reject}", reject.code()),
+            ),
+            Ok(_) => ProbeRecord {
                 first_byte: LatencyMs(
                     u32::try_from(answer.first_byte.as_millis()).unwrap_or(u32::MAX),
                 ),
@@ -166,3 +195,6 @@ impl Prober for GrpcProber {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

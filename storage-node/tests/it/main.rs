@@ -6,5 +6,6 @@ mod on_chain;
 mod put_shard;
 mod queue;
 mod reclaim;
+mod sessions;
 mod slots;
 mod support;

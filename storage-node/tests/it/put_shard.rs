@@ -43,6 +43,7 @@ async fn a_shard_that_is_put_is_accepted_on_chain_and_served_with_proofs() {
             shard,
             first_leaf: 200,
             leaves: 3,
+            nonce: Vec::new(),
         })
         .await
         .unwrap()
@@ -57,7 +58,10 @@ async fn a_shard_that_is_put_is_accepted_on_chain_and_served_with_proofs() {
 
     let mut stream = node
         .client
-        .get_shard(GetShardRequest { shard })
+        .get_shard(GetShardRequest {
+            shard,
+            nonce: Vec::new(),
+        })
         .await
         .unwrap()
         .into_inner();
@@ -182,6 +186,7 @@ async fn bytes_that_are_not_the_deals_are_refused_and_not_stored() {
         .client
         .get_shard(GetShardRequest {
             shard: Some(id(SLOT, 0)),
+            nonce: Vec::new(),
         })
         .await
         .unwrap_err();
@@ -197,6 +202,7 @@ async fn ranges_outside_a_shard_and_shards_not_stored_are_refused() {
             shard: Some(id(SLOT, 0)),
             first_leaf,
             leaves,
+            nonce: Vec::new(),
         };
         assert_eq!(
             node.client.get_range(request).await.unwrap_err().code(),
@@ -207,6 +213,7 @@ async fn ranges_outside_a_shard_and_shards_not_stored_are_refused() {
         shard: None,
         first_leaf: 0,
         leaves: 1,
+        nonce: Vec::new(),
     };
     assert_eq!(
         node.client.get_range(request).await.unwrap_err().code(),
@@ -216,6 +223,7 @@ async fn ranges_outside_a_shard_and_shards_not_stored_are_refused() {
         shard: Some(id(SLOT, 0)),
         first_leaf: 0,
         leaves: 1,
+        nonce: Vec::new(),
     };
     assert_eq!(
         node.client.get_range(request).await.unwrap_err().code(),
@@ -268,19 +276,32 @@ async fn readers_that_stall_keep_no_probe_out_and_lose_their_places() {
     let mut stalled = Vec::new();
     for _ in 0..node.config.grpc.max_reads + 3 {
         let shard = Some(id(SLOT, 0));
-        let stream = client.get_shard(GetShardRequest { shard }).await.unwrap();
+        let stream = client
+            .get_shard(GetShardRequest {
+                shard,
+                nonce: Vec::new(),
+            })
+            .await
+            .unwrap();
         stalled.push(stream.into_inner());
     }
     let request = GetRangeRequest {
         shard: Some(id(SLOT, 0)),
         first_leaf: 0,
         leaves: 1,
+        nonce: Vec::new(),
     };
     let probe = tokio::time::timeout(Duration::from_secs(2), node.client.get_range(request));
     probe.await.unwrap().unwrap();
     // Their deadline is seven seconds, the patience of the one who comes after them ten.
     let shard = Some(id(SLOT, 0));
-    let whole = node.client.get_shard(GetShardRequest { shard }).await;
+    let whole = node
+        .client
+        .get_shard(GetShardRequest {
+            shard,
+            nonce: Vec::new(),
+        })
+        .await;
     let mut stream = whole.unwrap().into_inner();
     let mut bytes = 0;
     while let Some(chunk) = stream.message().await.unwrap() {

@@ -45,6 +45,7 @@ async fn get(node: &mut Running, stripe: u32) -> Result<(Vec<u8>, Vec<B256>), St
         shard: Some(id(SLOT, stripe)),
         first_leaf: 200,
         leaves: 3,
+        nonce: Vec::new(),
     };
     let range = node.client.get_range(request).await?.into_inner();
     let lemmas = range.lemmas.iter().map(|it| B256::from_slice(it)).collect();

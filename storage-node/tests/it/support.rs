@@ -29,7 +29,7 @@ use storage_node::store::{DirStore, ShardStore};
 use storage_node::tpm::{Tpm, TpmHandle};
 use verifier::NodeId;
 
-pub use chain::{MemoryChain, deployment};
+pub use chain::{MemoryChain, block_hash, deployment};
 pub use oracles::MemoryOracles;
 pub use proofs::{EveryCell, NoProver, dev_circuit, keys_dir, prover_for, real_prover};
 pub use running::{Running, id};

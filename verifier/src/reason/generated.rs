@@ -80,7 +80,7 @@ impl Reason {
         match self {
             Self::Pass => "Nothing to do.",
             Self::Slow => "Check the node's uplink and disk; compare with the probe records in the evidence.",
-            Self::Unreachable => "Check that the registered URL and TLS key are the ones the node serves and that its port is open.",
+            Self::Unreachable => "Check that the registered URL and TLS key are the ones the node serves, that its port is open, and that nothing in front of it ends TLS.",
             Self::AttestationFailed => "See the evidence for the check that failed: PCR selection, PCR values or counters running backwards.",
             Self::Missing => "Receipts of f+1 oracles with a block at or before the deadline refute it; otherwise check uptime and links.",
             Self::ProofBad => "Run `verifier bundle` on the evidence; check the shard store for lost data and rebuild from the other slots.",

@@ -74,6 +74,7 @@ impl Book {
             deals: EvmDeals {
                 client: Client::unchecked(rpc, deployment),
                 sender,
+                sessions: Mutex::default(),
             },
             deal,
         })

@@ -42,6 +42,14 @@ impl ChainView for RealChain {
         self.sender.address()
     }
 
+    async fn block_hash(&self, block: u64) -> Result<Option<B256>, ChainError> {
+        match self.client.rpc().block_hash(block).await {
+            Ok(hash) => Ok(Some(hash)),
+            Err(chain::ChainError::NoSuchBlock { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn head(&self) -> Result<Head, ChainError> {
         let rpc = self.client.rpc();
         let latest = rpc.head().await?.number;

@@ -72,6 +72,8 @@ pub struct World {
     /// Names of transactions that no block takes.
     pub stuck: HashSet<&'static str>,
     pub unreachable: bool,
+    /// Blocks have other hashes on another fork.
+    pub fork: u8,
     /// Deals and assignments as each block left them, for questions about final blocks.
     history: BTreeMap<u64, Past>,
     /// Blocks that a call to this chain may be behind: reads of deals and assignments at the latest block show the past.
@@ -312,6 +314,11 @@ impl MemoryChain {
     }
 }
 
+/// The hash of a block on a fork of the chain in memory.
+pub fn block_hash(fork: u8, block: u64) -> B256 {
+    keccak256([&[fork][..], &block.to_be_bytes()].concat())
+}
+
 fn revert(name: &str) -> ChainError {
     ChainError::Reverted {
         name: name.to_owned(),
@@ -339,6 +346,13 @@ impl ChainView for MemoryChain {
 
     fn account(&self) -> Address {
         Address::repeat_byte(0x77)
+    }
+
+    async fn block_hash(&self, block: u64) -> Result<Option<B256>, ChainError> {
+        self.with(|world| {
+            unreachable(world)?;
+            Ok((block <= world.latest).then(|| block_hash(world.fork, block)))
+        })
     }
 
     async fn head(&self) -> Result<Head, ChainError> {
