@@ -123,7 +123,6 @@ async fn is_accepted(source: Arc<Groth16Source>) {
     let committee = node.oracles.committee();
     let policy = Policy {
         pcrs: vec![0, 1, 2, 3],
-        event_log: None,
         accepted_digests: vec![],
         slow_after: LatencyMs(2_000),
         ..Policy::default()
