@@ -38,7 +38,7 @@ pub(crate) fn anchor(epoch: u64) -> Anchor {
 }
 
 fn node_key(node: NodeId) -> SigningKey {
-    SigningKey::from_slice(&[node.0 as u8; 32]).unwrap()
+    SigningKey::from_slice(&[node.0.to_le_bytes()[0]; 32]).unwrap()
 }
 
 fn xy(key: &SigningKey) -> [u8; 64] {
