@@ -54,7 +54,10 @@ macro_rules! ecdsa {
 macro_rules! sign_ecdsa {
     ($curve:ident, $len:expr, $digest:expr) => {{
         use $curve::ecdsa::{Signature, signature::hazmat::PrehashSigner};
-        let signature: Signature = ecdsa!($curve, $len).sign_prehash($digest).unwrap();
+        // The library takes no short digest; zeros before a number do not change it.
+        let mut wide = vec![0; $len - $digest.len().min($len)];
+        wide.extend($digest);
+        let signature: Signature = ecdsa!($curve, $len).sign_prehash(&wide).unwrap();
         signature.to_der().as_bytes().to_vec()
     }};
 }
@@ -102,12 +105,7 @@ impl Key {
             }
             Self::P256 => sign_ecdsa!(p256, 32, &digest),
             Self::P384 => sign_ecdsa!(p384, 48, &digest),
-            Self::P521 => {
-                // The library takes no short digest; zeros before a number do not change it.
-                let mut wide = vec![0; 66 - digest.len()];
-                wide.extend(&digest);
-                sign_ecdsa!(p521, 66, &wide)
-            }
+            Self::P521 => sign_ecdsa!(p521, 66, &digest),
         }
     }
 
