@@ -77,8 +77,9 @@ deep: build ## What takes too long for every day: many more random cases, keys a
 	cargo run -q -p prover -- setup --profile standard --dir target/keys
 	cargo run -q -p prover -- bench --profile standard --dir target/keys
 
-bench: deps ## The prover's figures beside its peers' in one run; ROWS="prove batch" for some of them only
+bench: deps ## Figures beside those of peers in one run; ROWS="prove batch" for some of the prover's only
 	cargo bench -q -p prover --bench table -- $(ROWS)
+	$(if $(ROWS),,cargo bench -q -p verifier --bench peers)
 
 # What cargo-fuzz would set, without a sanitizer: nearly all of the code is safe, and this way the stable compiler will do.
 # With a target named, none of it goes to build scripts.
