@@ -3,6 +3,10 @@
 mod bundle;
 mod files;
 mod print;
+mod snp;
+mod tdx;
+mod tee;
+mod time;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,10 @@ enum Command {
     Bundle(bundle::Args),
     /// Prints what a bundle holds as JSON, without judging it.
     Show(bundle::ShowArgs),
+    /// Judges an AMD SEV-SNP attestation report.
+    Snp(snp::Args),
+    /// Judges an Intel TDX quote.
+    Tdx(tdx::Args),
 }
 
 /// What the process says with its exit code.
@@ -56,5 +64,7 @@ pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
         Command::Show(command) => bundle::show(command),
+        Command::Snp(command) => snp::run(command, args.output),
+        Command::Tdx(command) => tdx::run(command, args.output),
     }
 }

@@ -11,6 +11,9 @@ pub mod judgement;
 pub mod policy;
 mod reason;
 pub mod report;
+pub mod snp;
+pub mod tdx;
+pub mod tee;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;

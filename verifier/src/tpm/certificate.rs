@@ -8,10 +8,12 @@
 
 mod path;
 mod profile;
+mod pss;
 mod signature;
 
 pub use path::{RootStore, verify_chain, verify_path};
 pub use profile::EkCertificate;
+pub(crate) use pss::verify_pss_issued_by;
 pub use signature::verify_issued_by;
 
 use const_oid::AssociatedOid;
