@@ -106,6 +106,11 @@ pub fn trim_padding(buffer: &[u8]) -> Result<&[u8], Reject> {
 /// # Errors
 /// The [`Reject`]s from [`Reject::TooLarge`] to [`Reject::CertificateChain`].
 pub fn check_layout(quote: &[u8]) -> Result<(), Reject> {
+    check_layout_under(quote, &INTEL_ROOT)
+}
+
+/// The same under another root, by SHA-256 of its certificate.
+pub(super) fn check_layout_under(quote: &[u8], root: &[u8; 32]) -> Result<(), Reject> {
     let mut reader = signed_part(quote)?;
     let mut data = reader.sized("the quote's signature data")?;
     reader.finish()?;
@@ -124,7 +129,7 @@ pub fn check_layout(quote: &[u8]) -> Result<(), Reject> {
     certification_data(&mut enclave, "the PCK's certification data", PCK_CHAIN)?;
     let chain = enclave.sized("the PCK certificate chain")?;
     enclave.finish()?;
-    check_chain(chain.rest)
+    check_chain(chain.rest, root)
 }
 
 /// Header and body; what is left is the signature data.
@@ -190,7 +195,7 @@ fn certification_data(
 }
 
 /// PCK certificate, its issuer and Intel's root, in PEM as `der` would write it; a NUL may end the text, as in C.
-fn check_chain(text: &[u8]) -> Result<(), Reject> {
+fn check_chain(text: &[u8], pinned: &[u8; 32]) -> Result<(), Reject> {
     const END: &str = "-----END CERTIFICATE-----\n";
     let text = text.strip_suffix(b"\0").unwrap_or(text);
     let text = std::str::from_utf8(text).map_err(|_| Reject::CertificateChain("it is not text"))?;
@@ -205,7 +210,7 @@ fn check_chain(text: &[u8]) -> Result<(), Reject> {
     canonical(pck)?;
     canonical(issuer)?;
     let root = canonical(root)?;
-    if Sha256::digest(&root)[..] != INTEL_ROOT {
+    if Sha256::digest(&root)[..] != *pinned {
         return Err(Reject::CertificateChain(
             "the third certificate is not Intel's root",
         ));

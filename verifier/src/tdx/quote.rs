@@ -82,7 +82,7 @@ impl ClaimsPolicy for Unjudged {
 /// are always the quote's own.
 ///
 /// # Errors
-/// [`check_layout`]'s; `Collateral…`; [`Reject::NotAuthentic`]; [`Reject::Revoked`]; [`Reject::Attributes`] for what is
+/// [`check_layout`]'s; `Collateral…`; [`Reject::NotAuthentic`]; [`Reject::BelowTcbLevels`], [`Reject::Revoked`]; [`Reject::Attributes`] for what is
 /// never acceptable: migration, reserved bits, page faults reflected to the host (SEPT_VE_DISABLE off).
 pub fn authenticate(quote: &[u8], collateral: &[u8], now: u64) -> Result<Facts, Reject> {
     check_layout(quote)?;
@@ -124,6 +124,9 @@ fn reason(prose: &str) -> Reject {
     ];
     if prose.contains("TCB status is invalid: Revoked") {
         return Reject::Revoked;
+    }
+    if prose.contains("No matching TCB level") || prose.contains("below minimum required") {
+        return Reject::BelowTcbLevels;
     }
     NAMED
         .iter()

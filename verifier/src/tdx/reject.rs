@@ -71,6 +71,11 @@ pub enum Reject {
     /// A signature, certificate or match fails.
     #[error("quote is not authentic: {0}")]
     NotAuthentic(String),
+    /// Older than anything Intel's collateral still lists.
+    #[error(
+        "the platform's security versions are below every TCB level that Intel lists: update the platform"
+    )]
+    BelowTcbLevels,
     /// Intel has revoked the platform's TCB level.
     #[error("the platform's TCB is revoked")]
     Revoked,
@@ -173,6 +178,7 @@ impl Reject {
             Self::CollateralNotYetValid { .. } => "TDX_COLLATERAL_NOT_YET_VALID",
             Self::CollateralExpired { .. } => "TDX_COLLATERAL_EXPIRED",
             Self::NotAuthentic(_) => "TDX_NOT_AUTHENTIC",
+            Self::BelowTcbLevels => "TDX_BELOW_TCB_LEVELS",
             Self::Revoked => "TDX_REVOKED",
             Self::Attributes(_) => "TDX_ATTRIBUTES",
             Self::NoPolicy => "TDX_NO_POLICY",

@@ -4,3 +4,4 @@
 mod cli;
 mod merkle;
 mod reasons;
+mod tee;

@@ -1,7 +1,7 @@
 //! RSASSA-PSS, which AMD's certificates are signed with, and the parts of a certificate that [`snp`](crate::snp) judges.
 
 use const_oid::{ObjectIdentifier, db::rfc5912::ID_RSASSA_PSS};
-use der::{Decode as _, Encode as _, Reader as _, SliceReader, asn1::AnyRef};
+use der::{Decode as _, Reader as _, SliceReader, asn1::AnyRef};
 use rsa::Pss;
 use sha2::{Digest as _, Sha384};
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
