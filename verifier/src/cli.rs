@@ -10,6 +10,9 @@ mod policy;
 mod print;
 mod quote;
 mod roots;
+mod snp;
+mod tdx;
+mod tee;
 mod time;
 
 use std::process::ExitCode;
@@ -50,6 +53,10 @@ enum Command {
     Explain(explain::Args),
     /// Checks a policy, and tries a change on the evidence on file.
     Policy(policy::Args),
+    /// Judges an AMD SEV-SNP attestation report.
+    Snp(snp::Args),
+    /// Judges an Intel TDX quote.
+    Tdx(tdx::Args),
 }
 
 /// What the process says with its exit code.
@@ -88,5 +95,7 @@ pub fn run(args: &Args) -> Result<Answer, String> {
         Command::Ear(command) => ear::run(command, args.output),
         Command::Explain(command) => explain::run(command, args.output),
         Command::Policy(command) => policy::run(command, args.output),
+        Command::Snp(command) => snp::run(command, args.output),
+        Command::Tdx(command) => tdx::run(command, args.output),
     }
 }

@@ -16,6 +16,9 @@ mod reason;
 pub mod report;
 pub mod revocation;
 pub mod session;
+pub mod snp;
+pub mod tdx;
+pub mod tee;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;

@@ -16,6 +16,7 @@ mod crl;
 pub mod import;
 mod path;
 mod profile;
+mod pss;
 mod revocation;
 mod signature;
 mod store;
@@ -24,6 +25,7 @@ pub use class::TpmClass;
 pub use crl::{Crl, Revoked};
 pub use path::{CertificatePath, PathStep, verify_chain, verify_path};
 pub use profile::EkCertificate;
+pub(crate) use pss::verify_pss_issued_by;
 pub use revocation::{
     CrlDemand, CrlGap, CrlPolicy, DenyList, DenyTarget, RevocationReject, RevocationStatus,
     SerialNumber,

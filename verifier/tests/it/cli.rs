@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn verifier(args: &[&str]) -> Output {
+pub fn verifier(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_verifier"))
         .args(args)
         .output()

@@ -7,3 +7,4 @@ mod merkle;
 mod reasons;
 mod results;
 mod roots;
+mod tee;

@@ -1,0 +1,380 @@
+//! Which quotes are acceptable: a TOML table in which everything that is not written is refused.
+
+use alloy_primitives::FixedBytes;
+use der::DateTime;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Facts, Reject};
+use crate::tee::Allowed;
+
+/// What Intel calls a platform without known weaknesses.
+const UP_TO_DATE: &str = "UpToDate";
+/// Statuses that an exception may name; a revoked platform is never taken.
+const STATUSES: [&str; 7] = [
+    "SWHardeningNeeded",
+    "ConfigurationNeeded",
+    "ConfigurationAndSWHardeningNeeded",
+    "OutOfDate",
+    "OutOfDateConfigurationNeeded",
+    "TDRelaunchAdvised",
+    "TDRelaunchAdvisedConfigurationNeeded",
+];
+/// Debugging and profiling, bits 0 to 7: any of them makes a TD untrusted.
+const UNTRUSTED_ATTRIBUTES: u64 = 0xff;
+/// SEPT_VE_DISABLE, which every acceptable TD has.
+const SEPT_VE_DISABLE: u64 = 1 << 28;
+/// x87, SSE, AVX, AVX-512, PKRU, CET and AMX: state of the guest that the module keeps from the host.
+const COMMON_XFAM: u64 = 0x0006_1ae7;
+
+/// What a guest and its platform must be. Debugging and migration are never accepted.
+///
+/// ```toml
+/// mr_td = ["<96 hex digits>"]
+/// rt_mr0 = "any"
+/// rt_mr1 = ["<96 hex digits>"]
+/// rt_mr2 = ["<96 hex digits>"]
+/// rt_mr3 = "any"
+///
+/// [[exceptions]]
+/// status = "SWHardeningNeeded"
+/// advisories = ["INTEL-SA-00615"]
+/// until = "2026-12-31T00:00:00Z"
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Accepted initial measurements; at least one.
+    pub mr_td: Vec<FixedBytes<48>>,
+    /// Accepted run-time registers. What the firmware loaded is in these only, so each must be decided.
+    pub rt_mr0: Allowed<48>,
+    /// As `rt_mr0`.
+    pub rt_mr1: Allowed<48>,
+    /// As `rt_mr0`.
+    pub rt_mr2: Allowed<48>,
+    /// As `rt_mr0`.
+    pub rt_mr3: Allowed<48>,
+    /// Accepted configurations; zeros if left out.
+    #[serde(default)]
+    pub mr_config_id: Allowed<48>,
+    /// Accepted owners; zeros if left out.
+    #[serde(default)]
+    pub mr_owner: Allowed<48>,
+    /// Accepted owners' configurations; zeros if left out.
+    #[serde(default)]
+    pub mr_owner_config: Allowed<48>,
+    /// Accepted service TDs, at creation and now; zeros (none) if left out.
+    #[serde(default)]
+    pub mr_service_td: Allowed<48>,
+    /// Accepted TDX modules; any if left out, because Intel's TCB status judges the module.
+    #[serde(default = "any")]
+    pub mr_seam: Allowed<48>,
+    /// Statuses other than `UpToDate` that are taken for a while.
+    #[serde(default)]
+    pub exceptions: Vec<Exception>,
+    /// Advisories that must not apply, whatever the status.
+    #[serde(default)]
+    pub denied_advisories: Vec<String>,
+    /// Lowest TCB evaluation number of the collateral.
+    #[serde(default)]
+    pub minimum_tcb_evaluation: u32,
+    /// Lowest security versions of the TDX module, byte for byte.
+    #[serde(default)]
+    pub minimum_tee_tcb_svn: FixedBytes<16>,
+    /// Lowest security version of the provisioning enclave.
+    #[serde(default)]
+    pub minimum_pce_svn: u16,
+    /// Lowest security version of the quoting enclave.
+    #[serde(default)]
+    pub minimum_qe_svn: u16,
+    /// Attributes the TD may have beside SEPT_VE_DISABLE.
+    #[serde(default)]
+    pub attributes: Vec<Attribute>,
+    /// Extended features the TD may use, as a mask; x87 to AMX if left out.
+    #[serde(default = "common_xfam")]
+    pub xfam: u64,
+    /// Whether multithreading may be on.
+    #[serde(default)]
+    pub allow_smt: bool,
+    /// Whether packages may be added to the platform.
+    #[serde(default)]
+    pub allow_dynamic_platform: bool,
+    /// Whether Intel may keep the platform's keys.
+    #[serde(default)]
+    pub allow_cached_keys: bool,
+    /// Platforms never taken, by PPID.
+    #[serde(default)]
+    pub denied_platforms: Vec<FixedBytes<16>>,
+}
+
+/// A status other than `UpToDate` that is taken for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// Intel's word.
+    pub status: String,
+    /// Advisories that may apply; any other one makes the exception void.
+    pub advisories: Vec<String>,
+    /// Last second at which it holds, Unix time; RFC 3339 in the file.
+    #[serde(deserialize_with = "read_time", serialize_with = "write_time")]
+    pub until: u64,
+}
+
+/// An attribute of a TD that a policy may allow (TDX module ABI, table "TD_ATTRIBUTES").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Attribute {
+    /// Defence against single stepping by instruction count.
+    Icssd,
+    /// Service TDs' data in the report.
+    ServtdExt,
+    /// Linear address space separation.
+    Lass,
+    /// Supervisor protection keys.
+    Pks,
+    /// Key Locker.
+    KeyLocker,
+    /// TDX Connect provisioning agent.
+    Tpa,
+    /// Performance monitoring.
+    Perfmon,
+}
+
+impl Attribute {
+    fn bit(self) -> u32 {
+        match self {
+            Self::Icssd => 16,
+            Self::ServtdExt => 17,
+            Self::Lass => 27,
+            Self::Pks => 30,
+            Self::KeyLocker => 31,
+            Self::Tpa => 62,
+            Self::Perfmon => 63,
+        }
+    }
+}
+
+fn any() -> Allowed<48> {
+    Allowed::ANY
+}
+
+fn common_xfam() -> u64 {
+    COMMON_XFAM
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    String::deserialize(deserializer)?
+        .parse::<DateTime>()
+        .map(|time| time.unix_duration().as_secs())
+        .map_err(|_| serde::de::Error::custom("write a time as 2026-12-31T00:00:00Z"))
+}
+
+fn write_time<S: Serializer>(seconds: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = DateTime::from_unix_duration(std::time::Duration::from_secs(*seconds))
+        .map_err(serde::ser::Error::custom)?;
+    serializer.collect_str(&time)
+}
+
+/// The policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Not TOML of the expected form.
+    #[error("TDX policy: {0}")]
+    Syntax(Box<toml::de::Error>),
+    /// Accepts nothing.
+    #[error("TDX policy: `mr_td` is empty, so that no quote could be accepted")]
+    Empty,
+    /// Not a status that an exception can be made for.
+    #[error("TDX policy: no exception can be made for the status `{0}`")]
+    Status(String),
+}
+
+impl Policy {
+    /// Parses a policy's text.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let policy: Self =
+            toml::from_str(text).map_err(|error| PolicyError::Syntax(Box::new(error)))?;
+        if policy.mr_td.is_empty() {
+            return Err(PolicyError::Empty);
+        }
+        let unknown = policy
+            .exceptions
+            .iter()
+            .find(|exception| !STATUSES.contains(&exception.status.as_str()));
+        match unknown {
+            Some(exception) => Err(PolicyError::Status(exception.status.clone())),
+            None => Ok(policy),
+        }
+    }
+
+    /// Judges what an authentic quote says at `now` (Unix seconds), `report_data` apart.
+    ///
+    /// # Errors
+    /// The first [`Reject`] that applies: debugging, TCB, versions, platform, attributes, measurements.
+    pub fn check(&self, facts: &Facts, now: u64) -> Result<(), Reject> {
+        if facts.attributes & UNTRUSTED_ATTRIBUTES != 0 {
+            return Err(Reject::Debug);
+        }
+        self.check_tcb(facts, now)?;
+        self.check_versions(facts)?;
+        self.check_platform(facts)?;
+        self.check_attributes(facts)?;
+        self.check_measurements(facts)
+    }
+
+    fn check_tcb(&self, facts: &Facts, now: u64) -> Result<(), Reject> {
+        if let Some(denied) = facts
+            .advisories
+            .iter()
+            .find(|id| self.denied_advisories.contains(id))
+        {
+            return Err(Reject::DeniedAdvisory(denied.clone()));
+        }
+        let excepted = self.exceptions.iter().any(|exception| {
+            exception.status == facts.tcb_status
+                && now <= exception.until
+                && facts
+                    .advisories
+                    .iter()
+                    .all(|id| exception.advisories.contains(id))
+        });
+        if facts.tcb_status == UP_TO_DATE || excepted {
+            return Ok(());
+        }
+        Err(Reject::TcbStatus {
+            status: facts.tcb_status.clone(),
+            advisories: if facts.advisories.is_empty() {
+                "no advisory".into()
+            } else {
+                facts.advisories.join(", ")
+            },
+        })
+    }
+
+    fn check_versions(&self, facts: &Facts) -> Result<(), Reject> {
+        if facts.tcb_evaluation < self.minimum_tcb_evaluation {
+            return Err(Reject::TcbEvaluation {
+                found: facts.tcb_evaluation,
+                minimum: self.minimum_tcb_evaluation,
+            });
+        }
+        let enclaves = [
+            ("the PCE".to_owned(), facts.pce_svn, self.minimum_pce_svn),
+            ("the QE".to_owned(), facts.qe_svn, self.minimum_qe_svn),
+        ];
+        let module = facts
+            .tee_tcb_svn
+            .iter()
+            .zip(self.minimum_tee_tcb_svn)
+            .enumerate()
+            .map(|(i, (found, minimum))| {
+                (
+                    format!("TEE_TCB_SVN[{i}]"),
+                    u16::from(*found),
+                    u16::from(minimum),
+                )
+            });
+        match enclaves
+            .into_iter()
+            .chain(module)
+            .find(|(_, found, minimum)| found < minimum)
+        {
+            Some((component, found, minimum)) => Err(Reject::Svn {
+                component,
+                found,
+                minimum,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_platform(&self, facts: &Facts) -> Result<(), Reject> {
+        if self.denied_platforms.contains(&facts.platform_id) {
+            return Err(Reject::DeniedPlatform(facts.platform_id.to_string()));
+        }
+        for (has, allowed, what) in [
+            (facts.smt, self.allow_smt, "has multithreading on"),
+            (
+                facts.dynamic_platform,
+                self.allow_dynamic_platform,
+                "is dynamic: packages may be added to it",
+            ),
+            (
+                facts.cached_keys,
+                self.allow_cached_keys,
+                "has its keys kept by Intel",
+            ),
+        ] {
+            // Certificates of single-package platforms do not say; what they do not say is not so.
+            if has == Some(true) && !allowed {
+                return Err(Reject::Platform(what));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_attributes(&self, facts: &Facts) -> Result<(), Reject> {
+        let allowed = self
+            .attributes
+            .iter()
+            .fold(SEPT_VE_DISABLE, |mask, attribute| {
+                mask | 1 << attribute.bit()
+            });
+        let surplus = facts.attributes & !allowed;
+        if surplus != 0 {
+            return Err(Reject::Attribute(format!("{surplus:#x}")));
+        }
+        if facts.xfam & !self.xfam != 0 {
+            return Err(Reject::Xfam {
+                found: facts.xfam,
+                allowed: self.xfam,
+            });
+        }
+        if facts.partition != 0 {
+            return Err(Reject::Partition(facts.partition));
+        }
+        Ok(())
+    }
+
+    fn check_measurements(&self, facts: &Facts) -> Result<(), Reject> {
+        if !self.mr_td.contains(&facts.mr_td) {
+            return Err(Reject::Measurement(facts.mr_td.to_string()));
+        }
+        let [rt_mr0, rt_mr1, rt_mr2, rt_mr3] = &facts.rt_mr;
+        let none = FixedBytes::ZERO;
+        for (register, allowed, found) in [
+            ("RTMR0", &self.rt_mr0, rt_mr0),
+            ("RTMR1", &self.rt_mr1, rt_mr1),
+            ("RTMR2", &self.rt_mr2, rt_mr2),
+            ("RTMR3", &self.rt_mr3, rt_mr3),
+            ("MRCONFIGID", &self.mr_config_id, &facts.mr_config_id),
+            ("MROWNER", &self.mr_owner, &facts.mr_owner),
+            (
+                "MROWNERCONFIG",
+                &self.mr_owner_config,
+                &facts.mr_owner_config,
+            ),
+            ("MRSEAM", &self.mr_seam, &facts.mr_seam),
+            (
+                "MRSERVICETD",
+                &self.mr_service_td,
+                facts.mr_service_td.as_ref().unwrap_or(&none),
+            ),
+            (
+                "CURR_SERVTD_HASH",
+                &self.mr_service_td,
+                facts.current_service_td.as_ref().unwrap_or(&none),
+            ),
+        ] {
+            if !allowed.admits(found) {
+                return Err(Reject::Value {
+                    register,
+                    found: found.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
