@@ -10,7 +10,10 @@ mod evidence;
 mod on_chain;
 mod policy;
 mod revocation;
+mod session;
+mod snp;
 mod standing;
+mod tdx;
 mod tpm;
 
 use serde::Serialize;
@@ -51,6 +54,9 @@ const TABLES: &[&[Entry]] = &[
     certificates::ENTRIES,
     eventlog::ENTRIES,
     on_chain::ENTRIES,
+    session::ENTRIES,
+    snp::ENTRIES,
+    tdx::ENTRIES,
     policy::ENTRIES,
     ear::ENTRIES,
     revocation::ENTRIES,
