@@ -362,12 +362,14 @@ impl Policy {
                 &self.mr_service_td,
                 facts.mr_service_td.as_ref().unwrap_or(&none),
             ),
-            (
-                "CURR_SERVTD_HASH",
-                &self.mr_service_td,
-                facts.current_service_td.as_ref().unwrap_or(&none),
-            ),
-        ] {
+        ]
+        .into_iter()
+        .chain(
+            facts
+                .current_service_td
+                .as_ref()
+                .map(|current| ("CURR_SERVTD_HASH", &self.mr_service_td, current)),
+        ) {
             if !allowed.admits(found) {
                 return Err(Reject::Value {
                     register,

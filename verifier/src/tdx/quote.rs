@@ -13,6 +13,8 @@ use crate::tee::ReportData;
 
 /// Collateral is about 16 KiB; revocation lists may grow.
 const MAX_COLLATERAL_BYTES: usize = 1 << 20;
+/// The attribute of a TD whose service TDs the report describes.
+const SERVTD_EXT: u64 = 1 << 17;
 
 /// What an authentic quote says about a guest (TD) and its platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,7 +61,7 @@ pub struct Facts {
     pub rt_mr: [FixedBytes<48>; 4],
     /// Service TDs bound at creation; TDX 1.5 only.
     pub mr_service_td: Option<FixedBytes<48>>,
-    /// Service TDs bound now; TDX 1.5 with the extended report only.
+    /// Service TDs bound now; TDX 1.5 with the extended report and SERVTD_EXT only.
     pub current_service_td: Option<FixedBytes<48>>,
     /// Which virtual machine inside the TD the quote is for, 0 the TD itself; as above.
     pub partition: u8,
@@ -86,8 +88,18 @@ impl ClaimsPolicy for Unjudged {
 /// never acceptable: migration, reserved bits, page faults reflected to the host (SEPT_VE_DISABLE off).
 pub fn authenticate(quote: &[u8], collateral: &[u8], now: u64) -> Result<Facts, Reject> {
     check_layout(quote)?;
+    authenticate_by(QuoteVerifier::new_prod(), quote, collateral, now)
+}
+
+/// The same by a verifier that trusts any root; the layout is the caller's to check.
+pub(super) fn authenticate_by(
+    verifier: QuoteVerifier,
+    quote: &[u8],
+    collateral: &[u8],
+    now: u64,
+) -> Result<Facts, Reject> {
     let collateral = read_collateral(collateral, now)?;
-    let claims = QuoteVerifier::new_prod()
+    let claims = verifier
         .with_config::<RustCryptoConfig>()
         // Debugging and service TDs are refused by the policy, which has names for them.
         .allow_debug(true)
@@ -111,11 +123,15 @@ pub fn authenticate(quote: &[u8], collateral: &[u8], now: u64) -> Result<Facts, 
 
 /// What the library says in prose, by name where there is one.
 fn reason(prose: &str) -> Reject {
-    const NAMED: [(&str, &str); 3] = [
+    const NAMED: [(&str, &str); 4] = [
         ("TD migration is enabled", "the TD can be migrated"),
         (
             "SEPT_VE_DISABLE is not enabled",
             "SEPT_VE_DISABLE is off: the host can inject faults on pages the TD accepted",
+        ),
+        (
+            "SERVTD_EXT is enabled",
+            "SERVTD_EXT is set, of which this form of the report says nothing",
         ),
         (
             "Reserved bits in TD attributes",
@@ -180,6 +196,10 @@ fn read_collateral(bytes: &[u8], now: u64) -> Result<QuoteCollateralV3, Reject> 
 
 fn facts(claims: QuoteClaims) -> Result<Facts, Reject> {
     let (base, extended) = (claims.report.as_td15(), claims.report.as_td15_ex());
+    // Without the attribute these fields are not filled in.
+    let current_service_td = extended
+        .filter(|report| u64::from_le_bytes(report.base.base.td_attributes) & SERVTD_EXT != 0)
+        .map(|report| report.cur_service_td_hash.into());
     let td = claims
         .report
         .as_td10()
@@ -215,7 +235,7 @@ fn facts(claims: QuoteClaims) -> Result<Facts, Reject> {
         mr_owner_config: td.mr_owner_config.into(),
         rt_mr: [td.rt_mr0, td.rt_mr1, td.rt_mr2, td.rt_mr3].map(FixedBytes),
         mr_service_td: base.map(|report| report.mr_service_td.into()),
-        current_service_td: extended.map(|report| report.cur_service_td_hash.into()),
+        current_service_td,
         partition: extended.map_or(0, |report| report.vmid),
         report_data: td.report_data.into(),
     })
