@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) format: Format,
     pub(crate) attributes: u64,
     pub(crate) tee_tcb_svn: [u8; 16],
+    /// Of the module that runs now; TDX 1.5 only.
+    pub(crate) current_tee_tcb_svn: [u8; 16],
     pub(crate) seam_signer: [u8; 48],
     pub(crate) service_td: [u8; 48],
     pub(crate) current_service_td: [u8; 48],
@@ -76,8 +78,8 @@ pub(crate) struct World {
     pub(crate) cpu_svn: u8,
     /// Dynamic platform, cached keys, multithreading; `None` for a single-package platform.
     pub(crate) flags: Option<[bool; 3]>,
-    /// TCB levels: first component asked for, status, advisories.
-    pub(crate) levels: Vec<(u8, &'static str, Vec<&'static str>)>,
+    /// TCB levels: first components asked for of processor and module, status, advisories.
+    pub(crate) levels: Vec<(u8, u8, &'static str, Vec<&'static str>)>,
     pub(crate) qe_status: &'static str,
     pub(crate) tcb_fmspc: [u8; 6],
     pub(crate) collateral_until: u64,
@@ -101,6 +103,7 @@ impl Default for World {
             format: Format::V4,
             attributes: 1 << 28,
             tee_tcb_svn,
+            current_tee_tcb_svn: tee_tcb_svn,
             seam_signer: [0; 48],
             service_td: [0; 48],
             current_service_td: [0; 48],
@@ -111,9 +114,9 @@ impl Default for World {
             cpu_svn: 9,
             flags: Some([false; 3]),
             levels: vec![
-                (9, "UpToDate", vec![]),
-                (7, "OutOfDate", vec!["INTEL-SA-00001"]),
-                (3, "Revoked", vec![]),
+                (9, 5, "UpToDate", vec![]),
+                (7, 4, "OutOfDate", vec!["INTEL-SA-00001"]),
+                (3, 3, "Revoked", vec![]),
             ],
             qe_status: "UpToDate",
             tcb_fmspc: FMSPC,
@@ -189,7 +192,7 @@ impl World {
         ]
         .concat();
         if self.format != Format::V4 {
-            body.extend(self.tee_tcb_svn);
+            body.extend(self.current_tee_tcb_svn);
             body.extend(self.service_td);
         }
         if self.format == Format::V5Extended {
@@ -275,12 +278,12 @@ impl World {
         let levels: Vec<_> = self
             .levels
             .iter()
-            .map(|(svn, status, advisories)| {
+            .map(|(svn, module, status, advisories)| {
                 json!({
                     "tcb": {
                         "sgxtcbcomponents": components(*svn),
                         "pcesvn": 13,
-                        "tdxtcbcomponents": components(5),
+                        "tdxtcbcomponents": components(*module),
                     },
                     "tcbDate": time_text(NOW - 1_000),
                     "tcbStatus": status,

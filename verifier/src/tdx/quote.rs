@@ -2,7 +2,7 @@
 
 use alloy_primitives::{FixedBytes, hex};
 use dcap_qvl::{
-    PckCertFlag, Policy as ClaimsPolicy, QuoteClaims, QuoteCollateralV3, configs::RustCryptoConfig,
+    PckCertFlag, QuoteClaims, QuoteCollateralV3, QuotePolicy, configs::RustCryptoConfig,
     verify::QuoteVerifier,
 };
 use der::DateTime;
@@ -21,7 +21,9 @@ const SERVTD_EXT: u64 = 1 << 17;
 pub struct Facts {
     /// Intel's judgement on the platform, its TDX module and quoting enclave together: `UpToDate`, `OutOfDate`, …
     pub tcb_status: String,
-    /// Advisories that apply, by id.
+    /// The same of the TDX module that runs now, where that is not the one the guest was launched on; TDX 1.5 only.
+    pub current_tcb_status: Option<String>,
+    /// Advisories that apply to either, by id.
     pub advisories: Vec<String>,
     /// How recent Intel's knowledge in the collateral is; higher is newer.
     pub tcb_evaluation: u32,
@@ -69,15 +71,6 @@ pub struct Facts {
     pub report_data: ReportData,
 }
 
-/// Hands out the claims: [`Policy`](super::Policy) judges them, with a reason of its own for each.
-struct Unjudged;
-
-impl ClaimsPolicy for Unjudged {
-    fn validate(&self, _: &QuoteClaims) -> Result<(), anyhow::Error> {
-        Ok(())
-    }
-}
-
 /// Checks that a quote is authentic at `now` (Unix seconds) by Intel's collateral, and judges little of what it says.
 ///
 /// `collateral` is JSON: TCB info, QE identity, their certificate chains and the revocation lists. The PCK certificates
@@ -104,7 +97,8 @@ pub(super) fn authenticate_by(
         // Debugging and service TDs are refused by the policy, which has names for them.
         .allow_debug(true)
         .allow_service_td(true)
-        .verify_with_policy(quote, collateral, now, &Unjudged)
+        // The claims are judged by our own policy, with a reason of its own for each.
+        .verify_with_policy(quote, collateral, now, &QuotePolicy::claims_only(now))
         .map_err(|error| reason(&format!("{error:#}")))?;
     if now < claims.latest_issue_date {
         return Err(Reject::CollateralNotYetValid {
@@ -205,6 +199,13 @@ fn facts(claims: QuoteClaims) -> Result<Facts, Reject> {
         .as_td10()
         .ok_or(Reject::NotAuthentic("the report is not a TD's".into()))?;
     let pck = &claims.platform.pck;
+    let current = claims.platform.current_tcb_level.as_ref();
+    let mut advisories = claims.tcb.advisory_ids.clone();
+    for advisory in current.iter().flat_map(|level| &level.advisory_ids) {
+        if !advisories.contains(advisory) {
+            advisories.push(advisory.clone());
+        }
+    }
     let platform_id = FixedBytes::try_from(&pck.ppid[..]).map_err(|_| {
         Reject::NotAuthentic(format!("PPID {} is not 16 bytes", hex::encode(&pck.ppid)))
     })?;
@@ -215,7 +216,8 @@ fn facts(claims: QuoteClaims) -> Result<Facts, Reject> {
     };
     Ok(Facts {
         tcb_status: claims.tcb.status.to_string(),
-        advisories: claims.tcb.advisory_ids.clone(),
+        current_tcb_status: current.map(|level| level.tcb_status.to_string()),
+        advisories,
         tcb_evaluation: claims.tcb.eval_data_number,
         valid_until: claims.earliest_expiration_date,
         platform_id,

@@ -100,7 +100,7 @@ fn a_status_is_found_by_the_platforms_versions_and_the_enclaves() {
     assert_eq!(at(2).authenticate(), Err(Reject::BelowTcbLevels));
 
     let mut module = World::default();
-    module.tee_tcb_svn[0] = 4;
+    module.tee_tcb_svn[0] = 2;
     assert_eq!(module.authenticate(), Err(Reject::BelowTcbLevels));
     let enclave = World {
         qe_status: "OutOfDate",
@@ -112,6 +112,30 @@ fn a_status_is_found_by_the_platforms_versions_and_the_enclaves() {
         ..World::default()
     };
     assert_eq!(revoked.authenticate(), Err(Reject::Revoked));
+}
+
+/// TDX 1.5 can update its module under a running guest: the one it was launched on counts, and the one that runs.
+#[test]
+fn the_module_at_launch_and_the_one_that_runs_must_both_do() {
+    let with = |launch: u8, current: u8| {
+        let mut world = World {
+            format: Format::V5,
+            ..World::default()
+        };
+        world.tee_tcb_svn[0] = launch;
+        world.current_tee_tcb_svn[0] = current;
+        world
+    };
+    assert_eq!(judged(&with(5, 5), ""), Ok(()));
+    let status = |world: &World| match judged(world, "") {
+        Err(Reject::TcbStatus { status, .. }) => status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status(&with(4, 5)), "TDRelaunchAdvised");
+    assert_eq!(status(&with(5, 4)), "OutOfDate");
+    let facts = with(5, 4).authenticate().unwrap();
+    assert_eq!(facts.advisories, ["INTEL-SA-00001"]);
+    assert_eq!(with(5, 3).authenticate(), Err(Reject::Revoked));
 }
 
 #[test]
