@@ -68,4 +68,6 @@ pub fn judge(
 }
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;

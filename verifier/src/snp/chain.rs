@@ -61,39 +61,58 @@ impl fmt::Display for KeyKind {
     }
 }
 
-/// The root keys that may stand at the top of a chain, by SHA-256 of their SubjectPublicKeyInfo.
+/// The root keys that may stand at the top of a chain.
 #[derive(Clone, Debug)]
-pub struct TrustAnchors(Vec<(Product, B256)>);
+pub struct TrustAnchors(Vec<Anchor>);
+
+#[derive(Clone, Debug)]
+struct Anchor {
+    product: Product,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    key: B256,
+    /// SHA-256 of a certificate of this key which is known to be whole, so that its own signature tells nothing new.
+    certificate: Option<B256>,
+}
 
 impl TrustAnchors {
     /// AMD's root keys (ARK) of Milan, Genoa and Turin, RSA-4096, as served by kdsintf.amd.com.
     pub fn amd() -> Self {
+        let anchor = |product, key, certificate| Anchor {
+            product,
+            key,
+            certificate: Some(certificate),
+        };
         Self(vec![
-            (
+            anchor(
                 Product::Milan,
                 b256!("9f056bee44377e29308cb5ffa895bdfb62d18881fa6bed8d6f075b0204089cb9"),
+                b256!("69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd"),
             ),
-            (
+            anchor(
                 Product::Genoa,
                 b256!("429a69c9422aa258ee4d8db5fcda9c6470ef15f8cd5a9cebd6cbc7d90b863831"),
+                b256!("4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1"),
             ),
-            (
+            anchor(
                 Product::Turin,
                 b256!("4f125410563a2ab9a50356f9243f6fe0b6f73de98603f53f90339c70e9d7ad08"),
+                b256!("1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a"),
             ),
         ])
     }
 
-    /// Other anchors, for tests and for chips that are not AMD's.
-    pub fn new(anchors: impl IntoIterator<Item = (Product, B256)>) -> Self {
-        Self(anchors.into_iter().collect())
+    /// Other root keys, by SHA-256 of their SubjectPublicKeyInfo: for tests, and for chips that are not AMD's.
+    pub fn new(keys: impl IntoIterator<Item = (Product, B256)>) -> Self {
+        let anchors = keys.into_iter().map(|(product, key)| Anchor {
+            product,
+            key,
+            certificate: None,
+        });
+        Self(anchors.collect())
     }
 
-    fn product(&self, key: B256) -> Option<Product> {
-        self.0
-            .iter()
-            .find(|(_, pinned)| *pinned == key)
-            .map(|(product, _)| *product)
+    fn of(&self, key: B256) -> Option<&Anchor> {
+        self.0.iter().find(|anchor| anchor.key == key)
     }
 }
 
@@ -130,17 +149,19 @@ impl Authority {
             })
         });
         let (first, second) = (first?, second?);
-        let (product, root, intermediate) =
-            match (anchors.product(first.1), anchors.product(second.1)) {
-                (Some(product), None) => (product, first.0, second.0),
-                (None, Some(product)) => (product, second.0, first.0),
-                _ => {
-                    return Err(Reject::UntrustedRoot(format!("{}, {}", first.1, second.1)));
-                }
-            };
+        let (anchor, root, intermediate) = match (anchors.of(first.1), anchors.of(second.1)) {
+            (Some(anchor), None) => (anchor, first.0, second.0),
+            (None, Some(anchor)) => (anchor, second.0, first.0),
+            _ => {
+                return Err(Reject::UntrustedRoot(format!("{}, {}", first.1, second.1)));
+            }
+        };
+        let product = anchor.product;
         check_name("ARK", &root, &[format!("ARK-{product}")])?;
-        // The key is pinned; the signature is for the rest of the certificate, such as its validity.
-        in_role("ARK", verify_pss_issued_by(&root, &root))?;
+        // The key is pinned; the signature is for the rest of a certificate that is not, such as its validity.
+        if anchor.certificate != Some(root.fingerprint().into()) {
+            in_role("ARK", verify_pss_issued_by(&root, &root))?;
+        }
         check_authority("ARK", &root, 1)?;
 
         let names = [format!("SEV-{product}"), format!("SEV-VLEK-{product}")];
@@ -192,7 +213,7 @@ impl Authority {
             PublicKey::Ecc {
                 curve: EccCurve::P384,
                 point,
-            } => p384::ecdsa::VerifyingKey::from_sec1_bytes(&point)
+            } => p384_vartime::ecdsa::VerifyingKey::from_sec1_bytes(&point)
                 .map_err(|_| Reject::Extension("its key is not a point of P-384"))?,
             _ => return Err(Reject::Extension("its key is not on P-384")),
         };
@@ -227,12 +248,12 @@ pub struct EndorsementKey {
     /// SHA-256 of the certificates it was verified with: its own, its issuer's, the root's.
     pub certificates: [B256; 3],
     #[serde(skip)]
-    key: p384::ecdsa::VerifyingKey,
+    key: p384_vartime::ecdsa::VerifyingKey,
 }
 
 impl EndorsementKey {
     /// The key itself.
-    pub fn verifying_key(&self) -> &p384::ecdsa::VerifyingKey {
+    pub fn verifying_key(&self) -> &p384_vartime::ecdsa::VerifyingKey {
         &self.key
     }
 }

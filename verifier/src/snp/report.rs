@@ -4,7 +4,7 @@
 //! with zeros, and everything reserved must be zero, so that no bit of the report can be changed unnoticed.
 
 use alloy_primitives::{B128, B256, FixedBytes};
-use p384::ecdsa::{Signature, signature::hazmat::PrehashVerifier as _};
+use p384_vartime::ecdsa::{Signature, signature::hazmat::PrehashVerifier as _};
 use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha384};
 

@@ -232,25 +232,31 @@ impl Policy {
         {
             return Err(Reject::DeniedAdvisory(denied.clone()));
         }
-        let excepted = self.exceptions.iter().any(|exception| {
-            exception.status == facts.tcb_status
-                && now <= exception.until
-                && facts
-                    .advisories
-                    .iter()
-                    .all(|id| exception.advisories.contains(id))
-        });
-        if facts.tcb_status == UP_TO_DATE || excepted {
-            return Ok(());
+        // Both must do: a guest launched on a good module may run on another one by now.
+        for status in [Some(&facts.tcb_status), facts.current_tcb_status.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            let excepted = self.exceptions.iter().any(|exception| {
+                exception.status == *status
+                    && now <= exception.until
+                    && facts
+                        .advisories
+                        .iter()
+                        .all(|id| exception.advisories.contains(id))
+            });
+            if status != UP_TO_DATE && !excepted {
+                return Err(Reject::TcbStatus {
+                    status: status.clone(),
+                    advisories: if facts.advisories.is_empty() {
+                        "no advisory".into()
+                    } else {
+                        facts.advisories.join(", ")
+                    },
+                });
+            }
         }
-        Err(Reject::TcbStatus {
-            status: facts.tcb_status.clone(),
-            advisories: if facts.advisories.is_empty() {
-                "no advisory".into()
-            } else {
-                facts.advisories.join(", ")
-            },
-        })
+        Ok(())
     }
 
     fn check_versions(&self, facts: &Facts) -> Result<(), Reject> {
@@ -362,12 +368,14 @@ impl Policy {
                 &self.mr_service_td,
                 facts.mr_service_td.as_ref().unwrap_or(&none),
             ),
-            (
-                "CURR_SERVTD_HASH",
-                &self.mr_service_td,
-                facts.current_service_td.as_ref().unwrap_or(&none),
-            ),
-        ] {
+        ]
+        .into_iter()
+        .chain(
+            facts
+                .current_service_td
+                .as_ref()
+                .map(|current| ("CURR_SERVTD_HASH", &self.mr_service_td, current)),
+        ) {
             if !allowed.admits(found) {
                 return Err(Reject::Value {
                     register,

@@ -2,7 +2,7 @@
 
 use alloy_primitives::{FixedBytes, hex};
 use dcap_qvl::{
-    PckCertFlag, Policy as ClaimsPolicy, QuoteClaims, QuoteCollateralV3, configs::RustCryptoConfig,
+    PckCertFlag, QuoteClaims, QuoteCollateralV3, QuotePolicy, configs::RustCryptoConfig,
     verify::QuoteVerifier,
 };
 use der::DateTime;
@@ -13,13 +13,17 @@ use crate::tee::ReportData;
 
 /// Collateral is about 16 KiB; revocation lists may grow.
 const MAX_COLLATERAL_BYTES: usize = 1 << 20;
+/// The attribute of a TD whose service TDs the report describes.
+const SERVTD_EXT: u64 = 1 << 17;
 
 /// What an authentic quote says about a guest (TD) and its platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// Intel's judgement on the platform, its TDX module and quoting enclave together: `UpToDate`, `OutOfDate`, …
     pub tcb_status: String,
-    /// Advisories that apply, by id.
+    /// The same of the TDX module that runs now, where that is not the one the guest was launched on; TDX 1.5 only.
+    pub current_tcb_status: Option<String>,
+    /// Advisories that apply to either, by id.
     pub advisories: Vec<String>,
     /// How recent Intel's knowledge in the collateral is; higher is newer.
     pub tcb_evaluation: u32,
@@ -59,21 +63,12 @@ pub struct Facts {
     pub rt_mr: [FixedBytes<48>; 4],
     /// Service TDs bound at creation; TDX 1.5 only.
     pub mr_service_td: Option<FixedBytes<48>>,
-    /// Service TDs bound now; TDX 1.5 with the extended report only.
+    /// Service TDs bound now; TDX 1.5 with the extended report and SERVTD_EXT only.
     pub current_service_td: Option<FixedBytes<48>>,
     /// Which virtual machine inside the TD the quote is for, 0 the TD itself; as above.
     pub partition: u8,
     /// Chosen by the guest.
     pub report_data: ReportData,
-}
-
-/// Hands out the claims: [`Policy`](super::Policy) judges them, with a reason of its own for each.
-struct Unjudged;
-
-impl ClaimsPolicy for Unjudged {
-    fn validate(&self, _: &QuoteClaims) -> Result<(), anyhow::Error> {
-        Ok(())
-    }
 }
 
 /// Checks that a quote is authentic at `now` (Unix seconds) by Intel's collateral, and judges little of what it says.
@@ -86,13 +81,24 @@ impl ClaimsPolicy for Unjudged {
 /// never acceptable: migration, reserved bits, page faults reflected to the host (SEPT_VE_DISABLE off).
 pub fn authenticate(quote: &[u8], collateral: &[u8], now: u64) -> Result<Facts, Reject> {
     check_layout(quote)?;
+    authenticate_by(QuoteVerifier::new_prod(), quote, collateral, now)
+}
+
+/// The same by a verifier that trusts any root; the layout is the caller's to check.
+pub(super) fn authenticate_by(
+    verifier: QuoteVerifier,
+    quote: &[u8],
+    collateral: &[u8],
+    now: u64,
+) -> Result<Facts, Reject> {
     let collateral = read_collateral(collateral, now)?;
-    let claims = QuoteVerifier::new_prod()
+    let claims = verifier
         .with_config::<RustCryptoConfig>()
         // Debugging and service TDs are refused by the policy, which has names for them.
         .allow_debug(true)
         .allow_service_td(true)
-        .verify_with_policy(quote, collateral, now, &Unjudged)
+        // The claims are judged by our own policy, with a reason of its own for each.
+        .verify_with_policy(quote, collateral, now, &QuotePolicy::claims_only(now))
         .map_err(|error| reason(&format!("{error:#}")))?;
     if now < claims.latest_issue_date {
         return Err(Reject::CollateralNotYetValid {
@@ -111,11 +117,15 @@ pub fn authenticate(quote: &[u8], collateral: &[u8], now: u64) -> Result<Facts, 
 
 /// What the library says in prose, by name where there is one.
 fn reason(prose: &str) -> Reject {
-    const NAMED: [(&str, &str); 3] = [
+    const NAMED: [(&str, &str); 4] = [
         ("TD migration is enabled", "the TD can be migrated"),
         (
             "SEPT_VE_DISABLE is not enabled",
             "SEPT_VE_DISABLE is off: the host can inject faults on pages the TD accepted",
+        ),
+        (
+            "SERVTD_EXT is enabled",
+            "SERVTD_EXT is set, of which this form of the report says nothing",
         ),
         (
             "Reserved bits in TD attributes",
@@ -180,11 +190,22 @@ fn read_collateral(bytes: &[u8], now: u64) -> Result<QuoteCollateralV3, Reject> 
 
 fn facts(claims: QuoteClaims) -> Result<Facts, Reject> {
     let (base, extended) = (claims.report.as_td15(), claims.report.as_td15_ex());
+    // Without the attribute these fields are not filled in.
+    let current_service_td = extended
+        .filter(|report| u64::from_le_bytes(report.base.base.td_attributes) & SERVTD_EXT != 0)
+        .map(|report| report.cur_service_td_hash.into());
     let td = claims
         .report
         .as_td10()
         .ok_or(Reject::NotAuthentic("the report is not a TD's".into()))?;
     let pck = &claims.platform.pck;
+    let current = claims.platform.current_tcb_level.as_ref();
+    let mut advisories = claims.tcb.advisory_ids.clone();
+    for advisory in current.iter().flat_map(|level| &level.advisory_ids) {
+        if !advisories.contains(advisory) {
+            advisories.push(advisory.clone());
+        }
+    }
     let platform_id = FixedBytes::try_from(&pck.ppid[..]).map_err(|_| {
         Reject::NotAuthentic(format!("PPID {} is not 16 bytes", hex::encode(&pck.ppid)))
     })?;
@@ -195,7 +216,8 @@ fn facts(claims: QuoteClaims) -> Result<Facts, Reject> {
     };
     Ok(Facts {
         tcb_status: claims.tcb.status.to_string(),
-        advisories: claims.tcb.advisory_ids.clone(),
+        current_tcb_status: current.map(|level| level.tcb_status.to_string()),
+        advisories,
         tcb_evaluation: claims.tcb.eval_data_number,
         valid_until: claims.earliest_expiration_date,
         platform_id,
@@ -215,7 +237,7 @@ fn facts(claims: QuoteClaims) -> Result<Facts, Reject> {
         mr_owner_config: td.mr_owner_config.into(),
         rt_mr: [td.rt_mr0, td.rt_mr1, td.rt_mr2, td.rt_mr3].map(FixedBytes),
         mr_service_td: base.map(|report| report.mr_service_td.into()),
-        current_service_td: extended.map(|report| report.cur_service_td_hash.into()),
+        current_service_td,
         partition: extended.map_or(0, |report| report.vmid),
         report_data: td.report_data.into(),
     })

@@ -13,6 +13,7 @@ const BOUND: ReportData = FixedBytes([0x5a; 64]);
 fn facts() -> Facts {
     Facts {
         tcb_status: "UpToDate".into(),
+        current_tcb_status: None,
         advisories: vec![],
         tcb_evaluation: 17,
         valid_until: NOW + 1,
@@ -127,6 +128,11 @@ fn every_rule_is_enforced_and_named() {
         ),
         (|f| f.attributes |= 1 << 29, "TDX_ATTRIBUTE", ""),
         (|f| f.attributes |= 1 << 40, "TDX_ATTRIBUTE", ""),
+        (
+            |f| f.current_tcb_status = Some("OutOfDate".into()),
+            "TDX_TCB_STATUS",
+            "[[exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"2030-01-01T00:00:00Z\"",
+        ),
         (|f| f.xfam |= 1 << 8, "TDX_XFAM", "xfam = 0x1e7"),
         (|f| f.partition = 1, "TDX_PARTITION", ""),
         (|f| f.tcb_evaluation = 16, "TDX_TCB_EVALUATION", ""),
