@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
-use verifier::bundle::{Audit, Bundle, Outcome, audit};
+use verifier::bundle::{Audit, Bundle, Check, Outcome, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::trust::Trust;
 
@@ -132,23 +132,24 @@ impl End {
             Err(detail) => return Self::CouldNotCheck { detail },
         };
         let mut audit = audit(&bytes, trust);
-        match (audit.checks.pop(), audit.verdict) {
-            (Some(check), _) if matches!(check.outcome, Outcome::Failed { .. }) => {
-                let Outcome::Failed { reason, detail } = check.outcome else {
-                    unreachable!("it was matched")
-                };
-                Self::Rejected {
-                    check: check.name,
-                    reason: reason.name(),
-                    detail,
-                }
-            }
-            (_, Some(verdict)) => Self::Accepted {
+        if let Some(Check {
+            name: check,
+            outcome: Outcome::Failed { reason, detail },
+        }) = audit.checks.pop()
+        {
+            return Self::Rejected {
+                check,
+                reason: reason.name(),
+                detail,
+            };
+        }
+        match audit.verdict {
+            Some(verdict) => Self::Accepted {
                 node: verdict.node.0,
                 epoch: verdict.epoch.0,
                 reason: verdict.reason.name(),
             },
-            (_, None) => Self::CouldNotCheck {
+            None => Self::CouldNotCheck {
                 detail: "the audit came to no verdict".into(),
             },
         }

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 /// The kind of TPM that the roots of a maker stand for, from the most to the least separate.
@@ -9,16 +10,32 @@ use serde::{Deserialize, Serialize};
 /// A root certifies one kind: makers of several have a root for each. What a policy grants to a class is the
 /// policy's affair; here a path only tells the class of the root it reached.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Encode,
+    Decode,
 )]
 #[serde(rename_all = "lowercase")]
+#[cbor(index_only)]
 pub enum TpmClass {
     /// A chip of its own.
+    #[n(0)]
     Discrete,
     /// Firmware of the processor or chipset.
+    #[n(1)]
     Firmware,
     /// Software of a hypervisor or of a cloud; as many as its owner likes. What nobody classified counts as this.
     #[default]
+    #[n(2)]
     Virtual,
 }
 

@@ -116,7 +116,7 @@ pub fn folder_class(folder: &str) -> Option<TpmClass> {
 pub fn import(files: &[SourceFile], rules: &Rules) -> Result<Imported, StoreError> {
     let mut imported = Imported::default();
     for file in files {
-        too_large(&file.path, "bytes", MAX_FILE_BYTES, file.bytes.len())?;
+        StoreError::limit(&file.path, "bytes", MAX_FILE_BYTES, file.bytes.len())?;
         if file.bytes.starts_with(cabinet::SIGNATURE) {
             let prefix = &file.path;
             for mut inner in read_cabinet(prefix, &file.bytes)? {
@@ -148,7 +148,7 @@ impl Imported {
         }
         let known = self.roots.len() + self.intermediates.len() + self.crls.len();
         let total = known + certificates.len() + crls.len();
-        too_large("source", "certificates", MAX_CERTIFICATES, total)?;
+        StoreError::limit("source", "certificates", MAX_CERTIFICATES, total)?;
         for der in certificates {
             match Certificate::from_der(&der) {
                 Ok(certificate) => self.sort(&file.path, certificate, rules)?,
@@ -267,21 +267,4 @@ fn split(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), Reject> {
         )),
         Err(_) => Ok((vec![], vec![])),
     }
-}
-
-fn too_large(
-    what: &str,
-    unit: &'static str,
-    limit: usize,
-    actual: usize,
-) -> Result<(), StoreError> {
-    if actual <= limit {
-        return Ok(());
-    }
-    Err(StoreError::TooLarge {
-        what: what.to_owned(),
-        unit,
-        limit,
-        actual,
-    })
 }

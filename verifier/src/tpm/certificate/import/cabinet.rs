@@ -13,7 +13,7 @@ use miniz_oxide::inflate::{
     },
 };
 
-use super::{SourceFile, StoreError, too_large};
+use super::{SourceFile, StoreError};
 
 /// How every cabinet begins.
 pub(super) const SIGNATURE: &[u8] = b"MSCF";
@@ -101,7 +101,7 @@ fn read(bytes: &[u8]) -> Result<Vec<SourceFile>, Why> {
         [folder_reserve, block_reserve] = header.u16()?.to_le_bytes();
         header.take(header_reserve.into())?;
     }
-    too_large("cabinet", "files", MAX_FILES, file_count.into())?;
+    StoreError::limit("cabinet", "files", MAX_FILES, file_count.into())?;
     let mut folders = Vec::new();
     for _ in 0..folder_count {
         folders.push(Folder {
@@ -137,7 +137,7 @@ fn read(bytes: &[u8]) -> Result<Vec<SourceFile>, Why> {
                 .ok_or("a file reaches beyond its folder")?;
             // Files may overlap, so that a small cabinet could claim a huge content.
             copied = copied.saturating_add(file.len());
-            too_large(
+            StoreError::limit(
                 "content of the cabinet",
                 "bytes",
                 MAX_UNPACKED_BYTES,
@@ -279,7 +279,7 @@ fn unpack(
                 "a block is empty, longer than 32 kB, or goes on in another cabinet".into(),
             );
         }
-        too_large(
+        StoreError::limit(
             "content of the cabinet",
             "bytes",
             limit,

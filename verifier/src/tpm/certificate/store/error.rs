@@ -102,6 +102,24 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// [`StoreError::TooLarge`] if there is more than the limit.
+    pub(in crate::tpm::certificate) fn limit(
+        what: &str,
+        unit: &'static str,
+        limit: usize,
+        actual: usize,
+    ) -> Result<(), Self> {
+        if actual <= limit {
+            return Ok(());
+        }
+        Err(Self::TooLarge {
+            what: what.to_owned(),
+            unit,
+            limit,
+            actual,
+        })
+    }
+
     /// Permanent name of the reason.
     pub fn code(&self) -> &'static str {
         match self {

@@ -101,7 +101,7 @@ impl RootStore {
     /// # Errors
     /// [`StoreError`], naming the entry.
     pub fn from_toml(text: &str) -> Result<Self, StoreError> {
-        limit("root store", "bytes", MAX_STORE_BYTES, text.len())?;
+        StoreError::limit("root store", "bytes", MAX_STORE_BYTES, text.len())?;
         let syntax = |error: toml::de::Error| StoreError::Syntax(error.to_string());
         // A later format is named before its unknown fields are.
         let Header { format } = toml::from_str(text).map_err(syntax)?;
@@ -118,7 +118,7 @@ impl RootStore {
             ("list of revocation lists", file.crl.len()),
             ("deny list", file.deny.len()),
         ] {
-            limit(what, "entries", MAX_ENTRIES, len)?;
+            StoreError::limit(what, "entries", MAX_ENTRIES, len)?;
         }
         let mut deny = DenyList::default();
         for (i, entry) in file.deny.iter().enumerate() {
@@ -309,18 +309,6 @@ fn agree(
         entry: entry.to_owned(),
         field,
         written: written.to_owned(),
-        actual,
-    })
-}
-
-fn limit(what: &str, unit: &'static str, limit: usize, actual: usize) -> Result<(), StoreError> {
-    if actual <= limit {
-        return Ok(());
-    }
-    Err(StoreError::TooLarge {
-        what: what.to_owned(),
-        unit,
-        limit,
         actual,
     })
 }
