@@ -11,9 +11,10 @@ use rand::rngs::OsRng;
 use subtle::ConstantTimeEq;
 use verifier::Epoch;
 use verifier::bundle::CertificateBytes;
+use verifier::policy::{Denial, FirmwareVersion, MachineFacts};
 use verifier::tpm::{
-    EnrolmentFacts, EnrolmentRequest, Reject, judge_certify, judge_request, make_credential,
-    qualifying_data,
+    Attest, EnrolmentFacts, EnrolmentRequest, Reject, judge_certify, judge_request,
+    make_credential, qualifying_data,
 };
 use verifier::typed_data;
 use zeroize::Zeroizing;
@@ -40,6 +41,9 @@ pub enum EnrolError {
     /// The machine does not show what it must.
     #[error("{code}: {0}", code = .0.code())]
     Rejected(#[from] Reject),
+    /// The committee's policy does not take such a machine.
+    #[error("{code}: {0}", code = .0.code())]
+    Denied(Denial),
     /// The request is not one.
     #[error("{0}")]
     Malformed(String),
@@ -222,6 +226,12 @@ impl Enroller {
             &nonce,
         );
         judge_certify(&facts, &qualifying, attest, signature)?;
+        // Signed by the same TPM in the same structure.
+        let firmware = FirmwareVersion(Attest::parse(attest)?.firmware_version);
+        let machine = MachineFacts::of(&facts.certificate, firmware);
+        if let Some(denial) = self.rules.policy().judge_machine(Some(&machine)).first() {
+            return Err(EnrolError::Denied(denial.clone()));
+        }
 
         let (set, _) = self
             .store

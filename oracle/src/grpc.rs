@@ -105,7 +105,9 @@ impl From<EnrolError> for Status {
                 Self::invalid_argument(error.to_string())
             }
             EnrolError::NoSession => Self::not_found(error.to_string()),
-            EnrolError::WrongSecret => Self::permission_denied(error.to_string()),
+            EnrolError::WrongSecret | EnrolError::Denied(_) => {
+                Self::permission_denied(error.to_string())
+            }
             EnrolError::Busy => Self::resource_exhausted(error.to_string()),
             EnrolError::NotInSet(_) => Self::failed_precondition(error.to_string()),
             EnrolError::Store(_) | EnrolError::Signing(_) => own_fault(&error),

@@ -31,8 +31,8 @@
 //! measurements = ["0x…"]
 //! ```
 //!
-//! [`Policy::judge_machine`] is asked where the TPM's certificate is at hand (enrolment, a bundle, a firmware version that
-//! changed), [`Policy::judge_state`] every epoch. Protocol: section 5.
+//! [`Policy::judge_machine`] is asked by each oracle when a machine enrols, [`Policy::judge_state`] every epoch. A machine that
+//! enrolled before a policy came stays: ask [`simulate`] which those are. Protocol: section 5.
 
 mod boot;
 mod decision;
@@ -53,12 +53,12 @@ pub use facts::{
 };
 pub use firmware::{FirmwareVersion, vendor};
 pub use requirements::{
-    BootPolicy, Measurement, MinimumFirmware, PcrValues, Retiring, SnpPolicy, TdxPolicy, TpmClass,
-    TpmPolicy,
+    BootPolicy, Measurement, MinimumFirmware, PcrValues, Retiring, SnpPolicy, TdxPolicy, TpmPolicy,
 };
 
 use crate::cbor;
 use crate::ids::LatencyMs;
+pub use crate::tpm::TpmClass;
 use crate::tpm::{PcrPolicy, RootStore, wire::HashAlgorithm};
 
 /// First item of a policy's hashed encoding. Version 1 had no tag and the first three fields.

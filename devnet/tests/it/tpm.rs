@@ -16,6 +16,7 @@ use rand::RngCore;
 use sha2::{Digest, Sha256};
 use storage_node::tpm::{Attestation, EsysTpm, Tpm, TpmError, TpmHandle, TpmIdentity};
 use tempfile::TempDir;
+use verifier::policy::{FirmwareVersion, MachineFacts, Policy, vendor};
 use verifier::report::Identity;
 use verifier::session::{
     Anchor, ChainEvidence, ChainTrust, SESSION_TAG, Served, SessionCertificate, SessionContext,
@@ -215,6 +216,48 @@ fn every_changed_byte_of_a_real_quote_and_certification_is_refused() {
             assert!(judge_quote(&facts.ak, &changed).is_err());
         }
     }
+}
+
+#[test]
+fn a_policy_is_asked_about_class_maker_and_firmware_that_a_real_tpm_signs() {
+    let lab = Lab::new();
+    let machine = lab.manufacture("a");
+    let mut tpm = lab.open("a", &machine);
+    let facts = lab.judge(&tpm.identity().unwrap()).unwrap();
+    let certified = tpm.certify_node_key([7; 32]).unwrap();
+    let signed = Attest::parse(&certified.attest).unwrap();
+    let quoted = Attest::parse(&tpm.quote(STATEMENT, &PCRS).unwrap().attest).unwrap();
+    assert_eq!(signed.firmware_version, quoted.firmware_version);
+    let firmware = FirmwareVersion(signed.firmware_version);
+    let found = MachineFacts::of(&facts.certificate, firmware);
+    let judge = |rules: &str| {
+        let policy = Policy::parse(&format!("pcrs = [0]\nslow_after = 1\n[tpm]\n{rules}")).unwrap();
+        let denials = policy.judge_machine(Some(&found));
+        denials.iter().map(|it| it.code()).collect::<Vec<_>>()
+    };
+    // Bare roots count as virtual.
+    assert_eq!(judge("classes = ['virtual']"), [""; 0]);
+    assert_eq!(
+        judge("classes = ['discrete', 'firmware']"),
+        ["POLICY_TPM_CLASS"]
+    );
+    let minimum = |version: FirmwareVersion| {
+        let maker = vendor(&found.manufacturer);
+        format!(
+            "classes = ['virtual']\nonly_listed_manufacturers = true\n\
+             minimum_firmware = [{{ manufacturer = '{maker}', version = '{version}' }}]"
+        )
+    };
+    assert_eq!(judge(&minimum(firmware)), [""; 0]);
+    let newer = FirmwareVersion(firmware.0 + 1);
+    assert_eq!(judge(&minimum(newer)), ["POLICY_TPM_FIRMWARE"]);
+    assert_eq!(
+        judge(
+            "classes = ['virtual']\nonly_listed_manufacturers = true\n\
+             minimum_firmware = [{ manufacturer = 'NONE', version = '0.0' }]"
+        ),
+        ["POLICY_TPM_MANUFACTURER"]
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FirmwareVersion, Measurement, TpmClass};
 use crate::ids::Epoch;
+use crate::tpm::EkCertificate;
 
 /// When a judgement takes place, in the terms that are known there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,18 @@ pub struct MachineFacts {
     /// Firmware version as the TPM quotes it.
     #[serde(default)]
     pub firmware: Option<FirmwareVersion>,
+}
+
+impl MachineFacts {
+    /// A TPM whose certificate was judged, and the firmware version that it signs.
+    #[must_use]
+    pub fn of(certificate: &EkCertificate, firmware: FirmwareVersion) -> Self {
+        Self {
+            class: Some(certificate.class),
+            manufacturer: certificate.manufacturer.clone(),
+            firmware: Some(firmware),
+        }
+    }
 }
 
 /// What a machine showed in an epoch.

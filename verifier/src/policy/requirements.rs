@@ -4,7 +4,7 @@ use alloy_primitives::FixedBytes;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, FirmwareVersion, Moment, TcbVersion};
+use super::{Digest, FirmwareVersion, Moment, TcbVersion, TpmClass};
 use crate::ids::Epoch;
 
 fn yes() -> bool {
@@ -125,38 +125,6 @@ impl BootPolicy {
         self.retiring
             .iter()
             .try_for_each(|it| it.check("boot.retiring"))
-    }
-}
-
-/// What a TPM is made of, as its maker's root says.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
-)]
-#[serde(rename_all = "lowercase")]
-#[cbor(index_only)]
-pub enum TpmClass {
-    /// A chip of its own.
-    #[n(0)]
-    Discrete,
-    /// Firmware in a processor's trusted environment.
-    #[n(1)]
-    Firmware,
-    /// Software of a hypervisor; as trustworthy as whoever runs it.
-    #[n(2)]
-    Virtual,
-}
-
-impl TpmClass {
-    /// Every class.
-    pub const ALL: [Self; 3] = [Self::Discrete, Self::Firmware, Self::Virtual];
-
-    /// Its word in a policy.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Discrete => "discrete",
-            Self::Firmware => "firmware",
-            Self::Virtual => "virtual",
-        }
     }
 }
 

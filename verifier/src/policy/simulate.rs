@@ -226,11 +226,7 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
             record.expiry.saturating_sub(1),
         )
         .ok()
-        .map(|certificate| MachineFacts {
-            class: None,
-            manufacturer: certificate.manufacturer,
-            firmware: Some(firmware),
-        })
+        .map(|certificate| MachineFacts::of(&certificate, firmware))
     });
     Ok(OnFile {
         name: format!(
