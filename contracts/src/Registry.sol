@@ -137,12 +137,20 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRegistry
-    function attest(uint64 node, QuoteEvidence calldata evidence) external nonReentrant {
+    function attest(uint64 node, QuoteEvidence calldata evidence, bytes32[] calldata rosterProof)
+        external
+        nonReentrant
+    {
         Node storage record = _known(node);
         require(record.status == Status.Active || record.status == Status.Exiting, NotActive(node, record.status));
         IQuotePolicy policy = _quotePolicy(HUB.currentEpoch());
+        if (policy.roster() != 0) {
+            Enrolment memory entry;
+            (entry.hardwareId, entry.akHash, entry.resultHash) = (record.hardwareId, record.akHash, record.resultHash);
+            policy.checkRoster(entry, rosterProof);
+        }
         QuoteFacts memory facts = policy.judgeQuote(address(this), record.account, record.akHash, evidence);
-        _record(node, record.akHash, evidence.blockNumber, facts);
+        _record(policy, node, record.akHash, evidence.blockNumber, facts);
     }
 
     /// @inheritdoc IRegistry
@@ -302,8 +310,10 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRegistry
-    function attestationOf(uint64 node) external view returns (Attestation memory) {
-        return _attestations[_nodes[node].akHash];
+    function attestationOf(uint64 node) external view returns (Attestation memory last) {
+        last = _attestations[_nodes[node].akHash];
+        // A key may be enrolled for several nodes, if a quorum says so; a quote is of one.
+        if (last.node != node) delete last;
     }
 
     /// @inheritdoc IRegistry
@@ -388,16 +398,24 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         EnrolmentEvidence calldata evidence,
         uint64 epoch
     ) private {
-        QuoteFacts memory facts = _quotePolicy(epoch).judgeEnrolment(address(this), enrolment, evidence);
+        IQuotePolicy policy = _quotePolicy(epoch);
+        QuoteFacts memory facts = policy.judgeEnrolment(address(this), enrolment, evidence);
         emit KeysProven(node, evidence.quote.akPublic, evidence.nodeKeyPublic);
-        _record(node, enrolment.akHash, evidence.quote.blockNumber, facts);
+        _record(policy, node, enrolment.akHash, evidence.quote.blockNumber, facts);
     }
 
-    /// @dev Each quote is over a later block than the one before, so none counts twice.
-    function _record(uint64 node, bytes32 akHash, uint64 blockNumber, QuoteFacts memory facts) private {
+    /// @dev Each quote of a node is over a later block than the one before, so none counts twice. One that a node registers with may be
+    ///      over the same block as the last of its predecessor: somebody may have shown it there before.
+    function _record(IQuotePolicy policy, uint64 node, bytes32 akHash, uint64 blockNumber, QuoteFacts memory facts)
+        private
+    {
+        // Whatever a policy says: a quote over a block to come would lock its key out.
+        require(blockNumber < block.number, QuoteFromTheFuture(blockNumber));
         Attestation storage last = _attestations[akHash];
         require(
-            last.blockNumber == 0 || blockNumber > last.blockNumber, QuoteAlreadyOutdated(last.blockNumber, blockNumber)
+            last.blockNumber == 0 || blockNumber > last.blockNumber
+                || (blockNumber == last.blockNumber && node != last.node),
+            QuoteAlreadyOutdated(last.blockNumber, blockNumber)
         );
         TpmClocks.checkProgress(
             TpmClock({clockMs: last.clockMs, resetCount: last.resetCount, restartCount: last.restartCount}), facts.clock
@@ -407,7 +425,9 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
             resetCount: facts.clock.resetCount,
             restartCount: facts.clock.restartCount,
             blockNumber: blockNumber,
+            node: node,
             firmwareVersion: facts.firmwareVersion,
+            policy: policy,
             pcrDigest: facts.pcrDigest
         });
         emit QuoteAccepted(node, akHash, facts.pcrDigest, facts.firmwareVersion, facts.clock, blockNumber);

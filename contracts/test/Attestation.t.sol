@@ -5,7 +5,14 @@ import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 
 import {IQuotePolicy} from "../src/interfaces/IQuotePolicy.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
-import {Enrolment, EnrolmentEvidence, QuorumSignatures, QuoteEvidence, TpmClock} from "../src/interfaces/Types.sol";
+import {
+    Enrolment,
+    EnrolmentEvidence,
+    QuorumSignatures,
+    QuoteEvidence,
+    QuoteFacts,
+    TpmClock
+} from "../src/interfaces/Types.sol";
 import {Quorum} from "../src/libraries/Quorum.sol";
 import {TpmClocks} from "../src/libraries/TpmClocks.sol";
 import {TpmKey} from "../src/libraries/TpmKey.sol";
@@ -54,7 +61,7 @@ contract AttestationTest is AttestationFixture {
         vm.stopPrank();
         uint64 node = _enrol("node b");
         vm.expectRevert(IRegistry.NoQuotePolicy.selector);
-        registry.attest(node, evidence.quote);
+        registry.attest(node, evidence.quote, new bytes32[](0));
     }
 
     // ---------------------------------------------------------------- registration with quorum and quote
@@ -102,7 +109,7 @@ contract AttestationTest is AttestationFixture {
         registry.registerWithQuote(enrolment, quorum, "https://node", 0, BOND, evidence);
     }
 
-    function test_a_lying_quorum_cannot_give_a_machine_a_second_hardware_id() public {
+    function test_a_lying_quorum_cannot_give_a_machine_a_hardware_id_of_its_own_making() public {
         _setPolicy(quorumPolicy);
         _registerWithQuote(_machine("node a", 1));
         // The same TPM again; the quorum signs that it is another one, but the TPM names its endorsement key.
@@ -271,7 +278,7 @@ contract AttestationTest is AttestationFixture {
         _forward(300);
         machine.clock.clockMs += 1;
         vm.prank(keeper);
-        registry.attest(node, _quote(machine));
+        registry.attest(node, _quote(machine), new bytes32[](0));
         assertEq(registry.attestationOf(node).blockNumber, vm.getBlockNumber() - 1);
         assertEq(registry.attestationOf(node).clockMs, machine.clock.clockMs);
     }
@@ -282,12 +289,12 @@ contract AttestationTest is AttestationFixture {
         QuoteEvidence memory earlier = _quote(machine);
         _forward(10);
         QuoteEvidence memory later = _quote(machine);
-        registry.attest(node, later);
+        registry.attest(node, later, new bytes32[](0));
         uint64 last = later.blockNumber;
         vm.expectRevert(abi.encodeWithSelector(IRegistry.QuoteAlreadyOutdated.selector, last, last));
-        registry.attest(node, later);
+        registry.attest(node, later, new bytes32[](0));
         vm.expectRevert(abi.encodeWithSelector(IRegistry.QuoteAlreadyOutdated.selector, last, earlier.blockNumber));
-        registry.attest(node, earlier);
+        registry.attest(node, earlier, new bytes32[](0));
     }
 
     function test_an_old_quote_is_refused() public {
@@ -303,7 +310,7 @@ contract AttestationTest is AttestationFixture {
                 vm.getBlockNumber() - 1
             )
         );
-        registry.attest(node, evidence);
+        registry.attest(node, evidence, new bytes32[](0));
     }
 
     function test_another_machines_quote_is_refused() public {
@@ -316,7 +323,7 @@ contract AttestationTest is AttestationFixture {
                 IQuotePolicy.WrongAkHash.selector, keccak256(_akArea(machine)), keccak256(_akArea(other))
             )
         );
-        registry.attest(node, evidence);
+        registry.attest(node, evidence, new bytes32[](0));
     }
 
     function test_a_clock_that_runs_backwards_is_refused() public {
@@ -332,7 +339,7 @@ contract AttestationTest is AttestationFixture {
             machine.clock = backwards[i];
             QuoteEvidence memory evidence = _quote(machine);
             vm.expectRevert(abi.encodeWithSelector(TpmClocks.TpmClockBackwards.selector, before, backwards[i]));
-            registry.attest(node, evidence);
+            registry.attest(node, evidence, new bytes32[](0));
         }
     }
 
@@ -341,7 +348,7 @@ contract AttestationTest is AttestationFixture {
         _forward(1);
         machine.clock =
             TpmClock({clockMs: machine.clock.clockMs / 2, resetCount: machine.clock.resetCount + 1, restartCount: 0});
-        registry.attest(node, _quote(machine));
+        registry.attest(node, _quote(machine), new bytes32[](0));
         assertEq(registry.attestationOf(node).clockMs, machine.clock.clockMs);
     }
 
@@ -352,7 +359,7 @@ contract AttestationTest is AttestationFixture {
         machine.state = keccak256("malware");
         QuoteEvidence memory evidence = _quote(machine);
         vm.expectRevert();
-        registry.attest(node, evidence);
+        registry.attest(node, evidence, new bytes32[](0));
         assertEq(keccak256(abi.encode(registry.attestationOf(node), registry.nodeOf(node))), before);
     }
 
@@ -363,8 +370,100 @@ contract AttestationTest is AttestationFixture {
         assertEq(registry.attestationOf(node).blockNumber, 0);
         _setPolicy(quorumPolicy);
         _goTo(1);
-        registry.attest(node, _quote(machine));
+        registry.attest(node, _quote(machine), new bytes32[](0));
         assertEq(registry.attestationOf(node).pcrDigest, STATE);
+    }
+
+    function test_a_node_never_shows_another_nodes_attestation() public {
+        // A lying quorum enrols a thief with the victim's attestation key before there is a policy.
+        Machine memory victim = _machine("victim", 1);
+        Enrolment memory stolen = _enrolment("thief");
+        stolen.akHash = keccak256(_akArea(victim));
+        uint64 thief = _enrol(stolen, BOND);
+        _setPolicy(quorumPolicy);
+        _goTo(1);
+        uint64 node = _registerWithQuote(victim);
+        assertEq(registry.attestationOf(node).node, node);
+        assertEq(keccak256(abi.encode(registry.attestationOf(thief))), keccak256(new bytes(8 * 32)));
+        // Nor can the victim's quotes be shown for the thief: they name the victim's account.
+        _forward(1);
+        QuoteEvidence memory evidence = _quote(victim);
+        vm.expectPartialRevert(TpmQuote.WrongExtraData.selector);
+        registry.attest(thief, evidence, new bytes32[](0));
+    }
+
+    function test_a_machine_that_registers_again_without_a_quote_shows_none() public {
+        (uint64 node, Machine memory machine) = _attestedNode();
+        _withdraw(node, machine);
+        _setPolicy(IQuotePolicy(address(0)));
+        _goTo(10);
+        (Enrolment memory enrolment,) = _present(machine);
+        assertEq(registry.attestationOf(_enrol(enrolment, BOND)).blockNumber, 0);
+    }
+
+    function test_nobody_spends_a_returning_nodes_quote() public {
+        (uint64 node, Machine memory machine) = _attestedNode();
+        vm.prank(machine.account);
+        registry.requestExit(node);
+        _goTo(9);
+        hub.advance(node, 100);
+        (Enrolment memory enrolment, EnrolmentEvidence memory evidence) = _present(machine);
+        // Somebody sees the registration that is on its way, and shows its quote for the old node first.
+        vm.prank(keeper);
+        registry.attest(node, evidence.quote, new bytes32[](0));
+        vm.prank(machine.account);
+        registry.withdraw(node);
+        QuorumSignatures memory quorum = _quorum(registry.enrolmentDigest(enrolment));
+        _fund(machine.account);
+        vm.prank(machine.account);
+        uint64 next = registry.registerWithQuote(enrolment, quorum, "https://node", 0, BOND, evidence);
+        assertEq(registry.attestationOf(next).blockNumber, evidence.quote.blockNumber);
+        assertEq(registry.attestationOf(node).blockNumber, 0);
+    }
+
+    function test_a_node_off_the_roster_does_not_attest_under_it() public {
+        Machine memory stranger = _machine("node c", 3);
+        (Enrolment memory enrolment,) = _present(stranger);
+        uint64 off = _enrol(enrolment, BOND);
+        Machine memory member = _machine("node a", 1);
+        (enrolment,) = _present(member);
+        uint64 on = _enrol(enrolment, BOND);
+        _setPolicy(rosterPolicy);
+        _goTo(1);
+        QuoteEvidence memory evidence = _quote(stranger);
+        vm.expectPartialRevert(IQuotePolicy.NotOnRoster.selector);
+        registry.attest(off, evidence, _rosterProof(0));
+        evidence = _quote(member);
+        vm.expectPartialRevert(IQuotePolicy.NotOnRoster.selector);
+        registry.attest(on, evidence, new bytes32[](0));
+        registry.attest(on, evidence, _rosterProof(0));
+        assertEq(address(registry.attestationOf(on).policy), address(rosterPolicy));
+    }
+
+    /// @dev A policy is code of the owner's choice: what it says of a block to come must not lock a key out.
+    function test_a_policy_cannot_date_a_quote_into_the_future() public {
+        (uint64 node, Machine memory machine) = _attestedNode();
+        _forward(1);
+        QuoteEvidence memory evidence = _quote(machine);
+        evidence.blockNumber = type(uint64).max;
+        TpmClock memory clock = machine.clock;
+        vm.mockCall(
+            address(quorumPolicy),
+            abi.encodeWithSelector(IQuotePolicy.judgeQuote.selector),
+            abi.encode(QuoteFacts({pcrDigest: STATE, firmwareVersion: 1, clock: clock}))
+        );
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.QuoteFromTheFuture.selector, type(uint64).max));
+        registry.attest(node, evidence, new bytes32[](0));
+    }
+
+    /// @dev What no quote shows: a TPM makes as many keys of the endorsement keys' template as its owner likes, each the parent of an
+    ///      attestation key. Which of them its maker certified, the quorum or the roster says.
+    function test_a_lying_quorum_can_still_count_one_tpm_twice() public {
+        _setPolicy(quorumPolicy);
+        _registerWithQuote(_machine("a", 1));
+        Machine memory again = _machine("b", 1);
+        (again.ekSeed, again.akSecret) = (99, 1099);
+        assertEq(_registerWithQuote(again), 2);
     }
 
     function test_only_nodes_that_take_part_attest() public {
@@ -372,21 +471,16 @@ contract AttestationTest is AttestationFixture {
         _forward(1);
         QuoteEvidence memory evidence = _quote(machine);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownNode.selector, 9));
-        registry.attest(9, evidence);
+        registry.attest(9, evidence, new bytes32[](0));
         vm.prank(address(hub));
         registry.remove(node, 0, 7, 0);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.NotActive.selector, node, IRegistry.Status.Removed));
-        registry.attest(node, evidence);
+        registry.attest(node, evidence, new bytes32[](0));
     }
 
     function test_a_machine_that_comes_back_goes_on_from_its_last_clock() public {
         (uint64 node, Machine memory machine) = _attestedNode();
-        vm.prank(machine.account);
-        registry.requestExit(node);
-        _goTo(9);
-        hub.advance(node, 100);
-        vm.prank(machine.account);
-        registry.withdraw(node);
+        _withdraw(node, machine);
         TpmClock memory before = machine.clock;
         machine.clock =
             TpmClock({clockMs: before.clockMs, resetCount: before.resetCount - 1, restartCount: before.restartCount});
@@ -440,6 +534,15 @@ contract AttestationTest is AttestationFixture {
         vm.prank(enrolment.account);
         vm.expectRevert(reason);
         registry.registerWithQuote(enrolment, quorum, "https://node", 0, BOND, evidence);
+    }
+
+    function _withdraw(uint64 node, Machine memory machine) private {
+        vm.prank(machine.account);
+        registry.requestExit(node);
+        _goTo(9);
+        hub.advance(node, 100);
+        vm.prank(machine.account);
+        registry.withdraw(node);
     }
 
     function _digest(bytes memory name) private pure returns (bytes32 digest) {

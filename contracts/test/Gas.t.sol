@@ -112,7 +112,7 @@ contract GasOfAttestationTest is AttestationFixture {
         vm.snapshotGasLastCall(GROUP, "registerWithQuote, 3 signers");
         _forward(1);
         QuoteEvidence memory evidence = _quote(machine);
-        registry.attest(node, evidence);
+        registry.attest(node, evidence, new bytes32[](0));
         vm.snapshotGasLastCall(GROUP, "attest");
     }
 

@@ -4,9 +4,11 @@ pragma solidity ^0.8.37;
 import {Enrolment, EnrolmentEvidence, QuoteEvidence, QuoteFacts} from "./Types.sol";
 
 /// @title What TPM quotes a registry takes, and who vouches for attestation keys
-/// @notice Stateless and fixed for good; a registry's owner may replace it by another. Anybody may ask it about a quote.
+/// @notice Stateless and fixed for good; a registry's owner may replace it by another, so it is code to audit like the registry's own.
+///         Anybody may ask it about a quote.
 ///         What is proven here needs no oracle: that an attestation key signed, that it certifies the node key, that both name this
-///         endorsement key as their parent, and the machine's state. What is not: that the attestation key itself lies in a TPM of a known
+///         endorsement key as their parent, and the machine's state. A TPM can make many keys of the template of endorsement keys; which of
+///         them its maker certified is not proven here either. What is not: that the attestation key itself lies in a TPM of a known
 ///         maker. That takes a secret exchanged with the endorsement key, so somebody must vouch for it: the quorum of oracles, or a
 ///         roster. Protocol: section 5.
 interface IQuotePolicy {

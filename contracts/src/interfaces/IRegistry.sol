@@ -53,9 +53,13 @@ interface IRegistry {
         uint32 restartCount;
         /// The block it was made over, so not before; 0 if there is none.
         uint64 blockNumber;
+        /// The node it was made for.
+        uint64 node;
         /// Vendor's firmware version.
         uint64 firmwareVersion;
-        /// SHA-256 over the values of the PCRs of the policy then in force.
+        /// The policy that judged it, which says what the digest is over.
+        IQuotePolicy policy;
+        /// SHA-256 over the values of that policy's PCRs.
         bytes32 pcrDigest;
     }
 
@@ -120,6 +124,7 @@ interface IRegistry {
     error NoQuotePolicy();
     error RosterRequired(bytes32 roster);
     error QuoteAlreadyOutdated(uint64 lastBlock, uint64 blockNumber);
+    error QuoteFromTheFuture(uint64 blockNumber);
     error BadQuotePolicyAddress(address policy);
     error BadDistribution(uint256 amount, uint256 distributed);
 
@@ -153,8 +158,8 @@ interface IRegistry {
         EnrolmentEvidence calldata evidence
     ) external returns (uint64 node);
     /// @notice Brings a fresh quote of a node's enrolled attestation key, over a later block than the last one; anybody may. A quote that is
-    ///         refused costs the node nothing.
-    function attest(uint64 node, QuoteEvidence calldata evidence) external;
+    ///         refused costs the node nothing. Under a policy with a roster the node must be on it (`rosterProof`, else empty).
+    function attest(uint64 node, QuoteEvidence calldata evidence, bytes32[] calldata rosterProof) external;
 
     function setEndpoint(uint64 node, string calldata url, bytes32 tlsKeyHash) external;
     /// @notice Anybody may add to a node's bond; not zero.
@@ -200,7 +205,8 @@ interface IRegistry {
     function setVersionAt(uint64 epoch) external view returns (uint32);
     /// @notice The quote policy in force in `epoch`, zero if none.
     function quotePolicyAt(uint64 epoch) external view returns (IQuotePolicy);
-    /// @notice The last quote accepted on chain from a node's attestation key; all zero if none.
+    /// @notice The last quote accepted on chain from a node's attestation key for this node; all zero if there is none, or if the same key has
+    ///         since quoted for another node. Whether its state is still accepted, its policy says.
     function attestationOf(uint64 node) external view returns (Attestation memory);
     /// @notice Members of a set, in the order of the quorum's bitmap.
     function oracleSet(uint32 version) external view returns (OracleInfo[] memory);

@@ -91,7 +91,7 @@ library TpmKey {
         uint256 head = EK_TEMPLATE.length;
         require(
             area.length == head + MODULUS_LENGTH && keccak256(area[:head]) == keccak256(EK_TEMPLATE)
-                && uint8(area[head]) >= 0x80,
+                && uint8(area[head]) >= 0x80 && uint8(area[area.length - 1]) & 1 == 1,
             EndorsementKeyRefused()
         );
         hardwareId = keccak256(bytes.concat(SPKI_HEAD, area[head:], SPKI_TAIL));

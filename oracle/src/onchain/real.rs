@@ -399,8 +399,12 @@ impl OnChain for RealChain {
     }
 
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {
-        let call: Registry::registerCall = self.input_of(transaction).await?;
-        let it = call.enrolment;
+        let quoted = self.input_of::<Registry::registerWithQuoteCall>(transaction);
+        let (it, quorum) = match self.input_of::<Registry::registerCall>(transaction).await {
+            Ok(call) => (call.enrolment, call.quorum),
+            // Under a policy the same, with the TPM's statements beside it.
+            Err(_) => quoted.await.map(|call| (call.enrolment, call.quorum))?,
+        };
         Ok(Registration {
             enrolment: typed_data::Enrolment {
                 account: it.account,
@@ -410,7 +414,7 @@ impl OnChain for RealChain {
                 resultHash: it.resultHash,
                 expiry: it.expiry,
             },
-            signatures: split(&call.quorum.signatures),
+            signatures: split(&quorum.signatures),
         })
     }
 

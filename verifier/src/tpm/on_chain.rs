@@ -10,7 +10,7 @@
 //!
 //! Protocol: section 5.
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{Address, B256, keccak256};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -115,6 +115,14 @@ pub struct OnChainEnrolment {
 /// Why a contract refuses evidence; [`OnChainReject::code`] is the permanent name of each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OnChainReject {
+    /// The enrolment is another account's.
+    #[error("enrolment is of account {expected}, the evidence of {actual}")]
+    Account {
+        /// Enrolled.
+        expected: Address,
+        /// Found.
+        actual: Address,
+    },
     /// The attestation key is not the one that somebody vouched for.
     #[error("attestation key hashes to {actual}, enrolled is {expected}")]
     AkHash {
@@ -153,6 +161,7 @@ impl OnChainReject {
     /// Permanent name of the reason.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Account { .. } => "ON_CHAIN_ACCOUNT",
             Self::AkHash { .. } => "ON_CHAIN_AK_HASH",
             Self::HardwareId { .. } => "ON_CHAIN_HARDWARE_ID",
             Self::NodeKeyHash { .. } => "ON_CHAIN_NODE_KEY_HASH",
@@ -184,7 +193,7 @@ pub fn judge_on_chain_quote(
 /// `now` is Unix seconds.
 ///
 /// # Errors
-/// The attestation, endorsement and node key and their hashes, [`Reject::KeysNotDistinct`]; then as [`verify_certify`] and
+/// [`OnChainReject::Account`]; the attestation, endorsement and node key and their hashes, [`Reject::KeysNotDistinct`]; then as [`verify_certify`] and
 /// [`judge_on_chain_quote`].
 pub fn judge_on_chain_enrolment(
     policy: &OnChainPolicy,
@@ -193,6 +202,12 @@ pub fn judge_on_chain_enrolment(
     evidence: &OnChainEnrolment,
     now: u64,
 ) -> Result<QuoteFacts, OnChainReject> {
+    if enrolment.account != occasion.address {
+        return Err(OnChainReject::Account {
+            expected: enrolment.account,
+            actual: occasion.address.into(),
+        });
+    }
     let ak = attestation_key(enrolment.akHash, &evidence.quote.ak_public)?;
     if !evidence.ek_public.starts_with(&EK_TEMPLATE) {
         return Err(OnChainReject::EkTemplate);
@@ -254,7 +269,9 @@ fn judge_quote(
     let data = occasion.quote_data();
     let facts = verify_quote_over_policy(ak, &quote.attest, &quote.signature, &data, &selection)?;
     let known = |state: &AcceptedState| state.pcr_digest == facts.pcr_digest && now <= state.until;
-    if policy.any_state || policy.states.iter().any(known) {
+    // The contract reads a digest of another length as zero.
+    let any = policy.any_state && facts.pcr_digest != [0; 32];
+    if any || policy.states.iter().any(known) {
         Ok(facts)
     } else {
         Err(Reject::PcrDigest.into())

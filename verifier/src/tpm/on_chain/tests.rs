@@ -705,6 +705,11 @@ fn enrolment_rows() -> Vec<Row> {
             Maker::with_ek(patched(ek_area(), 58, &[0x7f])),
         ),
         (
+            "an endorsement key with an even modulus",
+            EK,
+            Maker::with_ek(patched(ek_area(), 58 + 255, &[2])),
+        ),
+        (
             "a byte after the endorsement key",
             EK,
             Maker::with_ek([ek_area(), vec![0]].concat()),
@@ -874,6 +879,29 @@ fn a_quote_alone_is_judged_like_the_one_in_an_enrolment() {
         );
         assert_eq!(alone, judge(&case), "{name}");
     }
+}
+
+#[test]
+fn an_enrolment_of_another_account_is_refused() {
+    // The enrolment's own account is what oracles sign; the TPM signed for the occasion's.
+    let case = changed(|case| case.enrolment.account = Address::repeat_byte(0xcc));
+    let refusal = judge(&case).unwrap_err();
+    assert_eq!(refusal.code(), "ON_CHAIN_ACCOUNT");
+}
+
+#[test]
+fn a_digest_of_zeros_is_no_state_not_even_any() {
+    let case = requoted(|attest| {
+        let at = attest.len() - 32;
+        attest[at..].fill(0);
+    });
+    let any = OnChainPolicy {
+        any_state: true,
+        ..policy()
+    };
+    let judged =
+        judge_on_chain_enrolment(&any, &case.occasion, &case.enrolment, &case.evidence, NOW);
+    assert_eq!(judged, Err(Reject::PcrDigest.into()));
 }
 
 #[test]
