@@ -392,7 +392,13 @@ async fn next_until<F: Future>(
 
 /// What a peer holds for an epoch: pieces by name, with the signatures of their receipts.
 #[derive(Debug, Default)]
-struct Held(BTreeMap<(NodeId, B256), BTreeSet<Bytes>>);
+struct Held(BTreeMap<(NodeId, B256), HeldPiece>);
+
+#[derive(Debug, Default)]
+struct HeldPiece {
+    receipts: BTreeSet<Bytes>,
+    event_log: bool,
+}
 
 impl Held {
     /// Adds pieces; returns the name of the last if every one of them has a name and any is new.
@@ -403,17 +409,20 @@ impl Held {
             let envelope: Envelope = verifier::cbor::decode("envelope", &evidence.envelope).ok()?;
             let name = (*node, envelope.hash());
             let receipts = evidence.receipts.iter().map(|it| it.signature.clone());
-            self.0.entry(name).or_default().extend(receipts);
+            let piece = self.0.entry(name).or_default();
+            piece.receipts.extend(receipts);
+            piece.event_log |= !evidence.event_log.is_empty();
             last = Some(name);
         }
         last.filter(|_| self.0.len() > before)
     }
 
-    /// Whether it holds a piece with all these receipts.
-    fn has(&self, node: NodeId, envelope: B256, receipts: &[SignedReceipt]) -> bool {
-        self.0
-            .get(&(node, envelope))
-            .is_some_and(|known| receipts.iter().all(|it| known.contains(&it.signature)))
+    /// Whether it holds a piece with all these receipts, and with its event log if it has one here.
+    fn has(&self, node: NodeId, envelope: B256, evidence: &Evidence) -> bool {
+        self.0.get(&(node, envelope)).is_some_and(|known| {
+            let has = |it: &SignedReceipt| known.receipts.contains(&it.signature);
+            evidence.receipts.iter().all(has) && (known.event_log || evidence.event_log.is_empty())
+        })
     }
 }
 

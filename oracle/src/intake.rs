@@ -172,7 +172,7 @@ impl Intake {
     }
 
     /// Checks a piece of evidence, keeps it, its keys and those of its receipts that verify; returns the envelope's hash. What
-    /// is held already is not checked again, whatever receipts come with it.
+    /// is held already is not checked again, whatever receipts come with it, unless it now brings its event log.
     ///
     /// # Errors
     /// [`IntakeError`]; the piece is not kept then.
@@ -187,7 +187,13 @@ impl Intake {
         let envelope: Envelope = cbor::decode("envelope", &evidence.envelope)
             .map_err(|error| refused(EvidenceReason::Malformed, error.to_string()))?;
         let name = envelope.hash();
-        let held = self.store.has_evidence(epoch, node, name).await?;
+        let mut held = self.store.has_evidence(epoch, node, name).await?;
+        let mut lacks_log = false;
+        if held && !evidence.event_log.is_empty() {
+            let piece = self.store.piece(epoch, node, name).await?;
+            lacks_log = piece.is_some_and(|it| it.evidence.event_log.is_empty());
+            held = !lacks_log;
+        }
         let known = self.store.receipts(epoch, node, name).await?;
         let fresh: Vec<SignedReceipt> = evidence
             .receipts
@@ -211,6 +217,12 @@ impl Intake {
             self.store.keep_receipt(oracle, &receipt, most).await?;
         }
         if held {
+            return Ok(name);
+        }
+        if lacks_log {
+            self.store
+                .complete_evidence(epoch, node, name, evidence)
+                .await?;
             return Ok(name);
         }
         let identity = &item.duty.identity;

@@ -197,15 +197,27 @@ impl TestNode {
 
     /// An envelope the node key signed; `tweak` makes several different ones.
     pub(crate) fn evidence(&self, world: &World, epoch: Epoch, tweak: u8) -> Evidence {
-        self.evidence_with(world, epoch, tweak, vec![0xff; 40])
+        self.evidence_with(world, epoch, tweak, vec![0xff; 40], &[])
+    }
+
+    /// An envelope that names an event log, with the log.
+    pub(crate) fn evidence_with_log(&self, world: &World, epoch: Epoch) -> Evidence {
+        self.evidence_with(world, epoch, 1, vec![0xff; 40], b"event log")
     }
 
     /// An envelope whose quote shows a clock.
     pub(crate) fn evidence_at(&self, world: &World, epoch: Epoch, clock_ms: u64) -> Evidence {
-        self.evidence_with(world, epoch, 7, clock_ms.to_be_bytes().to_vec())
+        self.evidence_with(world, epoch, 7, clock_ms.to_be_bytes().to_vec(), &[])
     }
 
-    fn evidence_with(&self, world: &World, epoch: Epoch, tweak: u8, attest: Vec<u8>) -> Evidence {
+    fn evidence_with(
+        &self,
+        world: &World,
+        epoch: Epoch,
+        tweak: u8,
+        attest: Vec<u8>,
+        event_log: &[u8],
+    ) -> Evidence {
         let replay = self.replay();
         let proof = vec![tweak; 256];
         let claim = Claim {
@@ -214,7 +226,7 @@ impl TestNode {
             root: replay.root(),
             count: replay.count(),
             proof: &proof,
-            event_log: &[],
+            event_log,
         };
         let statement = EnvelopeStatement::new(&world.chain.deployment(), &claim);
         let body = EnvelopeBody {
@@ -234,7 +246,7 @@ impl TestNode {
         Evidence {
             envelope: cbor::encode(&envelope).into(),
             proof: proof.into(),
-            event_log: Bytes::new(),
+            event_log: event_log.to_vec().into(),
             ak_public: vec![self.node.0 as u8].into(),
             node_key: self.node_key().into(),
             receipts: Vec::new(),

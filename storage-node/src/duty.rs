@@ -194,6 +194,7 @@ impl Duty {
             start,
             fallback,
             deadline,
+            end: clock.start_block(epoch.0.saturating_add(1)),
             confirmations: self.options.beacon_confirmations,
             count: frozen.count,
             beacon,

@@ -133,6 +133,9 @@ pub struct Ear {
     pub raw_evidence: Option<RawEvidence>,
     /// Appraisals by name of the attester; at least one.
     pub submods: BTreeMap<String, Appraisal>,
+    /// What the issuer says of the whole, if it does; never better than the worst appraisal. [`Profile::Veraison2023`] has no place
+    /// for it.
+    pub overall: Option<Tier>,
 }
 
 impl Ear {
@@ -147,16 +150,25 @@ impl Ear {
             nonce: None,
             raw_evidence: None,
             submods: BTreeMap::from([(attester.into(), appraisal)]),
+            overall: None,
         }
     }
 
-    /// The worst status of all appraisals.
+    /// The worst of all appraisals, of their claims and of what is said of the whole; *none* rather than affirming if any of the
+    /// statuses is none.
     pub fn status(&self) -> Tier {
-        self.submods
-            .values()
-            .map(|it| it.status)
-            .max()
-            .unwrap_or_default()
+        let statuses = || {
+            self.submods
+                .values()
+                .map(|it| it.status)
+                .chain(self.overall)
+        };
+        let claims = self.submods.values().map(|it| it.vector.worst());
+        let worst = statuses().chain(claims).max().unwrap_or_default();
+        if worst <= Tier::Affirming && statuses().any(|it| it == Tier::None) {
+            return Tier::None;
+        }
+        worst
     }
 
     /// The JWT's payload: canonical JSON.

@@ -53,7 +53,7 @@ pub enum Subject {
     /// An attestation key: keccak256 of its TPMT_PUBLIC.
     #[n(1)]
     AttestationKey(#[cbor(n(0), with = "crate::cbor::fixed")] B256),
-    /// A certificate on a path, root excluded: SHA-256 of its DER.
+    /// A certificate on a path, root excluded: SHA-256 of its tbsCertificate, which no other form of its signature changes.
     #[n(2)]
     Certificate(#[cbor(n(0), with = "crate::cbor::fixed")] B256),
     /// A root: SHA-256 of its DER.

@@ -318,7 +318,7 @@ impl Agreement {
             let Some(row) = self.intake.piece(epoch, node, envelope).await? else {
                 continue;
             };
-            if leaders.has(node, envelope, &row.evidence.receipts) {
+            if leaders.has(node, envelope, &row.evidence) {
                 continue;
             }
             bytes += verifier::cbor::encode(&row.evidence).len();

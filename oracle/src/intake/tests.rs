@@ -192,6 +192,43 @@ async fn an_envelope_submitted_on_chain_is_kept_whatever_else_its_node_sent() {
 }
 
 #[tokio::test]
+async fn an_event_log_that_was_lost_on_the_way_is_taken_in_when_it_comes() {
+    let world = World::new().await;
+    world.to_block(60).await;
+    let (node, view) = (&world.nodes[0], world.view().await);
+    let whole = node.evidence_with_log(&world, EPOCH);
+    let stripped = Evidence {
+        event_log: Vec::new().into(),
+        ..whole.clone()
+    };
+    let held = async |member: &crate::testing::Member| {
+        let held = member.store.evidence(EPOCH, None).await.unwrap();
+        assert_eq!(held.len(), 1);
+        held[0].evidence.event_log.clone()
+    };
+    let [first, second, ..] = &world.members[..] else {
+        panic!()
+    };
+    // One oracle saw it on chain, where there is no place for a log; the other was pushed it.
+    world.push(first, &stripped, node.node).await;
+    assert!(held(first).await.is_empty());
+    let another = Evidence {
+        event_log: b"another log".to_vec().into(),
+        ..whole.clone()
+    };
+    assert_eq!(
+        refused(first.agreement.intake(), 1, EPOCH, &cbor::encode(&another)).await,
+        EvidenceReason::WrongContext
+    );
+    world.push(second, &whole, node.node).await;
+    first.agreement.gather(&view).await.unwrap();
+    assert_eq!(held(first).await, whole.event_log);
+    // And it stays.
+    world.push(second, &stripped, node.node).await;
+    assert_eq!(held(second).await, whole.event_log);
+}
+
+#[tokio::test]
 async fn receipts_that_come_from_different_peers_let_an_envelope_in_above_the_limit() {
     let world = World::new().await;
     world.to_block(60).await;

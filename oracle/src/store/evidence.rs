@@ -200,6 +200,33 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Puts a piece in the place of the one that came without its event log.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn complete_evidence(
+        &self,
+        epoch: Epoch,
+        node: NodeId,
+        envelope_hash: B256,
+        evidence: &Evidence,
+    ) -> Result<(), StoreError> {
+        let bare = Evidence {
+            receipts: Vec::new(),
+            ..evidence.clone()
+        };
+        sqlx::query(
+            "UPDATE evidence SET evidence = ?4 WHERE epoch = ?1 AND node = ?2 AND envelope_hash = ?3",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .bind(envelope_hash.as_slice())
+        .bind(cbor::encode(&bare))
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
     /// Whether a piece of evidence is kept.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub struct Facts {
     pub fallback: u64,
     /// Last block at which evidence is timely.
     pub deadline: u64,
+    /// First block of the next epoch.
+    pub end: u64,
     /// Blocks after the first before the beacon is built on.
     pub confirmations: u64,
     /// Shards in the frozen inventory.
@@ -76,6 +78,11 @@ pub fn next_step(facts: &Facts) -> Step {
             _ => Step::Wait,
         };
     };
+    // What is on chain is timely, but has no event log: oracles may still be shown it.
+    let unseen = facts.submitted && facts.receipts <= facts.faults;
+    if over && unseen && facts.latest < facts.end {
+        return Step::Deliver { submit: false };
+    }
     if over {
         return Step::Close(if facts.submitted {
             Outcome::Submitted
@@ -118,6 +125,7 @@ mod tests {
         start: 100,
         fallback: 116,
         deadline: 124,
+        end: 132,
         confirmations: 2,
         count: 3,
         beacon: Some(BEACON),
@@ -249,6 +257,27 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_chain_has_seen_is_shown_to_oracles_until_the_epoch_ends() {
+        let facts = Facts {
+            latest: 127,
+            submitted: true,
+            ..PROVEN
+        };
+        let pushed = Step::Deliver { submit: false };
+        assert_eq!(next_step(&facts), pushed);
+        let last = Facts {
+            latest: 131,
+            ..facts
+        };
+        assert_eq!(next_step(&last), pushed);
+        let seen = Facts {
+            receipts: 2,
+            ..facts
+        };
+        assert_eq!(next_step(&seen), Step::Close(Outcome::Submitted));
+    }
+
+    #[test]
     fn an_epoch_closes_by_what_reached_oracles_or_chain() {
         for (receipts, submitted, outcome) in [
             (4, false, Outcome::Timely),
@@ -257,7 +286,7 @@ mod tests {
             (1, true, Outcome::Submitted),
         ] {
             let facts = Facts {
-                latest: 127,
+                latest: 132,
                 receipts,
                 submitted,
                 ..PROVEN

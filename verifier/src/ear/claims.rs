@@ -89,6 +89,16 @@ pub(super) fn write(ear: &Ear) -> Result<Json, Reject> {
         );
     }
     put("submods", write_submods(ear)?);
+    match (ear.profile, ear.overall) {
+        (_, None) => {}
+        (Profile::Ietf04, Some(status)) => {
+            check_overall(ear, status)?;
+            put(names.status, status.name().into());
+        }
+        (Profile::Veraison2023, Some(_)) => {
+            return Err(Reject::claim(names.status, "has no place at the top"));
+        }
+    }
     Ok(Json::Map(out))
 }
 
@@ -189,7 +199,7 @@ pub(super) fn read(payload: Json) -> Result<(Ear, Vec<String>), Reject> {
             Ok((name, appraisal))
         })
         .collect::<Result<_, Reject>>()?;
-    let ear = Ear {
+    let mut ear = Ear {
         profile,
         issued_at,
         not_before,
@@ -198,19 +208,15 @@ pub(super) fn read(payload: Json) -> Result<(Ear, Vec<String>), Reject> {
         nonce,
         raw_evidence,
         submods,
+        overall: None,
     };
-    // Draft 04: a status for the whole, which may be worse than the worst appraisal but not better.
+    // Draft 04 has a status for the whole.
     if profile == Profile::Ietf04
         && let Some(value) = claims.take_optional(names.status)
     {
-        let (status, worst) = (tier(names.status, &value)?, ear.status());
-        if status != Tier::None && status < worst {
-            return Err(Reject::Status {
-                submod: "the whole token".into(),
-                status,
-                worst,
-            });
-        }
+        let status = tier(names.status, &value)?;
+        check_overall(&ear, status)?;
+        ear.overall = Some(status);
     }
     ignored.extend(claims.rest());
     Ok((ear, ignored))
@@ -342,6 +348,19 @@ fn check_status(submod: &str, it: &Appraisal) -> Result<(), Reject> {
         });
     }
     Ok(())
+}
+
+/// A status of the whole may be worse than the worst appraisal, not better.
+fn check_overall(ear: &Ear, status: Tier) -> Result<(), Reject> {
+    let worst = ear.submods.values().map(|it| it.status).max();
+    match worst {
+        Some(worst) if status != Tier::None && status < worst => Err(Reject::Status {
+            submod: "the whole token".into(),
+            status,
+            worst,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn check_submods(count: usize) -> Result<(), Reject> {

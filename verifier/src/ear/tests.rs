@@ -284,11 +284,27 @@ fn a_signed_payload_still_has_to_make_sense() {
         let text = payload.replacen('{', &format!("{{\"ear_status\":\"{status}\","), 1);
         check(&forge(HEADER, &text))
     };
-    assert!(whole("warning").is_ok() && whole("none").is_ok());
+    let status = |text: &str| whole(text).unwrap().ear.status();
+    for tier in [Tier::None, Tier::Warning, Tier::Contraindicated] {
+        assert_eq!(status(tier.name()), tier);
+    }
     let doubtful = payload
         .replacen("\"affirming\"", "\"warning\"", 1)
         .replacen('{', "{\"ear_status\":\"affirming\",", 1);
     assert_eq!(code(&forge(HEADER, &doubtful)), "EAR_STATUS");
+}
+
+#[test]
+fn an_attester_nobody_identified_keeps_the_whole_from_affirming() {
+    let mut two = ear();
+    two.submods.insert("unknown".into(), Appraisal::default());
+    assert_eq!(two.status(), Tier::None);
+    two.overall = Some(Tier::Warning);
+    assert_eq!(two.status(), Tier::Warning);
+    let read = check(&two.sign(&key()).unwrap()).unwrap();
+    assert_eq!(read.ear, two);
+    two.profile = Profile::Veraison2023;
+    assert_eq!(two.payload().unwrap_err().code(), "EAR_CLAIM");
 }
 
 #[test]

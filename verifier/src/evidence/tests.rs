@@ -272,7 +272,7 @@ fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
         .unwrap()
         .quote_digest(&pcrs);
     let proof = WORLD.proof.to_proof256();
-    let judge = |boot: Option<BootPolicy>, log: &[u8]| {
+    let judge_sent = |boot: Option<BootPolicy>, log: &[u8], sent: &[u8]| {
         let mut policy = WORLD.policy.clone();
         (policy.pcrs, policy.boot) = (pcrs.clone(), boot);
         policy.accepted_digests.clear();
@@ -285,20 +285,24 @@ fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
         };
         let envelope = WORLD.seal(&statement, &quote, &WORLD.ak);
         let evidence = Evidence {
-            event_log: log.to_vec().into(),
+            event_log: sent.to_vec().into(),
             ..WORLD.evidence_of(&envelope, &proof)
         };
         let context = EpochContext {
             policy: &policy,
             ..WORLD.context()
         };
-        let signed = open(&context, &WORLD.duty, None, &evidence).unwrap();
+        let signed = match open(&context, &WORLD.duty, None, &evidence) {
+            Ok(signed) => signed,
+            Err(error) => return Some(error.reason.to_string()),
+        };
         let fault = complete(&context, vec![signed])[0].fault.clone();
         fault.map(|it| {
             assert_eq!(it.reason, Reason::AttestationFailed);
             it.detail.split(':').next().unwrap_or_default().to_owned()
         })
     };
+    let judge = |boot: Option<BootPolicy>, log: &[u8]| judge_sent(boot, log, log);
     let strict = || Some(BootPolicy::default());
     assert_eq!(
         judge(None, &[]),
@@ -308,6 +312,17 @@ fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
     assert_eq!(judge(None, &honest), None);
     assert_eq!(judge(strict(), &honest), None);
     assert_eq!(judge(strict(), &[]).unwrap(), "POLICY_FACT_UNKNOWN");
+
+    // On its way through the chain evidence loses its log, which is missed only where one is asked for.
+    assert_eq!(judge_sent(None, &honest, &[]), None);
+    assert_eq!(
+        judge_sent(strict(), &honest, &[]).unwrap(),
+        "POLICY_FACT_UNKNOWN"
+    );
+    assert_eq!(
+        judge_sent(None, &honest, b"another").unwrap(),
+        EvidenceReason::WrongContext.to_string()
+    );
 
     // A log of another boot, one that lacks its last event, one with another digest, and no log at all.
     let off = made.clone().plain(4, EventKind::EFI_ACTION, b"more");

@@ -8,6 +8,7 @@ use super::{
     Equivocation, Head, Notice, Reject, RevocationReason, SignedNotice, Subject, feed::follow,
 };
 use crate::committee::Deployment;
+use crate::tpm::EkCertificate;
 
 /// A machine by everything a notice can name it with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +17,24 @@ pub struct Machine {
     pub hardware_id: B256,
     /// Hash of the attestation key.
     pub ak_hash: B256,
-    /// SHA-256 fingerprints from its certificate to the root, as [`EkCertificate::path`](crate::tpm::EkCertificate).
+    /// From its certificate to the root: SHA-256 of the tbsCertificate, of the root that of its DER.
     pub path: Vec<[u8; 32]>,
+}
+
+impl Machine {
+    /// A machine whose certificate was judged.
+    #[must_use]
+    pub fn of(hardware_id: B256, ak_hash: B256, certificate: &EkCertificate) -> Self {
+        let mut path = certificate.signed_parts.clone();
+        if let (Some(last), Some(root)) = (path.last_mut(), certificate.path.last()) {
+            *last = *root;
+        }
+        Self {
+            hardware_id,
+            ak_hash,
+            path,
+        }
+    }
 }
 
 /// The notices of all trusted issuers.
@@ -65,8 +82,8 @@ impl Revocations {
 
     /// Follows an issuer's feed and takes its new notices; returns how many there were.
     ///
-    /// On [`Reject::Fork`] the proof is kept and the issuer is heard no more. What it revoked before, and what either branch of
-    /// the fork revokes at that number, stays revoked; what it reinstated does not: doubt is not resolved in a machine's favour.
+    /// On [`Reject::Fork`] the proof is kept and the issuer is heard no more. What it revoked before, what the feed revokes up to
+    /// the fork, and what either branch revokes at that number, stays revoked; what it reinstated does not: doubt is not resolved in a machine's favour.
     ///
     /// # Errors
     /// [`Reject::UnknownIssuer`], [`Reject::Equivocated`], and those of [`follow`]. Nothing else changes then.
@@ -94,6 +111,16 @@ impl Revocations {
             }
             Err(Reject::Fork(proof)) => {
                 known.equivocation = Some((*proof).clone());
+                let fork = proof.first.open(deployment)?.sequence;
+                let before = |it: &&SignedNotice| {
+                    it.open(deployment)
+                        .is_ok_and(|notice| notice.sequence < fork)
+                };
+                let sound: Vec<_> = feed.iter().take_while(before).cloned().collect();
+                if let Ok((head, new)) = follow(deployment, &known.head, &sound) {
+                    known.head = head;
+                    new.into_iter().for_each(|notice| self.take(notice));
+                }
                 for signed in [&proof.first, &proof.second] {
                     if let Ok(notice) = signed.open(deployment) {
                         self.take(notice);

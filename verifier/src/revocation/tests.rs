@@ -257,6 +257,29 @@ fn an_issuer_with_two_histories_is_heard_no_more_and_doubt_is_not_resolved_in_fa
 }
 
 #[test]
+fn what_a_feed_revokes_before_its_fork_stays_revoked_for_who_reads_it_at_once() {
+    let key = ChainKey::new(1);
+    let mine = four(&key);
+    let (before, _) = follow(&deployment(), &Head::start(key.address()), &mine[..3]).unwrap();
+    let other = Notice::after(
+        &before,
+        hardware(8),
+        RevocationReason::Vulnerable,
+        100,
+        "other",
+    );
+    let feed = [&mine[..], &[signed(&key, &other)]].concat();
+    let mut set = Revocations::new([key.address()]);
+    assert_eq!(
+        code(set.extend(&deployment(), key.address(), &feed)),
+        "REVOCATION_FORK"
+    );
+    for subject in [1, 2, 8] {
+        assert!(set.revoked(&hardware(subject), 300).is_some(), "{subject}");
+    }
+}
+
+#[test]
 fn a_machine_is_refused_for_anything_it_rests_on() {
     let key = ChainKey::new(1);
     let machine = Machine {

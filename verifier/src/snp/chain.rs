@@ -310,7 +310,7 @@ fn check_authority(role: &'static str, certificate: &Certificate, below: u8) -> 
 
 /// Valid at `now`, and nothing critical that is not understood.
 fn check_in_use(certificate: &Certificate, now: u64) -> Result<(), tpm::Reject> {
-    let (not_before, not_after) = certificate.validity_seconds();
+    let (not_before, not_after) = certificate.validity();
     let subject = || certificate.subject();
     if now < not_before {
         return Err(tpm::Reject::CertificateNotYetValid {

@@ -119,6 +119,12 @@ impl Certificate {
         &self.der
     }
 
+    /// SHA-256 of the tbsCertificate as it came.
+    pub fn signed_part_hash(&self) -> [u8; 32] {
+        // It was parsed from these bytes.
+        Sha256::digest(signature::signed_bytes(&self.der).unwrap_or_default()).into()
+    }
+
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> [u8; 32] {
         Sha256::digest(&self.der).into()

@@ -256,6 +256,14 @@ impl Crl {
 }
 
 impl Revoked {
+    /// Whether somebody else may have had the key, for nobody knows how long.
+    pub(super) fn is_compromise(&self) -> bool {
+        matches!(
+            self.reason,
+            "keyCompromise" | "cACompromise" | "aACompromise"
+        )
+    }
+
     fn read(line: &RevokedCert) -> Result<Self, Reject> {
         let extensions = line.crl_entry_extensions.as_deref().unwrap_or_default();
         for extension in extensions {

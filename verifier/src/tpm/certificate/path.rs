@@ -58,6 +58,12 @@ pub struct PathStep {
 }
 
 impl CertificatePath {
+    /// SHA-256 of the part of each certificate that its issuer signed, from leaf to root.
+    pub fn signed_parts(&self) -> Vec<[u8; 32]> {
+        let certificates = self.steps.iter().map(|step| &step.certificate);
+        certificates.map(Certificate::signed_part_hash).collect()
+    }
+
     /// SHA-256 of each certificate's DER, from leaf to root.
     pub fn fingerprints(&self) -> Vec<[u8; 32]> {
         let certificates = self.steps.iter().map(|step| &step.certificate);

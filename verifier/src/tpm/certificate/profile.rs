@@ -30,6 +30,9 @@ pub struct EkCertificate {
     pub version: String,
     /// SHA-256 of each certificate's DER, from the endorsement certificate to the root.
     pub path: Vec<[u8; 32]>,
+    /// SHA-256 of the part of each certificate that its issuer signed, in the same order: a name that no other form of an ECDSA
+    /// signature changes.
+    pub signed_parts: Vec<[u8; 32]>,
     /// The class of TPM that the root stands for.
     pub class: TpmClass,
     /// What is known about the revocation of each certificate of the path.
@@ -79,6 +82,7 @@ impl Claims {
             model: self.model,
             version: self.version,
             path: path.fingerprints(),
+            signed_parts: path.signed_parts(),
             class: path.class,
             revocation: path.steps.iter().map(|step| step.revocation).collect(),
         }

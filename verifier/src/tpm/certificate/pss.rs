@@ -130,13 +130,4 @@ impl Certificate {
             Some(_) => None,
         }
     }
-
-    /// First and last second of validity, Unix time.
-    pub(crate) fn validity_seconds(&self) -> (u64, u64) {
-        let validity = &self.parsed.tbs_certificate.validity;
-        (
-            super::unix_seconds(&validity.not_before),
-            super::unix_seconds(&validity.not_after),
-        )
-    }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Certificate, Crl};
+use super::{Certificate, Crl, crl::Revoked, signature::twin_fingerprints};
 
 /// A certificate's serial number: big-endian, without leading zeros.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +42,7 @@ impl fmt::Display for SerialNumber {
 /// What a deny list names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DenyTarget {
-    /// One certificate, by the SHA-256 of its DER.
+    /// One certificate, by the SHA-256 of its DER; of an ECDSA signature's two forms, n − s for s, it names both.
     Certificate([u8; 32]),
     /// Every certificate for a key, by the SHA-256 of [`PublicKey::to_spki_der`](crate::tpm::PublicKey::to_spki_der).
     Key([u8; 32]),
@@ -128,7 +128,10 @@ impl DenyList {
             // A key that cannot be read certifies nothing and is refused for that.
             key.ok(),
         ];
-        match targets.iter().flatten().find_map(|it| self.0.get(it)) {
+        let twins = twin_fingerprints(certificate).into_iter();
+        let twins = twins.map(|it| Some(DenyTarget::Certificate(it)));
+        let mut targets = targets.into_iter().chain(twins).flatten();
+        match targets.find_map(|it| self.0.get(&it)) {
             Some(reason) => Err(RevocationReject::Denied {
                 subject: certificate.subject(),
                 reason: reason.clone(),
@@ -206,7 +209,9 @@ pub enum RevocationStatus {
 
 /// Asks the lists about one certificate; `issuer` is who signed it.
 ///
-/// The latest list that is in force by `now` decides; a certificate that a stale list names is revoked all the same.
+/// The latest list that is in force by `now` decides; a certificate that a stale list names is revoked all the same. Where none is
+/// in force, as for evidence of long ago, the first later one speaks for the time before it, as long as it still had to name the
+/// certificate: issuers take expired ones off.
 pub(super) fn check_lists(
     crls: &[Crl],
     policy: CrlPolicy,
@@ -233,15 +238,29 @@ pub(super) fn check_lists(
         CrlGap::Refuse => Err(why),
         CrlGap::CouldNotCheck => Err(RevocationReject::NotChecked(Box::new(why))),
     };
-    if let Some(crl) = latest {
-        if let Some(line) = crl.line(&certificate.serial()) {
-            return Err(RevocationReject::Revoked {
-                subject: certificate.subject(),
-                serial: line.serial.to_string(),
-                since: line.since,
-                reason: line.reason,
-            });
+    let revoked = |line: &Revoked| RevocationReject::Revoked {
+        subject: certificate.subject(),
+        serial: line.serial.to_string(),
+        since: line.since,
+        reason: line.reason,
+    };
+    if let Some(line) = latest.and_then(|crl| crl.line(&certificate.serial())) {
+        return Err(revoked(line));
+    }
+    let current = latest.is_some_and(|crl| now <= crl.next_update());
+    let (_, not_after) = certificate.validity();
+    if let Some(crl) = next.filter(|crl| !current && crl.this_update() <= not_after) {
+        let line = crl.line(&certificate.serial());
+        // When a key got out nobody knows: the date is that of the discovery.
+        if let Some(line) = line.filter(|it| it.since <= now || it.is_compromise()) {
+            return Err(revoked(line));
         }
+        return Ok(RevocationStatus::Good {
+            crl: crl.fingerprint(),
+            next_update: crl.next_update(),
+        });
+    }
+    if let Some(crl) = latest {
         if now > crl.next_update() {
             return gap(RevocationReject::Stale {
                 issuer: crl.issuer(),
@@ -339,9 +358,10 @@ pub enum RevocationReject {
         /// Time of the judgement, Unix seconds.
         now: u64,
     },
-    /// Only lists of a later time are at hand.
+    /// Only lists of a later time are at hand, from which the certificate, expired by then, may be gone.
     #[error(
-        "revocation list of `{issuer}` is valid only from {this_update}, it is {now} (Unix seconds); import the one of that time"
+        "revocation list of `{issuer}` is valid only from {this_update}, when the certificate had expired; it is {now} (Unix seconds); \
+         import an earlier one"
     )]
     NotYetValid {
         /// Whose list.

@@ -7,8 +7,12 @@ use const_oid::{
         SHA_256_WITH_RSA_ENCRYPTION, SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
     },
 };
-use der::{Decode as _, Reader as _, SliceReader, asn1::AnyRef};
-use rsa::Pkcs1v15Sign;
+use der::{
+    Decode as _, Encode as _, Reader as _, SliceReader, Tag,
+    asn1::{AnyRef, UintRef},
+};
+use rsa::{BigUint, Pkcs1v15Sign};
+use sha2::{Digest as _, Sha256};
 
 use super::Certificate;
 use crate::tpm::{
@@ -41,6 +45,58 @@ pub fn verify_issued_by(certificate: &Certificate, issuer: &Certificate) -> Resu
 pub(super) fn signed_bytes(der: &[u8]) -> Result<&[u8], der::Error> {
     let outer = AnyRef::from_der(der)?;
     SliceReader::new(outer.value())?.tlv_bytes()
+}
+
+/// Orders of P-256, P-384 and P-521 (SP 800-186, section 3.2.1).
+const ORDERS: [&str; 3] = [
+    "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
+    "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+    "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409",
+];
+
+/// Fingerprints of the same certificate with the other signature that verifies as well: of ECDSA's s and n − s a maker takes
+/// either, and anybody can put the one for the other. Which curve signed is the issuer's to say, so there is one for each.
+pub(super) fn twin_fingerprints(certificate: &Certificate) -> Vec<[u8; 32]> {
+    ORDERS
+        .iter()
+        .filter_map(|order| {
+            let order = BigUint::parse_bytes(order.as_bytes(), 16)?;
+            twin(certificate, &order).ok().flatten()
+        })
+        .map(|der| Sha256::digest(der).into())
+        .collect()
+}
+
+fn twin(certificate: &Certificate, order: &BigUint) -> Result<Option<Vec<u8>>, der::Error> {
+    let Some(signature) = certificate.parsed.signature.as_bytes() else {
+        return Ok(None);
+    };
+    if !matches!(
+        certificate.parsed.signature_algorithm.oid,
+        ECDSA_WITH_SHA_256 | ECDSA_WITH_SHA_384 | ECDSA_WITH_SHA_512
+    ) {
+        return Ok(None);
+    }
+    let pair = AnyRef::from_der(signature)?;
+    let mut reader = SliceReader::new(pair.value())?;
+    let r = reader.tlv_bytes()?;
+    let s = BigUint::from_bytes_be(UintRef::from_der(reader.tlv_bytes()?)?.as_bytes());
+    if s >= *order {
+        return Ok(None);
+    }
+    let s = UintRef::new(&(order - s).to_bytes_be())?.to_der()?;
+    let signature = tlv(Tag::Sequence, &[r, &s].concat())?;
+
+    let outer = AnyRef::from_der(&certificate.der)?;
+    let mut reader = SliceReader::new(outer.value())?;
+    let (signed, algorithm) = (reader.tlv_bytes()?, reader.tlv_bytes()?);
+    // No bits of the last byte are unused.
+    let bits = tlv(Tag::BitString, &[&[0], &signature[..]].concat())?;
+    tlv(Tag::Sequence, &[signed, algorithm, &bits].concat()).map(Some)
+}
+
+fn tlv(tag: Tag, contents: &[u8]) -> Result<Vec<u8>, der::Error> {
+    AnyRef::new(tag, contents)?.to_der()
 }
 
 /// Checks a certificate's or CRL's signature under `issuer`'s key.

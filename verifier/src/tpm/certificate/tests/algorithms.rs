@@ -7,7 +7,7 @@ use const_oid::{
         SHA_256_WITH_RSA_ENCRYPTION, SHA_384_WITH_RSA_ENCRYPTION, SHA_512_WITH_RSA_ENCRYPTION,
     },
 };
-use der::Any;
+use der::{Any, Decode as _, Encode as _};
 use rsa::Pkcs1v15Sign;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
@@ -161,6 +161,42 @@ fn every_key_signs_with_every_hash_of_sha_2() {
                 Err(Reject::CertificateSignature),
                 "{key:?} {hash:?}"
             );
+        }
+    }
+}
+
+/// Replaces s by n − s in an ECDSA-signed certificate, by the arithmetic of the curve's own library.
+macro_rules! negate_s {
+    ($curve:ident, $der:expr) => {{
+        use $curve::ecdsa::Signature;
+        let parsed = x509_cert::Certificate::from_der($der).unwrap();
+        let signature = Signature::from_der(parsed.signature.raw_bytes()).unwrap();
+        let (r, s) = (signature.r(), signature.s());
+        let other = Signature::from_scalars(r.to_bytes(), (-*s).to_bytes()).unwrap();
+        let mut twin = parsed;
+        twin.signature = der::asn1::BitString::from_bytes(other.to_der().as_bytes()).unwrap();
+        twin.to_der().unwrap()
+    }};
+}
+
+#[test]
+fn a_denied_certificate_is_denied_with_the_other_form_of_its_signature() {
+    for key in [Key::P256, Key::P384, Key::P521] {
+        let leaf = key.issue(Hash::Sha384, &ek());
+        let twin = match key {
+            Key::P256 => negate_s!(p256, &leaf),
+            Key::P384 => negate_s!(p384, &leaf),
+            _ => negate_s!(p521, &leaf),
+        };
+        assert_ne!(leaf, twin);
+        assert!(verify_chain(&twin, &[], &key.store(), NOW).is_ok());
+        let mut deny = DenyList::default();
+        let named = Certificate::from_der(&leaf).unwrap().fingerprint();
+        deny.deny(DenyTarget::Certificate(named), "stolen");
+        let store = key.store().with_deny_list(deny);
+        for form in [&leaf, &twin] {
+            let refused = verify_chain(form, &[], &store, NOW).unwrap_err();
+            assert_eq!(refused.code(), "CERTIFICATE_DENIED", "{key:?}");
         }
     }
 }

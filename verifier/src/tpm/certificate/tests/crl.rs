@@ -163,11 +163,28 @@ fn what_a_stale_list_revoked_is_revoked_still() {
 }
 
 #[test]
-fn a_list_of_a_later_time_says_nothing_about_now() {
-    let mut later = CrlBody::new(ROOT, &[1]);
-    later.this_update = NOW + 1;
-    assert_eq!(code(&store(ALWAYS, &[&later]), &ek()), "CRL_NOT_YET_VALID");
-    let open = code(&store(ALWAYS_OR_NOT_CHECKED, &[&later]), &ek());
+fn a_list_of_a_later_time_speaks_for_now_until_the_certificate_expires() {
+    let later = |serials: &[u8], this_update| {
+        let mut later = CrlBody::new(ROOT, serials);
+        later.this_update = this_update;
+        later.next_update = Some(this_update + 100);
+        later
+    };
+    // What an auditor imports months after the enrolment.
+    assert_eq!(
+        code(&store(ALWAYS, &[&later(&[], NOW + 1)]), &ek()),
+        "accepted"
+    );
+    assert_eq!(
+        code(&store(ALWAYS, &[&later(&[1], NOW + 1)]), &ek()),
+        "CERTIFICATE_REVOKED"
+    );
+    let (_, not_after) = Certificate::from_der(&ek().issue(ROOT, &root_key()))
+        .unwrap()
+        .validity();
+    let gone = later(&[], not_after + 1);
+    assert_eq!(code(&store(ALWAYS, &[&gone]), &ek()), "CRL_NOT_YET_VALID");
+    let open = code(&store(ALWAYS_OR_NOT_CHECKED, &[&gone]), &ek());
     assert_eq!(open, "CRL_NOT_CHECKED");
 }
 
