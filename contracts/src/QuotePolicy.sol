@@ -70,7 +70,9 @@ contract QuotePolicy is IQuotePolicy {
     /// @inheritdoc IQuotePolicy
     function checkRoster(Enrolment calldata enrolment, bytes32[] calldata proof) external view {
         bytes32 leaf = keccak256(
-            bytes.concat(keccak256(abi.encode(enrolment.hardwareId, enrolment.akHash, enrolment.resultHash)))
+            bytes.concat(
+                keccak256(abi.encode(enrolment.hardwareId, enrolment.akHash, enrolment.resultHash, enrolment.tpmClass))
+            )
         );
         require(
             ROSTER != 0 && MerkleProof.verifyCalldata(proof, ROSTER, leaf),

@@ -19,6 +19,7 @@ import {
     QuorumSignatures,
     QuoteEvidence,
     QuoteFacts,
+    TpmClass,
     TpmClock
 } from "./interfaces/Types.sol";
 import {Quorum} from "./libraries/Quorum.sol";
@@ -33,7 +34,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
 
     /// @notice Type hash of the statement oracles sign at enrolment.
     bytes32 public constant ENROLMENT_TYPEHASH = keccak256(
-        "Enrolment(address account,bytes32 hardwareId,bytes32 akHash,bytes32 nodeKeyHash,bytes32 resultHash,uint64 expiry)"
+        "Enrolment(address account,bytes32 hardwareId,bytes32 akHash,bytes32 nodeKeyHash,bytes32 resultHash,uint8 tpmClass,uint64 expiry)"
     );
     /// @notice Where burned tokens go; an address nobody has the key of, because not every ERC-20 can burn.
     address public constant BURN = 0x000000000000000000000000000000000000dEaD;
@@ -55,6 +56,8 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     Checkpoints.Trace160 private _versions;
     uint64 private _nodeCount;
     uint32 private _lastVersion;
+    uint64 private _virtualCap;
+    uint64 private _virtualCount;
     /// @dev First epoch => quote policy in force from then on, zero for none.
     Checkpoints.Trace160 private _quotePolicies;
     /// @dev By attestation key, because a clock belongs to a TPM and outlives a node: whoever withdraws and comes back goes on from here.
@@ -147,6 +150,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         if (policy.roster() != 0) {
             Enrolment memory entry;
             (entry.hardwareId, entry.akHash, entry.resultHash) = (record.hardwareId, record.akHash, record.resultHash);
+            entry.tpmClass = record.tpmClass;
             policy.checkRoster(entry, rosterProof);
         }
         QuoteFacts memory facts = policy.judgeQuote(address(this), record.account, record.akHash, evidence);
@@ -203,6 +207,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
             uint64 count = DEALS.inventoryOf(node).count;
             if (count == 0) count = DEALS.inventoryAt(node, epoch).count;
             require(count == 0, StillStoring(node, count));
+            _leave(record);
             record.status = Status.Withdrawn;
         }
         uint256 amount = record.bond;
@@ -236,6 +241,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     /// @inheritdoc IRegistry
     function remove(uint64 node, uint64 epoch, uint8 reason, bytes32 evidenceHash) external onlyHub {
         Node storage record = _known(node);
+        _leave(record);
         record.status = Status.Removed;
         // What is left of the bond stays for as long as after an exit.
         record.exitEpoch = HUB.currentEpoch();
@@ -245,6 +251,12 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     /// @inheritdoc IRegistry
     function setOracles(OracleInfo[] calldata oracles) external onlyOwner {
         _addSet(oracles, HUB.currentEpoch() + 1);
+    }
+
+    /// @inheritdoc IRegistry
+    function setVirtualCap(uint64 cap) external onlyOwner {
+        _virtualCap = cap;
+        emit VirtualCapChanged(cap);
     }
 
     /// @inheritdoc IRegistry
@@ -290,6 +302,16 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     /// @inheritdoc IRegistry
     function nodeCount() external view returns (uint64) {
         return _nodeCount;
+    }
+
+    /// @inheritdoc IRegistry
+    function virtualCap() external view returns (uint64) {
+        return _virtualCap;
+    }
+
+    /// @inheritdoc IRegistry
+    function virtualCount() external view returns (uint64) {
+        return _virtualCount;
     }
 
     /// @inheritdoc IRegistry
@@ -370,12 +392,19 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         known = _byAccount[msg.sender];
         require(known == 0 || _nodes[known].status == Status.Withdrawn, AccountAlreadyEnrolled(msg.sender, known));
 
+        require(enrolment.tpmClass != TpmClass.None, BadTpmClass());
+        if (enrolment.tpmClass == TpmClass.Virtual) {
+            require(_virtualCount < _virtualCap, VirtualCapReached(_virtualCap));
+            ++_virtualCount;
+        }
+
         node = ++_nodeCount;
         _byAccount[msg.sender] = node;
         _byHardware[enrolment.hardwareId] = node;
         _nodes[node] = Node({
             account: msg.sender,
             status: Status.Active,
+            tpmClass: enrolment.tpmClass,
             registeredEpoch: epoch,
             exitEpoch: 0,
             hardwareId: enrolment.hardwareId,
@@ -390,6 +419,12 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
             url: url
         });
         _emitRegistered(node, bond);
+    }
+
+    /// @dev Gives a virtual node's place to another, once.
+    function _leave(Node storage record) private {
+        if (record.tpmClass != TpmClass.Virtual) return;
+        if (record.status == Status.Active || record.status == Status.Exiting) --_virtualCount;
     }
 
     function _recordEnrolment(

@@ -11,6 +11,7 @@ import {
     QuorumSignatures,
     QuoteEvidence,
     QuoteFacts,
+    TpmClass,
     TpmClock
 } from "../src/interfaces/Types.sol";
 import {Quorum} from "../src/libraries/Quorum.sol";
@@ -233,12 +234,13 @@ contract AttestationTest is AttestationFixture {
     function testFuzz_no_field_of_a_roster_entry_can_change(uint256 field, bytes32 value) public {
         _setPolicy(rosterPolicy);
         (Enrolment memory enrolment, EnrolmentEvidence memory evidence) = _present(_machine("node a", 1));
-        field = bound(field, 0, 2);
-        bytes32 before = field == 0 ? enrolment.hardwareId : field == 1 ? enrolment.akHash : enrolment.resultHash;
-        vm.assume(value != before);
+        field = bound(field, 0, 3);
+        bytes32 before = keccak256(abi.encode(enrolment));
         if (field == 0) enrolment.hardwareId = value;
         else if (field == 1) enrolment.akHash = value;
-        else enrolment.resultHash = value;
+        else if (field == 2) enrolment.resultHash = value;
+        else enrolment.tpmClass = TpmClass(bound(uint256(value), 0, 3));
+        vm.assume(before != keccak256(abi.encode(enrolment)));
         _fund(enrolment.account);
         vm.prank(enrolment.account);
         vm.expectRevert(

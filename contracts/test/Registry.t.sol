@@ -4,7 +4,15 @@ pragma solidity ^0.8.37;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
-import {Enrolment, Inventory, OracleInfo, QuorumSignatures, Report, Verdict} from "../src/interfaces/Types.sol";
+import {
+    Enrolment,
+    Inventory,
+    OracleInfo,
+    QuorumSignatures,
+    Report,
+    TpmClass,
+    Verdict
+} from "../src/interfaces/Types.sol";
 import {Quorum} from "../src/libraries/Quorum.sol";
 import {Reasons} from "../src/Reasons.sol";
 import {Fixture} from "./utils/Fixture.sol";
@@ -46,6 +54,7 @@ contract RegistryTest is Fixture {
                 enrolment.akHash,
                 enrolment.nodeKeyHash,
                 enrolment.resultHash,
+                enrolment.tpmClass,
                 enrolment.expiry
             )
         );
@@ -114,17 +123,74 @@ contract RegistryTest is Fixture {
     function testFuzz_no_field_of_a_signed_enrolment_can_change(uint256 field, bytes32 value) public {
         Enrolment memory enrolment = _enrolment("node a");
         QuorumSignatures memory quorum = _quorum(registry.enrolmentDigest(enrolment));
-        field = bound(field, 0, 4);
+        field = bound(field, 0, 5);
         Enrolment memory changed = _enrolment("node a");
         if (field == 0) changed.hardwareId = value;
         else if (field == 1) changed.akHash = value;
         else if (field == 2) changed.nodeKeyHash = value;
         else if (field == 3) changed.resultHash = value;
+        else if (field == 4) changed.tpmClass = TpmClass(bound(uint256(value), 0, 3));
         else changed.expiry = uint64(bound(uint256(value), enrolment.expiry + 1, type(uint64).max));
         vm.assume(keccak256(abi.encode(changed)) != keccak256(abi.encode(enrolment)));
         vm.prank(enrolment.account);
         vm.expectRevert();
         registry.register(changed, quorum, "https://node", 0, BOND);
+    }
+
+    function test_virtual_machines_have_a_cap_of_their_own() public {
+        Enrolment memory a = _virtual("virtual a");
+        _expectRefused(a, BOND, abi.encodeWithSelector(IRegistry.VirtualCapReached.selector, 0));
+        _setVirtualCap(1);
+        uint64 node = _enrol(a, BOND);
+        assertTrue(registry.nodeOf(node).tpmClass == TpmClass.Virtual);
+        assertEq(registry.virtualCount(), 1);
+        Enrolment memory b = _virtual("virtual b");
+        _expectRefused(b, BOND, abi.encodeWithSelector(IRegistry.VirtualCapReached.selector, 1));
+        // Chips are not counted, and a lower cap removes nobody.
+        _enrol("node c");
+        _setVirtualCap(0);
+        assertEq(registry.virtualCount(), 1);
+    }
+
+    function test_a_virtual_machine_that_leaves_or_is_removed_gives_its_place_to_another_once() public {
+        _setVirtualCap(1);
+        uint64 node = _enrol(_virtual("virtual a"), BOND);
+        vm.prank(_accountOf(node));
+        registry.requestExit(node);
+        Enrolment memory b = _virtual("virtual b");
+        _expectRefused(b, BOND, abi.encodeWithSelector(IRegistry.VirtualCapReached.selector, 1));
+        vm.startPrank(address(hub));
+        registry.remove(node, 1, 1, 0);
+        registry.remove(node, 2, 1, 0);
+        vm.stopPrank();
+        assertEq(registry.virtualCount(), 0);
+        _enrol(b, BOND);
+        assertEq(registry.virtualCount(), 1);
+    }
+
+    function test_a_machine_of_no_class_enrols_nowhere() public {
+        Enrolment memory enrolment = _enrolment("node a");
+        enrolment.tpmClass = TpmClass.None;
+        _expectRefused(enrolment, BOND, abi.encodeWithSelector(IRegistry.BadTpmClass.selector));
+    }
+
+    function test_only_the_owner_sets_the_virtual_cap() public {
+        vm.expectRevert(abi.encodeWithSelector(Ownable.OwnableUnauthorizedAccount.selector, address(this)));
+        registry.setVirtualCap(1);
+        vm.expectEmit();
+        emit IRegistry.VirtualCapChanged(7);
+        _setVirtualCap(7);
+        assertEq(registry.virtualCap(), 7);
+    }
+
+    function _virtual(string memory seed) private returns (Enrolment memory enrolment) {
+        enrolment = _enrolment(seed);
+        enrolment.tpmClass = TpmClass.Virtual;
+    }
+
+    function _setVirtualCap(uint64 cap) private {
+        vm.prank(admin);
+        registry.setVirtualCap(cap);
     }
 
     function test_only_the_node_changes_its_endpoint() public {

@@ -12,6 +12,7 @@ use alloy::{
 use anyhow::{Context as _, Result, ensure};
 use chain::{
     Deployment, Sender,
+    bindings::Registry,
     types::{OracleInfo, Schedule},
 };
 
@@ -28,6 +29,8 @@ pub struct Terms {
     pub policy_hash: B256,
     /// When things happen.
     pub schedule: Schedule,
+    /// Nodes with a virtual TPM that may be enrolled at a time.
+    pub virtual_cap: u64,
 }
 
 /// Where forge leaves what it compiled.
@@ -78,6 +81,15 @@ pub async fn deploy(sender: &Sender, terms: Terms) -> Result<Deployment> {
             "{name} was deployed at {found}, expected {expected}: the account is in use"
         );
     }
+    sender
+        .send(
+            registry,
+            &Registry::setVirtualCapCall {
+                cap: terms.virtual_cap,
+            },
+        )
+        .await
+        .context("setting how many virtual TPMs may enrol")?;
     Ok(Deployment {
         chain_id: sender.rpc().chain_id(),
         rpc: vec![terms.rpc],

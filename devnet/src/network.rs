@@ -36,6 +36,8 @@ pub const NODES: usize = 6;
 
 /// Least bond, token units. Odd, so that every division of it leaves a remainder that somebody has to account for.
 pub const BOND: u128 = 1_000_000_000_000_000_007;
+/// Nodes that may be enrolled at a time: each has a software TPM. Some enrol again in the story.
+pub const VIRTUAL_CAP: u64 = 2 * NODES as u64;
 /// What the owner begins with, token units.
 pub const OWNER_TOKENS: u128 = 1_000_000_000_000_000_000_000_000;
 /// Gas money of every account, wei.
@@ -152,6 +154,7 @@ impl Network {
             minimum_bond: U256::from(BOND),
             policy_hash: policy.hash(&roots),
             schedule: schedule.clone(),
+            virtual_cap: VIRTUAL_CAP,
         };
         let deployment = deploy::deploy(&deployer, terms).await?;
         narrator.say(format_args!(

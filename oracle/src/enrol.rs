@@ -228,7 +228,7 @@ impl Enroller {
         judge_certify(&facts, &qualifying, attest, signature)?;
         // Signed by the same TPM in the same structure.
         let firmware = FirmwareVersion(Attest::parse(attest)?.firmware_version);
-        let machine = MachineFacts::of(&facts.certificate, firmware);
+        let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
         if let Some(denial) = self.rules.policy().judge_machine(Some(&machine)).first() {
             return Err(EnrolError::Denied(denial.clone()));
         }
@@ -247,6 +247,7 @@ impl Enroller {
             akHash: facts.ak_hash,
             nodeKeyHash: facts.node_key_hash,
             resultHash: facts.result_hash,
+            tpmClass: facts.certificate.class.number(),
             expiry: request.expiry,
         };
         let digest = self.rules.deployment().registry_digest(&statement);

@@ -7,7 +7,9 @@ use daemon::exit::Failure;
 use proto::v1::{BeginEnrolmentRequest, FinishEnrolmentRequest};
 use verifier::NodeId;
 use verifier::committee::{Deployment, OracleSet};
-use verifier::tpm::{Certificate, EnrolmentRequest, RootStore, judge_request, qualifying_data};
+use verifier::tpm::{
+    Certificate, EnrolmentRequest, RootStore, TpmClass, judge_request, qualifying_data,
+};
 use verifier::typed_data::{Enrolment, recover};
 
 use crate::chain_view::{ChainActions, ChainError, ChainView, Oracle, Registration, epoch_at};
@@ -84,6 +86,14 @@ pub struct Enroller<'a> {
     pub oracles: &'a GrpcOracles,
 }
 
+/// A statement and who signed it.
+struct Signed {
+    statement: Enrolment,
+    bitmap: U256,
+    signatures: Vec<u8>,
+    count: usize,
+}
+
 /// Where the node will be served, and its bond.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -114,14 +124,16 @@ impl Enroller<'_> {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let expiry = (now + VALIDITY).as_secs();
-        let enrolment = self.statement(&deployment, &identity, expiry, now.as_secs())?;
+        let enrolments = self.statements(&deployment, &identity, expiry, now.as_secs())?;
 
         let head = self.chain.head().await?;
         let committee = self
             .chain
             .committee(epoch_at(self.chain.clock(), head.latest))
             .await?;
-        let digest = deployment.registry_digest(&enrolment);
+        let digests = enrolments
+            .each_ref()
+            .map(|it| deployment.registry_digest(it));
         let begin = BeginEnrolmentRequest {
             account: account.to_vec(),
             ek_certificate: identity.ek_certificate,
@@ -132,19 +144,26 @@ impl Enroller<'_> {
             expiry,
         };
         let needed = committee.set.quorum();
-        let (mut bitmap, mut signatures, mut refusals) = (U256::ZERO, Vec::new(), Vec::new());
-        let mut signed = 0;
+        let mut found = enrolments.map(|statement| Signed {
+            statement,
+            bitmap: U256::ZERO,
+            signatures: Vec::new(),
+            count: 0,
+        });
+        let mut refusals = Vec::new();
         // One after the other: the TPM answers one command at a time anyway, and ascending order is what the registry wants.
         for (index, oracle) in committee.oracles.iter().enumerate() {
             match self
-                .ask(&deployment, &committee.set, oracle, begin.clone(), &digest)
+                .ask(&deployment, &committee.set, oracle, begin.clone(), &digests)
                 .await
             {
-                Ok(signature) => {
+                Ok((place, signature)) => {
                     tracing::info!(oracle = %oracle.url, "enrolment signed");
-                    bitmap.set_bit(index, true);
-                    signatures.extend_from_slice(&signature);
-                    signed += 1;
+                    if let Some(it) = found.get_mut(place) {
+                        it.bitmap.set_bit(index, true);
+                        it.signatures.extend_from_slice(&signature);
+                        it.count += 1;
+                    }
                 }
                 Err(why) => {
                     tracing::warn!(oracle = %oracle.url, why, "enrolment not signed");
@@ -152,18 +171,23 @@ impl Enroller<'_> {
                 }
             }
         }
-        if signed < needed {
+        // Oracles that class the TPM differently sign different statements; a set has one quorum at most.
+        let [a, b, c] = found;
+        let best = [b, c]
+            .into_iter()
+            .fold(a, |best, it| if it.count > best.count { it } else { best });
+        if best.count < needed {
             return Err(EnrolError::TooFew {
-                signed,
+                signed: best.count,
                 oracles: committee.oracles.len(),
                 needed,
                 refusals,
             });
         }
         let registration = Registration {
-            enrolment,
-            bitmap,
-            signatures: Bytes::from(signatures),
+            enrolment: best.statement,
+            bitmap: best.bitmap,
+            signatures: Bytes::from(best.signatures),
             url: terms.url,
             tls_key_hash: terms.tls_key_hash,
             bond: terms.bond,
@@ -177,14 +201,15 @@ impl Enroller<'_> {
         Ok(record.node)
     }
 
-    /// What the oracles will sign: the same judgement they make, made first by the node itself.
-    fn statement(
+    /// What the oracles will sign: the same judgement they make, made first by the node itself; one statement for each class of
+    /// TPM, for which of them its maker's root stands for is the oracles' to say.
+    fn statements(
         &self,
         deployment: &Deployment,
         identity: &TpmIdentity,
         expiry: u64,
         now: u64,
-    ) -> Result<Enrolment, EnrolError> {
+    ) -> Result<[Enrolment; 3], EnrolError> {
         let request = EnrolmentRequest {
             chain_id: deployment.chain_id,
             registry: deployment.registry.into_array(),
@@ -206,25 +231,31 @@ impl Enroller<'_> {
             .map_err(EnrolError::OwnEvidence)?;
         let facts = judge_request(&request, &RootStore::new(anchors), now)
             .map_err(EnrolError::OwnEvidence)?;
-        Ok(Enrolment {
-            account: self.chain.account(),
-            hardwareId: facts.hardware_id,
-            akHash: facts.ak_hash,
-            nodeKeyHash: facts.node_key_hash,
-            resultHash: facts.result_hash,
-            expiry,
-        })
+        let [discrete, firmware, virtual_] = TpmClass::ALL.map(|class| {
+            let facts = facts.clone().with_class(&request, class)?;
+            Ok(Enrolment {
+                account: self.chain.account(),
+                hardwareId: facts.hardware_id,
+                akHash: facts.ak_hash,
+                nodeKeyHash: facts.node_key_hash,
+                resultHash: facts.result_hash,
+                tpmClass: class.number(),
+                expiry,
+            })
+        });
+        let all = || Ok([discrete?, firmware?, virtual_?]);
+        all().map_err(EnrolError::OwnEvidence)
     }
 
-    /// One oracle's signature over `digest`, checked.
+    /// One oracle's signature over one of `digests`, checked, with that one's place.
     async fn ask(
         &self,
         deployment: &Deployment,
         set: &OracleSet,
         oracle: &Oracle,
         begin: BeginEnrolmentRequest,
-        digest: &B256,
-    ) -> Result<Vec<u8>, String> {
+        digests: &[B256],
+    ) -> Result<(usize, Vec<u8>), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let challenge = self
             .oracles
@@ -266,13 +297,15 @@ impl Enroller<'_> {
             .finish_enrolment(oracle, finish)
             .await
             .map_err(|error| text(&error))?;
-        match recover(digest, &answer.signature) {
-            Ok(signer) if signer == oracle.account => Ok(answer.signature),
-            Ok(signer) => Err(format!(
-                "oracle {} signed another statement or with another key ({signer}, expected {} of set {})",
+        let by_oracle = |digest: &B256| {
+            recover(digest, &answer.signature).is_ok_and(|signer| signer == oracle.account)
+        };
+        match digests.iter().position(by_oracle) {
+            Some(place) => Ok((place, answer.signature)),
+            None => Err(format!(
+                "oracle {} signed another statement, or not with the key of {} in set {}",
                 oracle.url, oracle.account, set.version
             )),
-            Err(error) => Err(format!("oracle {}: {error}", oracle.url)),
         }
     }
 }

@@ -26,6 +26,9 @@
 //! [[tpm.minimum_firmware]]
 //! manufacturer = "IFX"
 //! version = "7.85"
+//! [[tpm.endorsement_keys]]            # makers whose TPMs enrol with another key than RSA-2048
+//! manufacturer = "STM"
+//! key = "ecc-p384"
 //!
 //! [snp]                               # and [tdx]: what a trusted execution environment must show
 //! measurements = ["0x…"]
@@ -53,7 +56,8 @@ pub use facts::{
 };
 pub use firmware::{FirmwareVersion, vendor};
 pub use requirements::{
-    BootPolicy, Measurement, MinimumFirmware, PcrValues, Retiring, SnpPolicy, TdxPolicy, TpmPolicy,
+    BootPolicy, EndorsementKeyOf, Measurement, MinimumFirmware, PcrValues, Retiring, SnpPolicy,
+    TdxPolicy, TpmPolicy,
 };
 
 use crate::cbor;

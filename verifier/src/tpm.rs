@@ -16,8 +16,7 @@
 //! 6. [`clock`] — the TPM's counters never run backwards between two quotes; [`correlation`] — what they say beside
 //!    each other's, as evidence for people.
 //! 7. [`standing`] — what a run of good and bad epochs makes of a machine, and its way back.
-//! 6. [`clock`] — the TPM's counters never run backwards between two quotes.
-//! 7. [`on_chain`] — where a registry's policy asks for it, a quote that a contract judges.
+//! 8. [`on_chain`] — where a registry's policy asks for it, a quote that a contract judges.
 //!
 //! Structures are those of the TPM 2.0 Library Specification, part 2; [`wire`] parses them. In evidence,
 //! a TPM's signature is always 64 bytes r‖s with low s (protocol section 1), see [`ecdsa`].
@@ -27,6 +26,7 @@ pub mod clock;
 pub mod correlation;
 pub mod credential;
 pub mod ecdsa;
+pub mod endorsement;
 pub mod enrolment;
 pub mod key;
 pub mod on_chain;
@@ -42,6 +42,7 @@ pub use certificate::{Certificate, EkCertificate, RootStore, TpmClass, verify_ch
 pub use clock::ClockInfo;
 pub use credential::{Credential, make_credential};
 pub use ecdsa::{P256Signature, verify_p256};
+pub use endorsement::EndorsementKey;
 pub use enrolment::{
     EnrolmentFacts, EnrolmentRequest, judge_certify, judge_request, qualifying_data,
 };

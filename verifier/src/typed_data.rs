@@ -15,6 +15,7 @@ sol! {
         bytes32 akHash;
         bytes32 nodeKeyHash;
         bytes32 resultHash;
+        uint8 tpmClass;
         uint64 expiry;
     }
 

@@ -59,7 +59,8 @@ interface IQuotePolicy {
     function acceptedUntil(bytes32 pcrDigest) external view returns (uint64);
     /// @notice How many blocks old the quoted block may be, at most 256.
     function maxAgeBlocks() external view returns (uint64);
-    /// @notice Root over the machines that register without oracles (OpenZeppelin StandardMerkleTree over hardwareId, akHash, resultHash); zero:
+    /// @notice Root over the machines that register without oracles (OpenZeppelin StandardMerkleTree over hardwareId, akHash, resultHash,
+    ///         tpmClass); zero:
     ///         the quorum vouches.
     function roster() external view returns (bytes32);
 }

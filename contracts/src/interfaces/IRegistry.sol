@@ -2,7 +2,15 @@
 pragma solidity ^0.8.37;
 
 import {IQuotePolicy} from "./IQuotePolicy.sol";
-import {Enrolment, EnrolmentEvidence, OracleInfo, QuorumSignatures, QuoteEvidence, TpmClock} from "./Types.sol";
+import {
+    Enrolment,
+    EnrolmentEvidence,
+    OracleInfo,
+    QuorumSignatures,
+    QuoteEvidence,
+    TpmClass,
+    TpmClock
+} from "./Types.sol";
 
 /// @title Who takes part: oracle sets, nodes, their hardware and their bonds
 /// @notice A node is enrolled once a quorum of oracles has attested its TPM and its bond is in. Where a quote policy is in force, its TPM also
@@ -21,6 +29,7 @@ interface IRegistry {
     struct Node {
         address account;
         Status status;
+        TpmClass tpmClass;
         /// Epoch of registration; the node owes nothing before the next one.
         uint64 registeredEpoch;
         /// Epoch in which exit was requested, 0 if not.
@@ -76,6 +85,7 @@ interface IRegistry {
         bytes32 tlsKeyHash
     );
     /// @notice A policy for quotes, or none (zero), is in force from this epoch on.
+    event VirtualCapChanged(uint64 cap);
     event QuotePolicyChanged(address indexed policy, uint64 fromEpoch);
     /// @notice The attestation key certified the node key on chain; both public areas, for whoever checks what they sign later.
     event KeysProven(uint64 indexed node, bytes akPublic, bytes nodeKeyPublic);
@@ -120,6 +130,8 @@ interface IRegistry {
     error BadOracleSet();
     error UnknownSetVersion(uint32 version);
     error UrlTooLong(uint256 limit, uint256 actual);
+    error BadTpmClass();
+    error VirtualCapReached(uint64 cap);
     error QuoteRequired(address policy);
     error NoQuotePolicy();
     error RosterRequired(bytes32 roster);
@@ -189,6 +201,9 @@ interface IRegistry {
     /// @notice Owner only: replaces the quote policy from the next epoch on, or at once while no node has ever registered; zero for none.
     function setQuotePolicy(IQuotePolicy policy) external;
 
+    /// @notice Owner only: how many nodes with a virtual TPM may be enrolled at a time; 0 until it is set. A lower cap removes nobody.
+    function setVirtualCap(uint64 cap) external;
+
     /// @notice The whole record; status None if there is no such node.
     function nodeOf(uint64 node) external view returns (Node memory);
     /// @notice The record without its strings and hardware; status None if there is no such node.
@@ -199,6 +214,10 @@ interface IRegistry {
     function nodeByHardware(bytes32 hardwareId) external view returns (uint64);
     /// @notice Node ids are 1 ... nodeCount.
     function nodeCount() external view returns (uint64);
+    /// @notice How many nodes with a virtual TPM may be enrolled at a time.
+    function virtualCap() external view returns (uint64);
+    /// @notice How many are, those on their way out included.
+    function virtualCount() external view returns (uint64);
     /// @notice Least bond at enrolment, token units.
     function minimumBond() external view returns (uint256);
     /// @notice Version of the oracle set in force in `epoch`; versions count from 1.

@@ -2,7 +2,14 @@
 pragma solidity ^0.8.37;
 
 import {IQuotePolicy} from "../../src/interfaces/IQuotePolicy.sol";
-import {Enrolment, EnrolmentEvidence, QuorumSignatures, QuoteEvidence, TpmClock} from "../../src/interfaces/Types.sol";
+import {
+    Enrolment,
+    EnrolmentEvidence,
+    QuorumSignatures,
+    QuoteEvidence,
+    TpmClass,
+    TpmClock
+} from "../../src/interfaces/Types.sol";
 import {Fixture} from "./Fixture.sol";
 import {SoftTpm} from "./SoftTpm.sol";
 
@@ -31,7 +38,9 @@ abstract contract AttestationFixture is Fixture {
         super.setUp();
         for (uint256 i; i < 2; ++i) {
             (Enrolment memory entry,) = _present(_machine("on the roster", i + 1));
-            leaves[i] = keccak256(bytes.concat(keccak256(abi.encode(entry.hardwareId, entry.akHash, entry.resultHash))));
+            leaves[i] = keccak256(
+                bytes.concat(keccak256(abi.encode(entry.hardwareId, entry.akHash, entry.resultHash, entry.tpmClass)))
+            );
         }
         (bytes32 a, bytes32 b) = leaves[0] < leaves[1] ? (leaves[0], leaves[1]) : (leaves[1], leaves[0]);
         IQuotePolicy.AcceptedState[] memory states = new IQuotePolicy.AcceptedState[](1);
@@ -99,6 +108,7 @@ abstract contract AttestationFixture is Fixture {
             akHash: keccak256(evidence.quote.akPublic),
             nodeKeyHash: keccak256(abi.encode(x, y)),
             resultHash: keccak256(abi.encode("result", machine.ekSeed)),
+            tpmClass: TpmClass.Discrete,
             expiry: uint64(vm.getBlockTimestamp() + 1 hours)
         });
     }

@@ -18,6 +18,7 @@ import {
     QuorumSignatures,
     Report,
     ShardRoots,
+    TpmClass,
     Verdict
 } from "../../src/interfaces/Types.sol";
 import {TestVerifier} from "./TestVerifier.sol";
@@ -148,6 +149,7 @@ abstract contract Fixture is Test {
             akHash: keccak256(abi.encode(seed, "ak")),
             nodeKeyHash: keccak256(abi.encode(seed, "node key")),
             resultHash: keccak256(abi.encode(seed, "result")),
+            tpmClass: TpmClass.Discrete,
             expiry: uint64(vm.getBlockTimestamp() + 1 hours)
         });
     }

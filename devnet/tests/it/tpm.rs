@@ -229,7 +229,7 @@ fn a_policy_is_asked_about_class_maker_and_firmware_that_a_real_tpm_signs() {
     let quoted = Attest::parse(&tpm.quote(STATEMENT, &PCRS).unwrap().attest).unwrap();
     assert_eq!(signed.firmware_version, quoted.firmware_version);
     let firmware = FirmwareVersion(signed.firmware_version);
-    let found = MachineFacts::of(&facts.certificate, firmware);
+    let found = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
     let judge = |rules: &str| {
         let policy = Policy::parse(&format!("pcrs = [0]\nslow_after = 1\n[tpm]\n{rules}")).unwrap();
         let denials = policy.judge_machine(Some(&found));

@@ -197,6 +197,7 @@ impl OnChain for MemoryChain {
                 akHash: identity.ak_hash,
                 nodeKeyHash: identity.node_key_hash,
                 resultHash: B256::ZERO,
+                tpmClass: 1,
                 expiry: 0,
             },
             signatures: Vec::new(),

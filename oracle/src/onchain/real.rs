@@ -412,6 +412,7 @@ impl OnChain for RealChain {
                 akHash: it.akHash,
                 nodeKeyHash: it.nodeKeyHash,
                 resultHash: it.resultHash,
+                tpmClass: it.tpmClass,
                 expiry: it.expiry,
             },
             signatures: split(&quorum.signatures),

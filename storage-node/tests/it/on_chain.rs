@@ -175,6 +175,7 @@ impl Network {
             akHash: ak_hash,
             nodeKeyHash: node_key_hash,
             resultHash: B256::ZERO,
+            tpmClass: 1,
             expiry: u64::MAX,
         };
         let digest = chain.deployment().registry_digest(&enrolment);

@@ -311,6 +311,7 @@ impl Auditor<'_> {
             akHash: facts.ak_hash,
             nodeKeyHash: facts.node_key_hash,
             resultHash: facts.result_hash,
+            tpmClass: facts.certificate.class.number(),
             expiry: record.expiry,
         });
         let signatures: Vec<Bytes> = record.signatures.iter().map(|it| it.0.clone()).collect();

@@ -69,6 +69,7 @@ fn case() -> Case {
         akHash: facts.ak_hash,
         nodeKeyHash: facts.node_key_hash,
         resultHash: facts.result_hash,
+        tpmClass: facts.certificate.class.number(),
         expiry,
     });
     let sign_all = |digest: B256| -> Vec<SignatureBytes> {
@@ -433,6 +434,7 @@ fn policies_are_simulated(case: &Case) {
             classes: TpmClass::ALL.to_vec(),
             minimum_firmware: vec![],
             only_listed_manufacturers: false,
+            endorsement_keys: Vec::new(),
         }),
         ..case.world.policy.clone()
     };

@@ -6,6 +6,7 @@ use super::{
     BootFacts, Digest, Facts, FirmwareVersion, MachineFacts, Moment, Policy, Retiring, SnpFacts,
     StateFacts, TcbVersion, TdxFacts, TdxPolicy, TpmClass, vendor,
 };
+use crate::tpm::EndorsementKey;
 
 /// Why a policy denies; [`Denial::code`] is the permanent name of each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +75,19 @@ pub enum Denial {
     /// TPMs of this manufacturer are not accepted.
     #[error("TPMs of {0} are not accepted: the policy lists the makers it accepts")]
     TpmManufacturer(String),
+    /// The machine enrols with another endorsement key than its maker's TPMs do.
+    #[error(
+        "TPMs of {manufacturer} enrol with their {expected} endorsement key, this is {found}: with each of its keys one TPM would be \
+         another machine; set `tpm.endorsement_key`"
+    )]
+    TpmEndorsementKey {
+        /// The maker.
+        manufacturer: String,
+        /// The key that counts.
+        expected: EndorsementKey,
+        /// The key shown.
+        found: EndorsementKey,
+    },
     /// The TPM's firmware is too old.
     #[error("firmware {found} of a TPM of {manufacturer} is below {minimum}; update it")]
     TpmFirmware {
@@ -138,6 +152,7 @@ impl Denial {
             Self::Kernel(_) => "POLICY_KERNEL",
             Self::TpmClass(_) => "POLICY_TPM_CLASS",
             Self::TpmManufacturer(_) => "POLICY_TPM_MANUFACTURER",
+            Self::TpmEndorsementKey { .. } => "POLICY_TPM_ENDORSEMENT_KEY",
             Self::TpmFirmware { .. } => "POLICY_TPM_FIRMWARE",
             Self::TeeMeasurement(_) => "POLICY_TEE_MEASUREMENT",
             Self::TeeTcb { .. } => "POLICY_TEE_TCB",
@@ -168,18 +183,35 @@ impl Policy {
         denials
     }
 
-    /// Judges the TPM: its class, maker and firmware.
+    /// Judges the TPM: its endorsement key, class, maker and firmware.
     pub fn judge_machine(&self, machine: Option<&MachineFacts>) -> Vec<Denial> {
         if let Err(denial) = self.usable() {
             return vec![denial];
         }
-        let Some(policy) = &self.tpm else {
-            return Vec::new();
-        };
         let Some(machine) = machine else {
-            return vec![Denial::Unknown("the TPM's certificate")];
+            return match &self.tpm {
+                Some(_) => vec![Denial::Unknown("the TPM's certificate")],
+                None => Vec::new(),
+            };
         };
+        let manufacturer = vendor(&machine.manufacturer);
         let mut denials = Vec::new();
+        let expected = self
+            .tpm
+            .as_ref()
+            .map_or_else(EndorsementKey::default, |it| {
+                it.endorsement_key(&manufacturer)
+            });
+        if machine.endorsement_key != expected {
+            denials.push(Denial::TpmEndorsementKey {
+                manufacturer: manufacturer.clone(),
+                expected,
+                found: machine.endorsement_key,
+            });
+        }
+        let Some(policy) = &self.tpm else {
+            return denials;
+        };
         match machine.class {
             // A policy that accepts every class has nothing to ask.
             None if TpmClass::ALL.iter().all(|it| policy.classes.contains(it)) => {}
@@ -187,7 +219,6 @@ impl Policy {
             Some(class) if policy.classes.contains(&class) => {}
             Some(class) => denials.push(Denial::TpmClass(class)),
         }
-        let manufacturer = vendor(&machine.manufacturer);
         let minimum = policy
             .minimum_firmware
             .iter()

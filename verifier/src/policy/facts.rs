@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FirmwareVersion, Measurement, TpmClass};
 use crate::ids::Epoch;
-use crate::tpm::EkCertificate;
+use crate::tpm::{EkCertificate, EndorsementKey};
 
 /// When a judgement takes place, in the terms that are known there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,13 +65,21 @@ pub struct MachineFacts {
     /// Firmware version as the TPM quotes it.
     #[serde(default)]
     pub firmware: Option<FirmwareVersion>,
+    /// Endorsement key that it enrolled with.
+    #[serde(default)]
+    pub endorsement_key: EndorsementKey,
 }
 
 impl MachineFacts {
-    /// A TPM whose certificate was judged, and the firmware version that it signs.
+    /// A TPM that was judged, and the firmware version that it signs.
     #[must_use]
-    pub fn of(certificate: &EkCertificate, firmware: FirmwareVersion) -> Self {
+    pub fn of(
+        certificate: &EkCertificate,
+        endorsement_key: EndorsementKey,
+        firmware: FirmwareVersion,
+    ) -> Self {
         Self {
+            endorsement_key,
             class: Some(certificate.class),
             manufacturer: certificate.manufacturer.clone(),
             firmware: Some(firmware),

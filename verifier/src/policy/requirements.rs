@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, FirmwareVersion, Moment, TcbVersion, TpmClass};
 use crate::ids::Epoch;
+use crate::tpm::EndorsementKey;
 
 fn yes() -> bool {
     true
@@ -144,6 +145,23 @@ pub struct TpmPolicy {
     #[n(2)]
     #[serde(default)]
     pub only_listed_manufacturers: bool,
+    /// Makers whose TPMs enrol with another endorsement key than RSA-2048.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endorsement_keys: Vec<EndorsementKeyOf>,
+}
+
+/// The one endorsement key that TPMs of a manufacturer enrol with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(deny_unknown_fields)]
+#[cbor(array)]
+pub struct EndorsementKeyOf {
+    /// TCG vendor id, as in [`MinimumFirmware`].
+    #[n(0)]
+    pub manufacturer: String,
+    /// Its algorithm.
+    #[n(1)]
+    pub key: EndorsementKey,
 }
 
 /// The lowest firmware version accepted of a manufacturer.
@@ -170,17 +188,44 @@ impl TpmPolicy {
                     .into(),
             );
         }
-        let mut seen = std::collections::BTreeSet::new();
-        for it in &self.minimum_firmware {
-            if !seen.insert(super::vendor(&it.manufacturer)) {
-                return Err(format!(
-                    "`tpm.minimum_firmware` names {} twice",
-                    it.manufacturer
-                ));
-            }
-        }
-        Ok(())
+        let firmware = self.minimum_firmware.iter().map(|it| &it.manufacturer);
+        check_makers("tpm.minimum_firmware", firmware)?;
+        let keys = self.endorsement_keys.iter().map(|it| &it.manufacturer);
+        check_makers("tpm.endorsement_keys", keys)
     }
+
+    /// The endorsement key that TPMs of a maker enrol with.
+    pub(super) fn endorsement_key(&self, maker: &str) -> EndorsementKey {
+        let rule = self
+            .endorsement_keys
+            .iter()
+            .find(|it| super::vendor(&it.manufacturer) == maker);
+        rule.map_or_else(EndorsementKey::default, |it| it.key)
+    }
+}
+
+/// Each maker once, by a vendor id that a certificate can have: a rule for a misspelt one would bind nobody.
+fn check_makers<'a>(key: &str, makers: impl Iterator<Item = &'a String>) -> Result<(), String> {
+    let mut seen = std::collections::BTreeSet::new();
+    for maker in makers {
+        let id = super::vendor(maker);
+        let is_text = (1..=4).contains(&id.len())
+            && id
+                .bytes()
+                .all(|it| it.is_ascii_uppercase() || it.is_ascii_digit());
+        let is_number = id.strip_prefix("id:").is_some_and(|digits| {
+            digits.len() == 8 && digits.bytes().all(|it| it.is_ascii_hexdigit())
+        });
+        if !is_text && !is_number {
+            return Err(format!(
+                "`{key}` names `{maker}`, which is no TCG vendor id; write `IFX` or `id:49465800`"
+            ));
+        }
+        if !seen.insert(id) {
+            return Err(format!("`{key}` names {maker} twice"));
+        }
+    }
+    Ok(())
 }
 
 /// A SHA-384 measurement of a confidential virtual machine.

@@ -63,6 +63,9 @@ pub struct Line {
     /// Class of the TPM.
     #[serde(default)]
     pub class: Option<TpmClass>,
+    /// Endorsement key it enrolled with; RSA-2048 if not said.
+    #[serde(default)]
+    pub endorsement_key: tpm::EndorsementKey,
     /// Facts of the event log.
     #[serde(default)]
     pub boot: Option<BootFacts>,
@@ -105,6 +108,7 @@ impl Line {
                     class: self.class,
                     manufacturer,
                     firmware: Some(firmware),
+                    endorsement_key: self.endorsement_key,
                 }),
                 state: StateFacts {
                     quote: Some(quote),
@@ -213,6 +217,9 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
     let (body, statement) = envelope.open().map_err(|error| error.to_string())?;
     let (quote, firmware) = quoted(&evidence.ak_public, &body.attest, &body.ak_signature)?;
     let record = &bundle.enrolment;
+    let key = tpm::Public::parse(&record.ek_public)
+        .and_then(|ek| tpm::EndorsementKey::of(&ek))
+        .map_err(|error| format!("{}: {error}", error.code()))?;
     let machine = roots.and_then(|roots| {
         let intermediates: Vec<Vec<u8>> = record
             .intermediates
@@ -226,7 +233,7 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
             record.expiry.saturating_sub(1),
         )
         .ok()
-        .map(|certificate| MachineFacts::of(&certificate, firmware))
+        .map(|certificate| MachineFacts::of(&certificate, key, firmware))
     });
     Ok(OnFile {
         name: format!(

@@ -6,6 +6,7 @@ use alloy_primitives::FixedBytes;
 
 use super::*;
 use crate::ids::Epoch;
+use crate::tpm::EndorsementKey;
 
 const OLD: B256 = B256::repeat_byte(1);
 const NEW: B256 = B256::repeat_byte(2);
@@ -251,6 +252,51 @@ fn a_boot_section_asks_for_the_strict_thing_unless_it_says_otherwise() {
 }
 
 #[test]
+fn a_maker_has_one_endorsement_key_and_that_is_rsa_unless_the_policy_says_otherwise() {
+    let machine = |manufacturer: &str, endorsement_key| MachineFacts {
+        class: Some(TpmClass::Discrete),
+        manufacturer: manufacturer.into(),
+        firmware: None,
+        endorsement_key,
+    };
+    let (rsa, p256, p384) = (
+        EndorsementKey::Rsa2048,
+        EndorsementKey::EccP256,
+        EndorsementKey::EccP384,
+    );
+    let none = policy("");
+    let some = policy(
+        "[tpm]\nclasses = [\"discrete\"]\n[[tpm.endorsement_keys]]\nmanufacturer = \"STM\"\nkey = \"ecc-p384\"\n",
+    );
+    for (policy, maker, key, accepted) in [
+        (&none, "STM", rsa, true),
+        (&none, "STM", p384, false),
+        (&none, "STM", p256, false),
+        (&some, "id:53544D20", p384, true),
+        (&some, "id:53544D20", rsa, false),
+        (&some, "STM", p256, false),
+        (&some, "IFX", rsa, true),
+        (&some, "IFX", p384, false),
+    ] {
+        let judged = codes(&policy.judge_machine(Some(&machine(maker, key))));
+        let expected: &[&str] = if accepted {
+            &[]
+        } else {
+            &["POLICY_TPM_ENDORSEMENT_KEY"]
+        };
+        assert_eq!(judged, expected, "{maker} {key}");
+    }
+    // A maker that no certificate can name would bind nobody.
+    for maker in ["Infineon", "ifx", "", "id:4946"] {
+        let text = format!(
+            "pcrs = [0]\nslow_after = 1\n[tpm]\nclasses = [\"discrete\"]\n[[tpm.minimum_firmware]]\nmanufacturer = \"{maker}\"\nversion = \"1\"\n"
+        );
+        let refused = Policy::parse(&text).unwrap_err().to_string();
+        assert!(refused.contains("vendor id"), "{refused}");
+    }
+}
+
+#[test]
 fn tpms_are_judged_by_class_maker_and_firmware() {
     let policy = policy(
         "[tpm]\nclasses = [\"discrete\", \"firmware\"]\n[[tpm.minimum_firmware]]\nmanufacturer = \"IFX\"\nversion = \"7.85\"\n",
@@ -259,6 +305,7 @@ fn tpms_are_judged_by_class_maker_and_firmware() {
         class,
         manufacturer: manufacturer.into(),
         firmware: firmware.map(|it| it.parse().unwrap()),
+        endorsement_key: EndorsementKey::Rsa2048,
     };
     let judged = |it: &MachineFacts| codes(&policy.judge_machine(Some(it)));
     let (discrete, virtual_) = (Some(TpmClass::Discrete), Some(TpmClass::Virtual));

@@ -295,6 +295,60 @@ mod tests {
         assert_eq!(activate(&credential, &other.name()), None);
     }
 
+    /// TPM2_ActivateCredential for an elliptic endorsement key with the default template, done in software.
+    macro_rules! activate_ecc {
+        ($curve:ident, $cipher:ty, $hash:expr, $secret:expr, $credential:expr, $ak_name:expr) => {{
+            let secret = $curve::SecretKey::from_slice($secret).unwrap();
+            let own = secret.public_key().to_encoded_point(false);
+            // TPMS_ECC_POINT: two sized coordinates.
+            let width = own.x().unwrap().len();
+            let point = &$credential.encrypted_secret;
+            assert_eq!(point.len(), 2 * (2 + width));
+            let (x, y) = (&point[2..2 + width], &point[4 + width..]);
+            let sec1 = [&[4], x, y].concat();
+            let peer = $curve::PublicKey::from_sec1_bytes(&sec1).unwrap();
+            let shared = $curve::ecdh::diffie_hellman(secret.to_nonzero_scalar(), peer.as_affine());
+            let seed = $hash.kdfe(shared.raw_secret_bytes(), "IDENTITY", x, own.x().unwrap());
+            let digest = $hash.len();
+            let (integrity, encrypted) = $credential.id_object[2..].split_at(digest);
+            let key = $hash.kdfa(&seed, "INTEGRITY", &[], $hash.bits());
+            let mac = $hash.hmac(&key, &[encrypted, $ak_name.as_bytes()]);
+            (mac[..] == *integrity).then(|| {
+                let bits = if digest == 32 { 128 } else { 256 };
+                let key = $hash.kdfa(&seed, "STORAGE", $ak_name.as_bytes(), bits);
+                let mut data = encrypted.to_vec();
+                cfb_mode::Decryptor::<$cipher>::new(key[..].into(), &[0; 16].into())
+                    .decrypt(&mut data);
+                data[2..].to_vec()
+            })
+        }};
+    }
+
+    #[test]
+    fn elliptic_endorsement_keys_open_credentials_for_the_named_key_only() {
+        let ak = Public::parse(&fixture::SoftKey::attestation(1).public_area()).unwrap();
+        let other = Public::parse(&fixture::SoftKey::attestation(2).public_area()).unwrap();
+        let make = |key: &PublicKey| {
+            let ek = Public::parse(&fixture::ecc_ek_public_area(key)).unwrap();
+            make_credential(&ek, &ak.name(), &Zeroizing::new(SECRET)).unwrap()
+        };
+        // SoftKey's secrets are one byte repeated.
+        let p256 = make(&fixture::SoftKey::node(9).public_key());
+        let open =
+            |name: &Name| activate_ecc!(p256, aes::Aes128, Kdf::Sha256, &[9; 32], p256, name);
+        assert_eq!(open(&ak.name()), Some(SECRET.to_vec()));
+        assert_eq!(open(&other.name()), None);
+
+        let secret = p384::SecretKey::from_slice(&[9; 48]).unwrap();
+        let point = secret.public_key().to_encoded_point(false);
+        let (x, y) = (point.x().unwrap(), point.y().unwrap());
+        let p384 = make(&PublicKey::ecc("test", EccCurve::P384, x, y).unwrap());
+        let open =
+            |name: &Name| activate_ecc!(p384, aes::Aes256, Kdf::Sha384, &[9; 48], p384, name);
+        assert_eq!(open(&ak.name()), Some(SECRET.to_vec()));
+        assert_eq!(open(&other.name()), None);
+    }
+
     #[test]
     fn two_credentials_for_one_secret_share_nothing() {
         let ek = Public::parse(&fixture::ek_public_area()).unwrap();

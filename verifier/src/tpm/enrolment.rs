@@ -5,23 +5,15 @@
 //! alike ([`EnrolmentFacts`]); its own nonce and secret leave no trace in them.
 
 use alloy_primitives::{B256, keccak256};
-use alloy_sol_types::SolValue;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ClockInfo, EkCertificate, Name, Public, Reject, RootStore, check_attestation_key,
-    check_node_key, quote, verify_chain,
-    wire::{HashAlgorithm, ObjectAttributes, SymmetricCipher},
+    ClockInfo, EkCertificate, EndorsementKey, Name, Public, Reject, RootStore, TpmClass,
+    check_attestation_key, check_node_key, quote, verify_chain,
 };
+use crate::ear::Appraisal;
 
-/// The endorsement keys accepted: one algorithm, because one TPM carries an endorsement key for each.
-const EK_RSA_BITS: usize = 2048;
-
-/// TPM2_PolicySecret(TPM_RH_ENDORSEMENT) over SHA-256: "PolicyA" of the TCG default templates.
-const EK_AUTH_POLICY: [u8; 32] = [
-    0x83, 0x71, 0x97, 0x67, 0x44, 0x84, 0xb3, 0xf8, 0x1a, 0x90, 0xcc, 0x8d, 0x46, 0xa5, 0xd7, 0x24,
-    0xfd, 0x52, 0xd7, 0x6e, 0x06, 0x52, 0x0b, 0x64, 0xf2, 0xa1, 0xda, 0x1b, 0x33, 0x14, 0x69, 0xaa,
-];
+mod result;
 
 /// What a node presents to enrol.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +47,12 @@ pub struct EnrolmentFacts {
     pub ak_hash: B256,
     /// keccak256 of the node key's x‖y.
     pub node_key_hash: B256,
-    /// keccak256 of `abi.encode(keccak256("probity-enrolment-1"), hardware_id, ak_hash, node_key_hash,
-    /// keccak256(ek_certificate), keccak256(ek_public), keccak256(node_key_public), manufacturer, model, version)`.
-    ///
-    /// The public areas are in it whole: attributes that no other hash covers cannot be changed afterwards.
+    /// keccak256 of the [attestation result](Self::ear)'s appraisals.
     pub result_hash: B256,
+    /// What the result says.
+    pub appraisal: Appraisal,
+    /// Algorithm of the endorsement key.
+    pub endorsement_key: EndorsementKey,
     /// What the maker certified.
     pub certificate: EkCertificate,
     /// The endorsement key: what a credential is encrypted to.
@@ -73,6 +66,33 @@ pub struct EnrolmentFacts {
 }
 
 impl EnrolmentFacts {
+    /// The same facts with a TPM of another class: what somebody finds whose root store classes its maker's roots so.
+    ///
+    /// # Errors
+    /// [`Reject::Result`].
+    pub fn with_class(
+        mut self,
+        request: &EnrolmentRequest,
+        class: TpmClass,
+    ) -> Result<Self, Reject> {
+        self.certificate.class = class;
+        self.find(request)?;
+        Ok(self)
+    }
+
+    /// Makes the result of what was found.
+    fn find(&mut self, request: &EnrolmentRequest) -> Result<(), Reject> {
+        let hashes = [
+            ("hardware-id", self.hardware_id),
+            ("attestation-key", self.ak_hash),
+            ("node-key", self.node_key_hash),
+        ];
+        self.appraisal =
+            result::appraisal(&self.certificate, self.endorsement_key, hashes, request);
+        self.result_hash = result::hash(self.hardware_id, &self.appraisal)?;
+        Ok(())
+    }
+
     /// The endorsement key's qualified name: the parent of both other keys.
     pub fn ek_qualified_name(&self) -> Name {
         self.ek.qualified_name(&Name::endorsement_hierarchy())
@@ -104,7 +124,7 @@ pub fn judge_request(
     if ek.key != certificate.key {
         return Err(Reject::EkKeyMismatch);
     }
-    check_endorsement_key(&ek)?;
+    let endorsement_key = EndorsementKey::of(&ek)?;
     let ak = Public::parse(&request.ak_public)?;
     let ak_xy = check_attestation_key(&ak)?;
     let node_key = Public::parse(&request.node_key_public)?;
@@ -116,63 +136,21 @@ pub fn judge_request(
     let hardware_id = keccak256(ek.key.to_spki_der()?);
     let ak_hash = keccak256(ak.as_bytes());
     let node_key_hash = keccak256(node_key_xy);
-    let result_hash = keccak256(
-        (
-            keccak256("probity-enrolment-1"),
-            hardware_id,
-            ak_hash,
-            node_key_hash,
-            keccak256(&request.ek_certificate),
-            keccak256(ek.as_bytes()),
-            keccak256(node_key.as_bytes()),
-            certificate.manufacturer.clone(),
-            certificate.model.clone(),
-            certificate.version.clone(),
-        )
-            .abi_encode_params(),
-    );
-    Ok(EnrolmentFacts {
+    let mut facts = EnrolmentFacts {
         hardware_id,
         ak_hash,
         node_key_hash,
-        result_hash,
+        result_hash: B256::ZERO,
+        appraisal: Appraisal::default(),
+        endorsement_key,
         certificate,
         ek,
         ak,
         node_key,
         node_key_xy,
-    })
-}
-
-/// The key of the TCG EK Credential Profile's template L-1: RSA-2048, restricted decryption, fixed, PolicyA.
-///
-/// Attributes in a request are the node's claim until [`judge_certify`] finds the endorsement key's name, a hash
-/// of all of them, in what the TPM signed.
-fn check_endorsement_key(ek: &Public) -> Result<(), Reject> {
-    const MUST: ObjectAttributes = ObjectAttributes::all_of([
-        ObjectAttributes::FIXED_TPM,
-        ObjectAttributes::FIXED_PARENT,
-        ObjectAttributes::SENSITIVE_DATA_ORIGIN,
-        ObjectAttributes::ADMIN_WITH_POLICY,
-        ObjectAttributes::RESTRICTED,
-        ObjectAttributes::DECRYPT,
-    ]);
-    if ek.key.rsa_bits() != Some(EK_RSA_BITS) {
-        return Err(Reject::EkTemplate("not RSA-2048"));
-    }
-    if ek.attributes != MUST {
-        return Err(Reject::EkTemplate("attributes differ"));
-    }
-    if ek.name_algorithm != HashAlgorithm::Sha256 {
-        return Err(Reject::EkTemplate("name algorithm is not SHA-256"));
-    }
-    if ek.symmetric != Some(SymmetricCipher::Aes128Cfb) || ek.scheme.is_some() {
-        return Err(Reject::EkTemplate("cipher is not AES-128-CFB"));
-    }
-    if ek.auth_policy != EK_AUTH_POLICY {
-        return Err(Reject::EkTemplate("authorisation policy differs"));
-    }
-    Ok(())
+    };
+    facts.find(request)?;
+    Ok(facts)
 }
 
 /// What a node key's certification for one oracle must carry as qualifying data.

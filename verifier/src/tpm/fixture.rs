@@ -146,6 +146,40 @@ pub(crate) fn ek_public_area() -> Vec<u8> {
     area
 }
 
+/// TPMT_PUBLIC of an endorsement key from the default templates of the curves: L-2 and H-3.
+pub(crate) fn ecc_ek_public_area(key: &PublicKey) -> Vec<u8> {
+    let PublicKey::Ecc { curve, point } = key else {
+        panic!("no elliptic key")
+    };
+    let (name, attributes, policy, cipher_bits) = match curve {
+        EccCurve::P256 => (
+            0x000b_u16,
+            EK_ATTRIBUTES,
+            "837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa",
+            128_u16,
+        ),
+        _ => (
+            0x000c,
+            EK_ATTRIBUTES | ObjectAttributes::USER_WITH_AUTH.bits(),
+            "b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba09699646150f9fc000f3f80e12",
+            256,
+        ),
+    };
+    let mut area = vec![0x00, 0x23];
+    area.extend(name.to_be_bytes());
+    area.extend(attributes.to_be_bytes());
+    area.extend(sized(&hex::decode(policy).unwrap()));
+    area.extend([0x00, 0x06]);
+    area.extend(cipher_bits.to_be_bytes());
+    area.extend([0x00, 0x43, 0x00, 0x10]); // CFB, no scheme
+    area.extend(curve.id().to_be_bytes());
+    area.extend([0x00, 0x10]); // no KDF
+    let (x, y) = point[1..].split_at(point.len() / 2);
+    area.extend(sized(x));
+    area.extend(sized(y));
+    area
+}
+
 /// TPMS_ATTEST of type quote, to be marshalled.
 #[derive(Clone)]
 pub(crate) struct QuoteBody {

@@ -113,9 +113,12 @@ pub enum Reject {
     /// The certificate's key is not the endorsement key that was presented.
     #[error("endorsement key differs from the key in its certificate")]
     EkKeyMismatch,
-    /// The endorsement key is not made from the default template.
-    #[error("endorsement key is not made from the TCG default template: {0}")]
+    /// The endorsement key is not made from a default template.
+    #[error("endorsement key is not made from a TCG default template: {0}")]
     EkTemplate(&'static str),
+    /// The attestation result cannot be written.
+    #[error(transparent)]
+    Result(#[from] crate::ear::Reject),
 
     /// The attestation key could sign what its TPM did not produce, or leave its TPM.
     #[error("attestation key is not a restricted signing key fixed to its TPM: {0}")]
@@ -211,6 +214,7 @@ impl Reject {
             Self::EkManufacturer => "EK_MANUFACTURER",
             Self::EkKeyMismatch => "EK_KEY_MISMATCH",
             Self::EkTemplate(_) => "EK_TEMPLATE",
+            Self::Result(reject) => reject.code(),
             Self::AttestationKeyAttributes(_) => "AK_ATTRIBUTES",
             Self::NodeKeyAttributes(_) => "NODE_KEY_ATTRIBUTES",
             Self::KeysNotDistinct => "KEYS_NOT_DISTINCT",

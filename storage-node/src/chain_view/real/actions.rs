@@ -127,6 +127,7 @@ impl ChainActions for RealChain {
                 akHash: signed.akHash,
                 nodeKeyHash: signed.nodeKeyHash,
                 resultHash: signed.resultHash,
+                tpmClass: signed.tpmClass,
                 expiry: signed.expiry,
             },
             quorum: quorum.into(),

@@ -57,6 +57,7 @@ impl RealChain {
                 akHash: B256::ZERO,
                 nodeKeyHash: B256::ZERO,
                 resultHash: B256::ZERO,
+                tpmClass: 0,
                 expiry: 0,
             },
             quorum: chain::types::QuorumSignatures {

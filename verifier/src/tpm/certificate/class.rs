@@ -52,8 +52,8 @@ impl TpmClass {
         }
     }
 
-    /// The number in hashes.
-    pub(super) fn number(self) -> u8 {
+    /// The number in hashes and on chain.
+    pub fn number(self) -> u8 {
         match self {
             Self::Discrete => 1,
             Self::Firmware => 2,

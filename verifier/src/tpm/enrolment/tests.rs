@@ -2,10 +2,14 @@
 
 use proptest::prelude::*;
 
+use p384::elliptic_curve::sec1::ToEncodedPoint;
+
 use super::*;
+use crate::tpm::PublicKey;
 use crate::tpm::fixture::{
     self, AK_ATTRIBUTES, CertificateBody, EK_ATTRIBUTES, NODE_KEY_ATTRIBUTES, NOW, SoftKey, without,
 };
+use crate::tpm::wire::{EccCurve, ObjectAttributes};
 
 const ROOT: &str = "CN=Root";
 const NONCE: [u8; 32] = [0x77; 32];
@@ -235,17 +239,103 @@ fn an_endorsement_key_that_is_not_the_default_template_is_refused() {
     );
 }
 
-#[test]
-fn an_elliptic_endorsement_key_is_refused_so_that_one_tpm_has_one_identity() {
+/// A machine with another endorsement key.
+fn bench_with(key: &PublicKey, area: Vec<u8>) -> Bench {
     let mut bench = bench();
-    let key = SoftKey::node(9);
     let agreement =
         x509_cert::ext::pkix::KeyUsage(x509_cert::ext::pkix::KeyUsages::KeyAgreement.into());
-    bench.request.ek_certificate = CertificateBody::ek(key.public_key())
+    bench.request.ek_certificate = CertificateBody::ek(key.clone())
         .with(fixture::extension(true, &agreement))
         .issue(ROOT, &SoftKey::node(100));
-    bench.request.ek_public = key.public_area();
-    assert_eq!(bench.judge(), Err(Reject::EkTemplate("not RSA-2048")));
+    bench.request.ek_public = area;
+    bench
+}
+
+fn p384_key() -> PublicKey {
+    let secret = p384::SecretKey::from_slice(&[9; 48]).unwrap();
+    let point = secret.public_key().to_encoded_point(false);
+    let (x, y) = (point.x().unwrap(), point.y().unwrap());
+    PublicKey::ecc("test", EccCurve::P384, x, y).unwrap()
+}
+
+#[test]
+fn elliptic_endorsement_keys_of_the_templates_are_judged_to_their_end() {
+    for (key, algorithm) in [
+        (SoftKey::node(9).public_key(), EndorsementKey::EccP256),
+        (p384_key(), EndorsementKey::EccP384),
+    ] {
+        let area = fixture::ecc_ek_public_area(&key);
+        let bench = bench_with(&key, area.clone());
+        let facts = bench.judge().unwrap();
+        assert_eq!(facts.endorsement_key, algorithm);
+        assert_eq!(
+            facts.hardware_id,
+            keccak256(facts.ek.key.to_spki_der().unwrap())
+        );
+        let (attest, signature) = bench.certify(&facts, &facts.node_key);
+        let judged = judge_certify(&facts, &bench.qualifying(), &attest, &signature);
+        assert!(judged.is_ok(), "{judged:?}");
+        // Every byte before the point is the template's; of another template's, each is refused.
+        let template = area.len() - 2 * (key_width(&key) + 2);
+        for at in 0..template {
+            for bit in 0..8 {
+                let mut other = area.clone();
+                other[at] ^= 1 << bit;
+                let judged = bench_with(&key, other).judge();
+                assert!(judged.is_err(), "byte {at} bit {bit}");
+            }
+        }
+    }
+}
+
+fn key_width(key: &PublicKey) -> usize {
+    match key {
+        PublicKey::Ecc { curve, .. } => curve.coordinate_len(),
+        PublicKey::Rsa(_) => unreachable!("elliptic keys only"),
+    }
+}
+
+#[test]
+fn an_endorsement_key_of_no_template_is_refused() {
+    // A signing key, and a curve without a template here.
+    let signing = SoftKey::node(9);
+    let bench = bench_with(&signing.public_key(), signing.public_area());
+    assert_eq!(bench.judge(), Err(Reject::EkTemplate("attributes differ")));
+    let secret = p521::SecretKey::from_slice(&[1; 66]).unwrap();
+    let point = secret.public_key().to_encoded_point(false);
+    let (x, y) = (point.x().unwrap(), point.y().unwrap());
+    let key = PublicKey::ecc("test", EccCurve::P521, x, y).unwrap();
+    let bench = bench_with(&key, fixture::ecc_ek_public_area(&key));
+    assert_eq!(
+        bench.judge(),
+        Err(Reject::EkTemplate("not RSA-2048, ECC P-256 or ECC P-384"))
+    );
+}
+
+#[test]
+fn the_result_on_chain_is_that_of_the_token_whoever_issues_it_and_when() {
+    let bench = bench();
+    let facts = bench.judge().unwrap();
+    let expiry = bench.request.expiry;
+    for issued in [NOW, NOW + 100] {
+        let ear = facts.ear(issued, expiry);
+        assert_eq!(ear.appraisals_hash(), Ok(facts.result_hash));
+        // Bare roots certify virtual TPMs.
+        assert_eq!(ear.status(), crate::ear::Tier::Warning);
+        assert_eq!(ear.expires, Some(expiry));
+    }
+    let discrete = facts
+        .clone()
+        .with_class(&bench.request, TpmClass::Discrete)
+        .unwrap();
+    assert_ne!(discrete.result_hash, facts.result_hash);
+    let ear = discrete.ear(NOW, expiry);
+    assert_eq!(ear.status(), crate::ear::Tier::Affirming);
+    assert_eq!(ear.appraisals_hash(), Ok(discrete.result_hash));
+    let back = discrete
+        .with_class(&bench.request, TpmClass::Virtual)
+        .unwrap();
+    assert_eq!(back, facts);
 }
 
 #[test]

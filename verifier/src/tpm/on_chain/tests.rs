@@ -150,6 +150,7 @@ impl Maker {
                 akHash: keccak256(&self.ak_area),
                 nodeKeyHash: node_key_hash,
                 resultHash: keccak256("result"),
+                tpmClass: 1,
                 expiry: NOW,
             },
             evidence: OnChainEnrolment {
