@@ -96,7 +96,10 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let left_out = match left_out {
         Ok(left_out) => left_out,
         Err(error) => {
-            eprintln!("refused: {}: {error}; nothing was changed", error.code());
+            print::error(&format!(
+                "refused: {}: {error}; nothing was changed",
+                error.code()
+            ));
             return Ok(Answer::Rejected);
         }
     };
@@ -208,7 +211,7 @@ fn report(
     for ((name, old), (_, new)) in counts(before).into_iter().zip(counts(store)) {
         table.add_row([name.to_owned(), old.to_string(), new.to_string()]);
     }
-    line(&table.to_string())?;
+    table.print()?;
     for file in left_out {
         line(&format!(
             "left out: {}: {}: {}",
