@@ -85,16 +85,6 @@ impl Certificate {
             .map(|extension| extension.extn_value.as_bytes())
     }
 
-    /// The first critical extension that is not basic constraints or key usage.
-    pub(crate) fn unknown_critical_extension(&self) -> Option<ObjectIdentifier> {
-        use const_oid::AssociatedOid as _;
-        self.extensions()
-            .iter()
-            .filter(|extension| extension.critical)
-            .map(|extension| extension.extn_id)
-            .find(|oid| ![BasicConstraints::OID, KeyUsage::OID].contains(oid))
-    }
-
     /// Whether it says that its key may sign certificates, with at least `below` CAs under it.
     pub(crate) fn may_issue(&self, below: u8) -> Result<bool, Reject> {
         let constraints = self.extension::<BasicConstraints>()?;
@@ -129,14 +119,5 @@ impl Certificate {
             None => std::str::from_utf8(name.value.value()).ok(),
             Some(_) => None,
         }
-    }
-
-    /// First and last second of validity, Unix time.
-    pub(crate) fn validity_seconds(&self) -> (u64, u64) {
-        let validity = &self.parsed.tbs_certificate.validity;
-        (
-            super::unix_seconds(&validity.not_before),
-            super::unix_seconds(&validity.not_after),
-        )
     }
 }
