@@ -16,6 +16,8 @@ use super::{
     time,
 };
 
+/// Largest file with a token that is read whole, bytes.
+const MAX_TOKEN_FILE_BYTES: usize = MAX_TOKEN_BYTES + 1024;
 /// Largest key file read, bytes.
 const MAX_KEY_BYTES: usize = 16 << 10;
 
@@ -100,7 +102,7 @@ enum ProfileName {
 pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     match &args.command {
         Command::Verify(args) => run_verify(args, output),
-        Command::Show { token } => match read_unverified(read_token(token)?.trim()) {
+        Command::Show { token } => match read_unverified(&read_token(token)?) {
             Ok(read) => {
                 print(&read, "not verified", output)?;
                 Ok(Answer::Accepted)
@@ -113,8 +115,14 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
 
 /// A token's file may be larger than a token by white space; how large a token may be is for its judge to say.
 fn read_token(path: &Path) -> Result<String, String> {
-    let bytes = read(path, MAX_TOKEN_BYTES + 1024)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let bytes = read(path, MAX_TOKEN_FILE_BYTES + 1)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // A file that was cut off must not become a token by trimming.
+    Ok(if bytes.len() > MAX_TOKEN_FILE_BYTES {
+        text.into_owned()
+    } else {
+        text.trim().to_owned()
+    })
 }
 
 fn run_verify(args: &VerifyArgs, output: Output) -> Result<Answer, String> {
@@ -128,7 +136,7 @@ fn run_verify(args: &VerifyArgs, output: Output) -> Result<Answer, String> {
         nonce: args.nonce.clone(),
         low_s: args.low_s,
     };
-    let verified = match verify(read_token(&args.token)?.trim(), &key, &rules) {
+    let verified = match verify(&read_token(&args.token)?, &key, &rules) {
         Ok(verified) => verified,
         Err(error) => return reject(&error, output),
     };

@@ -254,6 +254,16 @@ fn a_warning_is_accepted_only_by_who_allows_it() {
     assert_eq!(code(&verifier(&args)), Some(1));
     let lenient = [&args[..], &["--allow-warning"]].concat();
     assert_eq!(code(&verifier(&lenient)), Some(0));
+    // White space around a token is no part of it, but what follows a megabyte of it is not cut off unseen.
+    let text = std::fs::read_to_string(&token).unwrap();
+    for (more, expected) in [(" \n", 0), ("x", 1)] {
+        let padded = format!(
+            "{text}{}{more}",
+            " ".repeat(if expected == 0 { 9 } else { 1 << 20 })
+        );
+        std::fs::write(&token, padded).unwrap();
+        assert_eq!(code(&verifier(&lenient)), Some(expected));
+    }
 }
 
 const POLICY: &str = "pcrs = [0]\nslow_after = 2000\n";

@@ -151,6 +151,19 @@ fn evidence_cannot_write_over_the_verdict_on_a_terminal() {
         .distinguished_name
         .push(rcgen::DnType::CommonName, name);
     let pem = params.self_signed(&key).unwrap().pem();
+    // AMD's own root, and an intermediate of that name that nobody signed.
+    if let Some(chain) = vector("snp/cert_chain_milan") {
+        let chain = std::fs::read_to_string(chain).unwrap();
+        let ark = &chain[chain.rfind("-----BEGIN").unwrap()..];
+        let chain = write(dir.path(), "chain.pem", format!("{pem}{ark}"));
+        let output = verifier(&["snp", &chain, "--chain", &chain, "--vcek", &chain]);
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("SNP_CERTIFICATE_NAME"), "{text}");
+        assert!(text.contains("\\u{1b}[2K\\raccepted"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
     let store = write(dir.path(), "roots.pem", &pem);
     for args in [
         vec!["roots", "list", &store],
