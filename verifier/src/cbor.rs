@@ -1,6 +1,6 @@
 //! Deterministic CBOR (RFC 8949 section 4.2), strictly: bytes that are not the one encoding of their value are malformed.
 //!
-//! Every structure is a definite-length array of its fields in order. Strictness is enforced by encoding what was
+//! Every structure is a definite-length array of its fields in order; a table is a map whose keys ascend. Strictness is enforced by encoding what was
 //! decoded once more and comparing: long-form integers, indefinite lengths, trailing bytes and tags all fail there.
 
 use minicbor::{Decode, Encode};
@@ -100,6 +100,43 @@ pub mod fixed {
             ))
         })?;
         Ok(T::from(FixedBytes(array)))
+    }
+}
+
+/// Lists of byte strings of fixed length: `#[cbor(with = "crate::cbor::fixed_list")]` on `Vec<FixedBytes<N>>` fields.
+pub mod fixed_list {
+    use alloy_primitives::FixedBytes;
+    use minicbor::decode::{Decoder, Error as DecodeError};
+    use minicbor::encode::{Encoder, Error as EncodeError, Write};
+
+    /// Writes an array of byte strings.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn encode<C, W: Write, const N: usize>(
+        values: &[FixedBytes<N>],
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        e.array(values.len() as u64)?;
+        values
+            .iter()
+            .try_for_each(|value| super::fixed::encode(value, e, ctx))
+    }
+
+    /// Reads a definite array of byte strings, each of exactly the right length.
+    ///
+    /// # Errors
+    /// If the item is no such array.
+    pub fn decode<C, const N: usize>(
+        d: &mut Decoder<'_>,
+        ctx: &mut C,
+    ) -> Result<Vec<FixedBytes<N>>, DecodeError> {
+        let len = d
+            .array()?
+            .ok_or_else(|| DecodeError::message("array of indefinite length"))?;
+        // Grows as values are read: the length is only what the input claims.
+        (0..len).map(|_| super::fixed::decode(d, ctx)).collect()
     }
 }
 

@@ -7,7 +7,7 @@ mod eventlog;
 mod explain;
 mod files;
 mod policy;
-mod print;
+pub mod print;
 mod quote;
 mod roots;
 mod snp;
@@ -15,6 +15,7 @@ mod tdx;
 mod tee;
 mod time;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -70,6 +71,8 @@ pub enum Answer {
     Usage,
     /// Something needed for the judgement is missing or unreadable.
     CouldNotCheck,
+    /// The program itself is wrong; nothing is known of the evidence.
+    Internal,
 }
 
 impl From<Answer> for ExitCode {
@@ -79,11 +82,31 @@ impl From<Answer> for ExitCode {
             Answer::Rejected => 1,
             Answer::Usage => 2,
             Answer::CouldNotCheck => 3,
+            Answer::Internal => 4,
         })
     }
 }
 
-/// Runs a command; an error is something that could not be checked.
+/// The answer of a command, whatever becomes of it: an error is something that could not be checked, and a panic is none
+/// of the evidence's verdicts.
+pub fn answer(command: impl FnOnce() -> Result<Answer, String>) -> Answer {
+    // What a panic leaves half done is not looked at again.
+    match catch_unwind(AssertUnwindSafe(command)) {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            print::error(&format!("error: {error}"));
+            Answer::CouldNotCheck
+        }
+        Err(_) => {
+            print::error(
+                "error: internal, nothing was judged; please report it with what is above",
+            );
+            Answer::Internal
+        }
+    }
+}
+
+/// Runs a command.
 pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
@@ -97,5 +120,40 @@ pub fn run(args: &Args) -> Result<Answer, String> {
         Command::Policy(command) => policy::run(command, args.output),
         Command::Snp(command) => snp::run(command, args.output),
         Command::Tdx(command) => tdx::run(command, args.output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_a_command_has_its_exit_code() {
+        for (end, answer_expected, code) in [
+            (Ok(Answer::Accepted), Answer::Accepted, 0),
+            (Ok(Answer::Rejected), Answer::Rejected, 1),
+            (Ok(Answer::Usage), Answer::Usage, 2),
+            (Ok(Answer::CouldNotCheck), Answer::CouldNotCheck, 3),
+            (Err("absent".to_owned()), Answer::CouldNotCheck, 3),
+            (Ok(Answer::Internal), Answer::Internal, 4),
+        ] {
+            let found = answer(|| end);
+            assert_eq!(found, answer_expected);
+            assert_eq!(
+                format!("{:?}", ExitCode::from(found)),
+                format!("{:?}", ExitCode::from(code))
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_internal_error_and_no_verdict() {
+        assert_eq!(answer(|| panic!("as if by a defect")), Answer::Internal);
+        // On another thread as well: bundles are judged on all cores.
+        let on_threads = || {
+            rayon::join(|| (), || panic!("as if by a defect"));
+            Ok(Answer::Accepted)
+        };
+        assert_eq!(answer(on_threads), Answer::Internal);
     }
 }

@@ -7,11 +7,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match cli::run(&cli::Args::parse()) {
-        Ok(answer) => answer.into(),
-        Err(error) => {
-            eprintln!("error: {error}");
-            cli::Answer::CouldNotCheck.into()
-        }
-    }
+    // A panic may quote evidence; it is printed like everything else.
+    std::panic::set_hook(Box::new(|panic| cli::print::error(&panic.to_string())));
+    let args = cli::Args::parse();
+    cli::answer(|| cli::run(&args)).into()
 }

@@ -24,6 +24,7 @@ pub use reject::Reject;
 
 use alloy_primitives::{B256, keccak256};
 
+use crate::policy::Moment;
 use crate::tee::ReportData;
 
 impl Facts {
@@ -33,7 +34,7 @@ impl Facts {
     }
 }
 
-/// Judges an authentic quote by a policy and by the node it must be bound to, at `now` (Unix seconds).
+/// Judges an authentic quote by a policy and by the node it must be bound to, at a moment.
 ///
 /// # Errors
 /// [`Reject::NoPolicy`] and [`Reject::NoBinding`] where one is missing; [`Policy::check`]'s; [`Reject::ReportData`].
@@ -41,9 +42,9 @@ pub fn appraise(
     facts: &Facts,
     policy: Option<&Policy>,
     bound_to: Option<&ReportData>,
-    now: u64,
+    at: Moment,
 ) -> Result<(), Reject> {
-    policy.ok_or(Reject::NoPolicy)?.check(facts, now)?;
+    policy.ok_or(Reject::NoPolicy)?.check(facts, at)?;
     match bound_to {
         None => Err(Reject::NoBinding),
         Some(expected) if *expected != facts.report_data => Err(Reject::ReportData),
@@ -51,7 +52,7 @@ pub fn appraise(
     }
 }
 
-/// Authenticity, policy and binding as one judgement.
+/// Authenticity, policy and binding as one judgement, at `now` (Unix seconds) and in no epoch.
 ///
 /// # Errors
 /// [`authenticate`]'s, then [`appraise`]'s.
@@ -63,11 +64,11 @@ pub fn judge(
     now: u64,
 ) -> Result<Facts, Reject> {
     let facts = authenticate(quote, collateral, now)?;
-    appraise(&facts, policy, bound_to, now)?;
+    appraise(&facts, policy, bound_to, Moment::unix(now))?;
     Ok(facts)
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,14 @@
 //! the node key there, so that a report of one machine cannot be presented for another node.
 
 use alloy_primitives::{B256, FixedBytes};
+use minicbor::data::Type;
+use minicbor::decode::{Decoder, Error as DecodeError};
+use minicbor::encode::{Encoder, Error as EncodeError, Write};
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha512};
+
+use crate::cbor;
 
 /// The 64 bytes a guest chooses and its processor signs.
 pub type ReportData = FixedBytes<64>;
@@ -28,6 +34,9 @@ pub fn report_data(node_key: &[u8; 64], context: &B256) -> ReportData {
     let digest: [u8; 64] = hash.finalize().into();
     digest.into()
 }
+
+/// How [`Any`] is encoded.
+const ANY: &str = "any";
 
 /// Which values of a field a policy takes: `"any"`, or a list in hex.
 ///
@@ -58,6 +67,30 @@ impl<const N: usize> Allowed<N> {
         match self {
             Self::Any(Any::Any) => true,
             Self::Values(values) => values.contains(value),
+        }
+    }
+}
+
+/// The text `any`, or an array of byte strings.
+impl<C, const N: usize> Encode<C> for Allowed<N> {
+    fn encode<W: Write>(
+        &self,
+        e: &mut Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), EncodeError<W::Error>> {
+        match self {
+            Self::Any(Any::Any) => e.str(ANY)?.ok(),
+            Self::Values(values) => cbor::fixed_list::encode(values, e, ctx),
+        }
+    }
+}
+
+impl<'b, C, const N: usize> Decode<'b, C> for Allowed<N> {
+    fn decode(d: &mut Decoder<'b>, ctx: &mut C) -> Result<Self, DecodeError> {
+        match d.datatype()? {
+            Type::String if d.str()? == ANY => Ok(Self::ANY),
+            Type::String => Err(DecodeError::message("a text other than `any`")),
+            _ => cbor::fixed_list::decode(d, ctx).map(Self::Values),
         }
     }
 }
@@ -122,6 +155,29 @@ mod tests {
             "field = 1",
         ] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_policy_allows_has_one_encoding() {
+        for allowed in [
+            Allowed::ANY,
+            Allowed::default(),
+            Allowed::Values(vec![]),
+            Allowed::Values(vec![FixedBytes([1, 2]), FixedBytes([0, 1])]),
+        ] {
+            let bytes = cbor::encode(&allowed);
+            assert_eq!(cbor::decode::<Allowed<2>>("test", &bytes).unwrap(), allowed);
+        }
+        assert_eq!(cbor::encode(&Allowed::<2>::ANY), b"\x63any");
+        for bad in [
+            &b"\x63all"[..],
+            b"\x81\x43\x00\x00\x00",
+            b"\x9f\xff",
+            b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff",
+            b"\xf6",
+        ] {
+            assert!(cbor::decode::<Allowed<2>>("test", bad).is_err(), "{bad:?}");
         }
     }
 

@@ -55,7 +55,7 @@ pub fn show(args: &ShowArgs) -> Result<Answer, String> {
             Ok(Answer::Accepted)
         }
         Err(error) => {
-            eprintln!("{}: {error}", args.file.display());
+            print::error(&format!("{}: {error}", args.file.display()));
             Ok(Answer::Rejected)
         }
     }
@@ -215,7 +215,7 @@ fn summary(lines: &[Line]) -> Result<(), String> {
     for (reason, count) in verdicts {
         table.add_row([&count.to_string(), "accepted", reason]);
     }
-    line(&table.to_string())
+    table.print()
 }
 
 /// A bar on standard error, if that is a terminal.
@@ -242,7 +242,7 @@ fn print(audit: &Audit, output: Output) -> Result<(), String> {
         };
         table.add_row([check.name, &word, detail]);
     }
-    line(&table.to_string())?;
+    table.print()?;
     match &audit.verdict {
         Some(verdict) => line(&format!(
             "accepted: node {} in epoch {} is {}: {}",

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use alloy_primitives::Bytes;
 use clap::{Subcommand, ValueEnum};
 use verifier::ear::{
     Ear, Findings, IssuerKey, MAX_TOKEN_BYTES, Profile, Reject, Rules, Tier, Verified, VerifierKey,
@@ -10,11 +11,13 @@ use verifier::ear::{
 
 use super::{
     Answer,
-    files::read,
+    files::{read, read_text},
     print::{self, Output, line},
     time,
 };
 
+/// Largest file with a token that is read whole, bytes.
+const MAX_TOKEN_FILE_BYTES: usize = MAX_TOKEN_BYTES + 1024;
 /// Largest key file read, bytes.
 const MAX_KEY_BYTES: usize = 16 << 10;
 
@@ -54,8 +57,8 @@ struct VerifyArgs {
     #[arg(long)]
     max_age: Option<u64>,
     /// The nonce asked with, hex.
-    #[arg(long)]
-    nonce: Option<String>,
+    #[arg(long, value_name = "HEX")]
+    nonce: Option<Bytes>,
     /// Demand the low-s form of the signature.
     #[arg(long)]
     low_s: bool,
@@ -99,7 +102,7 @@ enum ProfileName {
 pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     match &args.command {
         Command::Verify(args) => run_verify(args, output),
-        Command::Show { token } => match read_unverified(read_token(token)?.trim()) {
+        Command::Show { token } => match read_unverified(&read_token(token)?) {
             Ok(read) => {
                 print(&read, "not verified", output)?;
                 Ok(Answer::Accepted)
@@ -110,37 +113,30 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     }
 }
 
-fn read_text(path: &Path, limit: usize) -> Result<String, String> {
-    let bytes = read(path, limit + 1)?;
-    if bytes.len() > limit {
-        return Err(format!("{} has more than {limit} bytes", path.display()));
-    }
-    String::from_utf8(bytes).map_err(|_| format!("{} is not text", path.display()))
-}
-
 /// A token's file may be larger than a token by white space; how large a token may be is for its judge to say.
 fn read_token(path: &Path) -> Result<String, String> {
-    let bytes = read(path, MAX_TOKEN_BYTES + 1024)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    let bytes = read(path, MAX_TOKEN_FILE_BYTES + 1)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // A file that was cut off must not become a token by trimming.
+    Ok(if bytes.len() > MAX_TOKEN_FILE_BYTES {
+        text.into_owned()
+    } else {
+        text.trim().to_owned()
+    })
 }
 
 fn run_verify(args: &VerifyArgs, output: Output) -> Result<Answer, String> {
-    let key = VerifierKey::from_text(&read_text(&args.key, MAX_KEY_BYTES)?)
+    let key = VerifierKey::from_text(&read_text("key", &args.key, MAX_KEY_BYTES)?)
         .map_err(|error| format!("{}: {error}", args.key.display()))?;
-    let nonce = args
-        .nonce
-        .as_ref()
-        .map(|text| hex::decode(text.trim_start_matches("0x")).map_err(|_| "--nonce is not hex"))
-        .transpose()?;
     let rules = Rules {
         now: args.now.map_or_else(time::clock, Ok)?,
         leeway: args.leeway,
         max_age: args.max_age,
         profile: None,
-        nonce: nonce.map(Into::into),
+        nonce: args.nonce.clone(),
         low_s: args.low_s,
     };
-    let verified = match verify(read_token(&args.token)?.trim(), &key, &rules) {
+    let verified = match verify(&read_token(&args.token)?, &key, &rules) {
         Ok(verified) => verified,
         Err(error) => return reject(&error, output),
     };
@@ -186,7 +182,7 @@ fn print(read: &Verified, word: &str, output: Output) -> Result<(), String> {
             table.add_row([name, claim, &value.to_canonical(), ""]);
         }
     }
-    line(&table.to_string())?;
+    table.print()?;
     for name in &read.ignored {
         line(&format!("ignored: {name}"))?;
     }
@@ -205,9 +201,10 @@ fn print(read: &Verified, word: &str, output: Output) -> Result<(), String> {
 }
 
 fn issue(args: &IssueArgs) -> Result<Answer, String> {
-    let findings: Findings = serde_json::from_str(&read_text(&args.findings, MAX_TOKEN_BYTES)?)
-        .map_err(|error| format!("{}: {error}", args.findings.display()))?;
-    let key = IssuerKey::from_pem(&read_text(&args.key, MAX_KEY_BYTES)?)
+    let findings: Findings =
+        serde_json::from_str(&read_text("findings", &args.findings, MAX_TOKEN_BYTES)?)
+            .map_err(|error| format!("{}: {error}", args.findings.display()))?;
+    let key = IssuerKey::from_pem(&read_text("key", &args.key, MAX_KEY_BYTES)?)
         .map_err(|error| format!("{}: {error}", args.key.display()))?;
     let now = args.now.map_or_else(time::clock, Ok)?;
     let mut ear = Ear::new(now, &args.attester, findings.appraise());

@@ -151,7 +151,7 @@ fn show_table(
                 hex::encode(step.certificate.fingerprint()),
             ]);
         }
-        line(&table.to_string())?;
+        table.print()?;
     }
     match verdict {
         Ok(ek) => line(&format!(

@@ -16,7 +16,7 @@ use pcrs::Expected;
 
 use super::{
     Answer,
-    files::read,
+    files::{read, read_text},
     print::{self, Output, line},
 };
 
@@ -310,8 +310,7 @@ fn measurements(
         json!({ "listed": entries.len(), "verified": used, "pcr": progress.value }),
     )?;
     if let Some(path) = &args.allow {
-        let text = String::from_utf8(read(path, ima::MAX_LIST_BYTES)?)
-            .map_err(|_| format!("allow list {} is not UTF-8 text", path.display()))?;
+        let text = read_text("allow list", path, ima::MAX_LIST_BYTES)?;
         let allow = AllowList::parse(&text).map_err(|error| error.to_string())?;
         let refused: Vec<Reject> = (0u64..)
             .zip(entries.iter().take(used))
@@ -372,7 +371,7 @@ fn print(args: &Args, report: Report, answer: Answer, output: Output) -> Result<
     for row in &report.rows {
         table.add_row(row);
     }
-    line(&table.to_string())?;
+    table.print()?;
     match (answer, report.rejected.first()) {
         (Answer::Accepted, _) => line("accepted: the log explains the PCR values"),
         (_, Some(error)) => line(&format!("rejected: {}", error.code())),

@@ -28,7 +28,7 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
             for it in &entries {
                 table.add_row([it.code, it.meaning, it.remedy, it.place]);
             }
-            line(&table.to_string())?;
+            table.print()?;
         }
         return Ok(Answer::Accepted);
     };
@@ -41,7 +41,7 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
             [] => "`verifier explain --all` lists every code".to_owned(),
             codes => format!("did you mean {}?", codes.join(", ")),
         };
-        eprintln!("error: there is no code `{code}`; {hint}");
+        print::error(&format!("error: there is no code `{code}`; {hint}"));
         return Ok(Answer::Usage);
     };
     if output == Output::Json {

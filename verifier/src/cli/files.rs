@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use verifier::policy::{MAX_POLICY_BYTES, Policy};
 use verifier::tpm::RootStore;
 use verifier::trust::Trust;
 
@@ -19,11 +20,31 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Reads text of at most `limit` bytes. More is refused and not cut off: what was cut off would count as not said.
+pub fn read_text(what: &str, path: &Path, limit: usize) -> Result<String, String> {
+    let bytes = read(path, limit.saturating_add(1))?;
+    if bytes.len() > limit {
+        return Err(format!(
+            "{what} {} has more than {limit} bytes",
+            path.display()
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("{what} {} is not UTF-8 text", path.display()))
+}
+
+/// The longest trust file read.
+const MAX_TRUST_BYTES: usize = 4 << 20;
+
 /// Reads an auditor's trust file.
 pub fn read_trust(path: &Path) -> Result<Trust, String> {
-    let text = String::from_utf8(read(path, 4 << 20)?)
-        .map_err(|_| format!("trust file {} is not UTF-8 text", path.display()))?;
+    let text = read_text("trust file", path, MAX_TRUST_BYTES)?;
     Trust::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Reads a policy that must be usable.
+pub fn read_policy(path: &Path) -> Result<Policy, String> {
+    Policy::parse(&read_text("policy", path, MAX_POLICY_BYTES)?)
+        .map_err(|error| format!("{}: {}: {error}", path.display(), error.code()))
 }
 
 /// The longest root store read.
@@ -38,6 +59,31 @@ pub fn read_roots(path: &Path) -> Result<RootStore, String> {
 
 /// Reads the text of a root store.
 pub fn read_store_text(path: &Path) -> Result<String, String> {
-    String::from_utf8(read(path, MAX_STORE_BYTES + 1)?)
-        .map_err(|_| format!("root store {} is not UTF-8 text", path.display()))
+    read_text("root store", path, MAX_STORE_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn text_that_is_too_long_is_refused_and_never_cut_off() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("text");
+        std::fs::write(&path, "four").unwrap();
+        assert_eq!(read_text("text", &path, 4).unwrap(), "four");
+        assert!(
+            read_text("text", &path, 3)
+                .unwrap_err()
+                .contains("more than 3 bytes")
+        );
+        std::fs::write(&path, [0xff]).unwrap();
+        assert!(read_text("text", &path, 3).unwrap_err().contains("UTF-8"));
+        assert!(
+            read_text("text", &dir.path().join("absent"), 3)
+                .unwrap_err()
+                .contains("absent")
+        );
+    }
 }

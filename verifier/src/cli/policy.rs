@@ -10,7 +10,7 @@ use verifier::policy::{MAX_POLICY_BYTES, Moment, Policy};
 
 use super::{
     Answer,
-    files::{read, read_trust},
+    files::{read, read_policy, read_text, read_trust},
     print::{self, Output, line},
     time,
 };
@@ -32,6 +32,8 @@ enum Command {
         trust: Option<PathBuf>,
     },
     /// Shows what a change of policy would do to the evidence on file.
+    ///
+    /// Exit codes: 1 if something is newly denied, otherwise 3 if some evidence could not be used, otherwise 0.
     Simulate(SimulateArgs),
 }
 
@@ -63,26 +65,18 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     }
 }
 
-fn text(file: &Path) -> Result<String, String> {
-    let bytes = read(file, MAX_POLICY_BYTES + 1)?;
-    if bytes.len() > MAX_POLICY_BYTES {
-        return Err(format!(
-            "policy {} has more than {MAX_POLICY_BYTES} bytes",
-            file.display()
-        ));
-    }
-    String::from_utf8(bytes).map_err(|_| format!("policy {} is not UTF-8 text", file.display()))
-}
-
 fn check(file: &Path, trust: Option<&Path>, output: Output) -> Result<Answer, String> {
     let roots = trust.map(read_trust).transpose()?;
-    let policy = match Policy::parse(&text(file)?) {
+    let policy = match Policy::parse(&read_text("policy", file, MAX_POLICY_BYTES)?) {
         Ok(policy) => policy,
         Err(error) => {
             if output == Output::Json {
-                print::json(&serde_json::json!({"accepted": false, "error": error.to_string()}))?;
+                print::json(&serde_json::json!({
+                    "accepted": false, "code": error.code(), "error": error.to_string(),
+                }))?;
             } else {
-                line(&format!("rejected: {}: {error}", file.display()))?;
+                let code = error.code();
+                print::text(&format!("rejected: {}: {code}: {error}", file.display()))?;
             }
             return Ok(Answer::Rejected);
         }
@@ -109,10 +103,7 @@ fn check(file: &Path, trust: Option<&Path>, output: Output) -> Result<Answer, St
 }
 
 fn run_simulation(args: &SimulateArgs, output: Output) -> Result<Answer, String> {
-    let policy = |file: &Path| -> Result<Policy, String> {
-        Policy::parse(&text(file)?).map_err(|error| format!("{}: {error}", file.display()))
-    };
-    let (old, new) = (policy(&args.old)?, policy(&args.new)?);
+    let (old, new) = (read_policy(&args.old)?, read_policy(&args.new)?);
     let trust = args.trust.as_deref().map(read_trust).transpose()?;
     let mut evidence = Vec::new();
     let mut unusable = Vec::new();
@@ -133,13 +124,18 @@ fn run_simulation(args: &SimulateArgs, output: Output) -> Result<Answer, String>
     let simulation = simulate::simulate(&old, &new, &evidence, now);
     let unusable: Vec<String> = unusable.iter().map(ToString::to_string).collect();
     report(&simulation, &unusable, output)?;
-    Ok(if simulation.rows.is_empty() {
-        Answer::CouldNotCheck
-    } else if simulation.count(Change::NewlyDenied) > 0 {
+    Ok(answer(&simulation, unusable.len()))
+}
+
+/// A new denial counts whatever else could not be judged; without one, nothing is known of what could not.
+fn answer(simulation: &Simulation, unusable: usize) -> Answer {
+    if simulation.count(Change::NewlyDenied) > 0 {
         Answer::Rejected
+    } else if unusable > 0 || simulation.rows.is_empty() {
+        Answer::CouldNotCheck
     } else {
         Answer::Accepted
-    })
+    }
 }
 
 const CHANGES: [Change; 4] = [
@@ -177,7 +173,7 @@ fn report(simulation: &Simulation, unusable: &[String], output: Output) -> Resul
             &why.join("; "),
         ]);
     }
-    line(&table.to_string())?;
+    table.print()?;
     for text in unusable {
         line(&format!("not judged: {text}"))?;
     }
@@ -186,4 +182,40 @@ fn report(simulation: &Simulation, unusable: &[String], output: Output) -> Resul
         .map(|change| format!("{} {}", simulation.count(*change), change.name()))
         .collect();
     line(&counts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use verifier::policy::simulate::Row;
+
+    use super::*;
+
+    #[test]
+    fn evidence_that_could_not_be_used_is_never_passed_over() {
+        let simulation = |changes: &[Change]| Simulation {
+            rows: changes
+                .iter()
+                .map(|change| Row {
+                    name: "evidence".into(),
+                    change: *change,
+                    before: vec![],
+                    after: vec![],
+                })
+                .collect(),
+        };
+        for (changes, unusable, expected) in [
+            (&[][..], 0, Answer::CouldNotCheck),
+            (&[], 1, Answer::CouldNotCheck),
+            (&[Change::StillAccepted], 0, Answer::Accepted),
+            (&[Change::StillAccepted], 1, Answer::CouldNotCheck),
+            (&[Change::NewlyDenied], 0, Answer::Rejected),
+            (
+                &[Change::StillAccepted, Change::NewlyDenied],
+                1,
+                Answer::Rejected,
+            ),
+        ] {
+            assert_eq!(answer(&simulation(changes), unusable), expected);
+        }
+    }
 }

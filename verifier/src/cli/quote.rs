@@ -11,7 +11,7 @@ use verifier::tpm::{
 
 use super::{
     Answer,
-    files::read,
+    files::{read, read_text},
     print::{self, Output, line},
 };
 
@@ -165,8 +165,9 @@ fn without_size(public: &[u8]) -> &[u8] {
 
 fn read_values(path: &Path) -> Result<BTreeMap<u8, [u8; 32]>, String> {
     let wrong = |why: String| format!("{}: {why}", path.display());
-    let text: BTreeMap<u8, String> = serde_json::from_slice(&read(path, MAX_BYTES)?)
-        .map_err(|error| wrong(error.to_string()))?;
+    let text: BTreeMap<u8, String> =
+        serde_json::from_str(&read_text("PCR values", path, MAX_BYTES)?)
+            .map_err(|error| wrong(error.to_string()))?;
     text.into_iter()
         .map(|(pcr, value)| match bytes32(&value) {
             Ok(value) => Ok((pcr, value.0)),
@@ -202,7 +203,7 @@ fn print(judged: Result<QuoteFacts, Reject>, output: Output) -> Result<(), Strin
         table.add_row(["restarts", &facts.restart_count.to_string()]);
         table.add_row(["clock is safe", &facts.safe.to_string()]);
         table.add_row(["signer", &facts.qualified_signer]);
-        line(&table.to_string())?;
+        table.print()?;
     }
     line(&match judged.reason {
         None => format!("accepted: {}", judged.detail),

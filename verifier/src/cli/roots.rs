@@ -15,6 +15,9 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Adds certificates and revocation lists to a store, which is made if it is not there.
+    ///
+    /// Exit codes: 1 if the import was refused, and also if a revocation list was left out while all else was imported; 0
+    /// if nothing was left out but files that are not revocation lists.
     Import(import::Args),
     /// Lists what a store holds, with the hash that goes on chain.
     List(show::ListArgs),

@@ -2,16 +2,14 @@
 
 use std::path::PathBuf;
 
-use verifier::snp::{
-    Evidence, Facts, Policy, REPORT_BYTES, Reject, TrustAnchors, appraise, authenticate,
-};
+use verifier::snp::{Evidence, Facts, REPORT_BYTES, Reject, TrustAnchors, appraise, authenticate};
 use verifier::tpm::Certificate;
 
 use super::{
     Answer,
-    files::read,
+    files::{read, read_policy},
     print::Output,
-    tee::{Binding, Verdict, read_policy},
+    tee::{Binding, Verdict},
     time::{Now, show},
 };
 
@@ -28,7 +26,7 @@ pub struct Args {
     /// The certificate of the chip or provider (VCEK or VLEK), in DER or PEM.
     #[arg(long, visible_alias = "vlek")]
     vcek: PathBuf,
-    /// What is acceptable, in TOML; without it nothing is.
+    /// The network's policy, whose section [snp] says what is acceptable; without it nothing is.
     #[arg(long)]
     policy: Option<PathBuf>,
     #[command(flatten)]
@@ -42,7 +40,8 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let report = unhex(read(&args.report, 4 * REPORT_BYTES)?);
     let chain = read(&args.chain, MAX_CERTIFICATES_BYTES + 1)?;
     let endorsement = read(&args.vcek, MAX_CERTIFICATES_BYTES + 1)?;
-    let policy = read_policy(args.policy.as_deref(), Policy::parse)?;
+    let policy = args.policy.as_deref().map(read_policy).transpose()?;
+    let policy = policy.and_then(|policy| policy.snp);
     let now = args.now.seconds()?;
 
     let authentic = read_pem("certificate of the chain", &chain).and_then(|chain| {

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use verifier::tdx::{Facts, Policy, Reject, appraise, authenticate, trim_padding};
+use verifier::Epoch;
+use verifier::policy::Moment;
+use verifier::tdx::{Facts, Reject, appraise, authenticate, trim_padding};
 
 use super::{
     Answer,
-    files::read,
+    files::{read, read_policy},
     print::Output,
-    tee::{Binding, Verdict, read_policy},
+    tee::{Binding, Verdict},
     time::{Now, show},
 };
 
@@ -22,9 +24,12 @@ pub struct Args {
     /// Intel's collateral in JSON: TCB info, QE identity, their certificates and the revocation lists.
     #[arg(long)]
     collateral: PathBuf,
-    /// What is acceptable, in TOML; without it nothing is.
+    /// The network's policy, whose section [tdx] says what is acceptable; without it nothing is.
     #[arg(long)]
     policy: Option<PathBuf>,
+    /// Epoch of the judgement, for exceptions with `until_epoch`; without it these have ended.
+    #[arg(long)]
+    epoch: Option<u64>,
     #[command(flatten)]
     binding: Binding,
     #[command(flatten)]
@@ -35,14 +40,19 @@ pub struct Args {
 pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let quote = read(&args.quote, MAX_FILE_BYTES)?;
     let collateral = read(&args.collateral, MAX_FILE_BYTES)?;
-    let policy = read_policy(args.policy.as_deref(), Policy::parse)?;
+    let policy = args.policy.as_deref().map(read_policy).transpose()?;
+    let policy = policy.and_then(|policy| policy.tdx);
     let now = args.now.seconds()?;
 
     let authentic = trim_padding(&quote).and_then(|quote| authenticate(quote, &collateral, now));
     let (facts, outcome) = match authentic {
         Ok(facts) => {
             let expected = args.binding.expected();
-            let outcome = appraise(&facts, policy.as_ref(), expected.as_ref(), now);
+            let at = Moment {
+                epoch: args.epoch.map(Epoch),
+                unix: Some(now),
+            };
+            let outcome = appraise(&facts, policy.as_ref(), expected.as_ref(), at);
             (Some(facts), outcome)
         }
         Err(reject) => (None, Err(reject)),

@@ -1,19 +1,13 @@
 //! What `verifier snp` and `verifier tdx` share: the node a report is bound to, and the answer.
 
-use std::path::Path;
-
 use alloy_primitives::{B256, FixedBytes};
 use serde::Serialize;
 use verifier::tee::{ReportData, report_data};
 
 use super::{
     Answer,
-    files::read,
     print::{self, Output, line},
 };
-
-/// The longest policy read.
-const MAX_POLICY_BYTES: usize = 1 << 20;
 
 /// Which node the evidence must be bound to.
 #[derive(clap::Args)]
@@ -35,19 +29,6 @@ impl Binding {
         let bound = |key: FixedBytes<64>| report_data(&key, &self.context.unwrap_or_default());
         self.report_data.or_else(|| self.node_key.map(bound))
     }
-}
-
-/// Reads a policy, if one is named.
-pub fn read_policy<T, E: std::fmt::Display>(
-    path: Option<&Path>,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<Option<T>, String> {
-    let Some(path) = path else { return Ok(None) };
-    let text = String::from_utf8(read(path, MAX_POLICY_BYTES + 1)?)
-        .map_err(|_| format!("policy {} is not UTF-8 text", path.display()))?;
-    parse(&text)
-        .map(Some)
-        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// A verdict: accepted, or the reason's code and text.
@@ -89,7 +70,7 @@ impl Verdict {
                 for (name, value) in rows {
                     table.add_row([*name, value]);
                 }
-                line(&table.to_string())?;
+                table.print()?;
             }
             match (self.code, &self.detail) {
                 (Some(code), Some(detail)) => line(&format!("rejected: {code}: {detail}"))?,

@@ -20,6 +20,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("CRL_NOT_CHECKED", "Whether a certificate was revoked could not be found out.", "Provide what is missing; until then nothing is concluded.", CRL),
     entry("CERTIFICATE_REVOKED", "The authority has revoked a certificate between machine and root.", "Ask the TPM's maker; a compromised authority's TPMs cannot be used.", CRL),
     entry("CERTIFICATE_DENIED", "A certificate or key between machine and root is on the store's deny list.", "See the reason given there; whoever keeps the store can take it off.", STORE),
+    entry("NOT_A_CERTIFICATE", "A file to be imported holds no certificate and no revocation list.", "Fetch it again; leave it out if it is something else.", STORE),
     entry("ROOTS_SYNTAX", "A root store is not TOML of the expected form.", "Write it with `verifier roots import`.", STORE),
     entry("ROOTS_FORMAT", "A root store has a format that this program does not read.", "Use a later version of this program.", STORE),
     entry("ROOTS_TOO_LARGE", "A root store, or something in it, is larger than any that is read.", "Leave out what is not needed.", STORE),

@@ -1,16 +1,16 @@
-//! Codes of `policy::Denial`.
+//! Codes of `policy::Denial` and `policy::PolicyError`.
 
 use super::{Entry, entry};
 
 const POLICY: &str = "protocol, section 5 (policy)";
 const LOG: &str = "protocol, section 5 (policy); TCG PC Client Platform Firmware Profile";
-const SNP: &str = "protocol, section 5 (policy); AMD 56860, SEV-SNP ABI";
 
 #[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
     entry("POLICY_ABSENT", "There is no policy, and without one everything is denied.", "Write a policy, check it with `verifier policy check`, and name it.", POLICY),
     entry("POLICY_EMPTY", "The policy names no PCR to quote, so everything is denied.", "List the PCRs in `pcrs`.", POLICY),
     entry("POLICY_UNSOUND", "The policy contradicts itself, so everything is denied.", "Run `verifier policy check` and mend what it names.", POLICY),
+    entry("POLICY_SYNTAX", "A policy is not TOML of the expected form, or has a key that nobody knows.", "Mend what the message names.", POLICY),
     entry("POLICY_FACT_UNKNOWN", "The policy asks for something that the evidence does not show.", "Send what the policy asks for (event log, report, PCR values), or use a policy that does not ask for it.", POLICY),
     entry("POLICY_PCR_SELECTION", "The quote covers other PCRs than the policy names.", "Set `tpm.pcrs` of the node to the policy's `pcrs`.", POLICY),
     entry("POLICY_PCR_STATE", "The PCRs' digest is not accepted.", "Undo the change of firmware or boot chain, or have the policy accept the new state before it is used.", POLICY),
@@ -24,10 +24,4 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("POLICY_TPM_MANUFACTURER", "The policy lists the makers it accepts, and this one is not among them.", "Use another TPM, or have the policy list the maker with a minimum firmware version.", POLICY),
     entry("POLICY_TPM_ENDORSEMENT_KEY", "The machine enrols with another endorsement key than TPMs of its maker do under this policy.", "Set `tpm.endorsement_key` of the node to the one that is named.", POLICY),
     entry("POLICY_TPM_FIRMWARE", "The TPM's firmware is older than the policy accepts of its maker.", "Update the TPM's firmware.", POLICY),
-    entry("POLICY_TEE_MEASUREMENT", "The measurement of a confidential virtual machine is not accepted.", "Start the accepted image, or have the policy accept this one's measurement.", POLICY),
-    entry("POLICY_TEE_TCB", "The security version of the platform under a confidential virtual machine is not accepted.", "Update the platform's firmware and microcode.", POLICY),
-    entry("POLICY_TEE_DEBUG", "The host may debug the confidential virtual machine, and so read its memory.", "Start it without the debug policy.", POLICY),
-    entry("POLICY_TEE_MIGRATION", "A migration agent may move the confidential virtual machine.", "Start it without a migration agent.", SNP),
-    entry("POLICY_TEE_VMPL", "The report was asked from a less privileged level than the policy accepts.", "Ask for the report at an accepted VMPL.", SNP),
-    entry("POLICY_TEE_VLEK", "The report is signed by a provider's key and not by the chip's own.", "Ask the provider for reports signed with the VCEK, or allow VLEK.", SNP),
 ];

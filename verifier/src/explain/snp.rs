@@ -3,6 +3,7 @@
 use super::{Entry, entry};
 
 const PLACE: &str = "protocol, section 5; AMD, SEV-SNP firmware ABI (56860)";
+const POLICY: &str = "protocol, section 5 (policy); AMD, SEV-SNP firmware ABI (56860)";
 
 #[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
@@ -21,7 +22,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("SNP_UNTRUSTED_ROOT", "No certificate of the chain holds a pinned root key.", "Take report and certificates of one platform, whole and unchanged; what stays refused is forged or not known here.", PLACE),
     entry("SNP_CERTIFICATE_NAME", "A certificate has another name than its place in the chain demands.", "Take report and certificates of one platform, whole and unchanged; what stays refused is forged or not known here.", PLACE),
     entry("SNP_CERTIFICATE_EXTENSION", "An extension of the VCEK or VLEK is missing or has an impossible value.", "Take report and certificates of one platform, whole and unchanged; what stays refused is forged or not known here.", PLACE),
-    entry("SNP_NO_POLICY", "There is no policy; that is a denial.", "Write a policy and name it.", PLACE),
+    entry("SNP_NO_POLICY", "There is no policy, or it has no section [snp]; that is a denial.", "Write a policy with a section [snp] and name it.", PLACE),
     entry("SNP_NO_BINDING", "Nobody said which node the report must be bound to; that is a denial.", "Say which node key the evidence must be bound to.", PLACE),
     entry("SNP_REPORT_DATA", "The report was not made for this node.", "Have the report made for this node's key.", PLACE),
     entry("SNP_PRODUCT", "The policy has no table for the product line.", "Change the platform's or the guest's configuration, or the policy if this is meant to be accepted.", PLACE),
@@ -44,4 +45,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("SNP_PROVIDER", "A VLEK of a provider that the policy does not list.", "Change the platform's or the guest's configuration, or the policy if this is meant to be accepted.", PLACE),
     entry("SNP_DENIED_CHIP", "The chip is denied.", "Use another platform; who keeps the policy knows why.", PLACE),
     entry("SNP_DENIED_CERTIFICATE", "The endorsement key's certificate, or its CA's, is denied.", "Use another platform; who keeps the policy knows why.", PLACE),
+    entry("SNP_POLICY_EMPTY", "A policy's section [snp] accepts no measurement or no product line, and so no report.", "Name what is accepted.", POLICY),
+    entry("SNP_POLICY_FMC", "A policy's section [snp] gives a product line a security version that it does not have, or leaves one out.", "Give `fmc` in the minimum TCB of Turin, and of no other.", POLICY),
+    entry("SNP_POLICY_VMPL", "A policy's section [snp] accepts a privilege level that guests do not have, and with it reports of the host.", "Give `maximum_vmpl` from 0 to 3.", POLICY),
 ];

@@ -3,6 +3,7 @@
 use super::{Entry, entry};
 
 const PLACE: &str = "protocol, section 5; Intel, TDX DCAP quote format";
+const POLICY: &str = "protocol, section 5 (policy); Intel, TDX DCAP quote format";
 
 #[rustfmt::skip]
 pub(super) const ENTRIES: &[Entry] = &[
@@ -22,7 +23,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("TDX_BELOW_TCB_LEVELS", "Older than anything Intel's collateral still lists.", "Update firmware, microcode or guest.", PLACE),
     entry("TDX_REVOKED", "Intel has revoked the platform's TCB level.", "Use another platform; who keeps the policy knows why.", PLACE),
     entry("TDX_ATTRIBUTES", "The guest's attributes are not acceptable whatever the policy.", "Change the platform's or the guest's configuration, or the policy if this is meant to be accepted.", PLACE),
-    entry("TDX_NO_POLICY", "There is no policy; that is a denial.", "Write a policy and name it.", PLACE),
+    entry("TDX_NO_POLICY", "There is no policy, or it has no section [tdx]; that is a denial.", "Write a policy with a section [tdx] and name it.", PLACE),
     entry("TDX_NO_BINDING", "Nobody said which node the quote must be bound to; that is a denial.", "Say which node key the evidence must be bound to.", PLACE),
     entry("TDX_REPORT_DATA", "The quote was not made for this node.", "Have the report made for this node's key.", PLACE),
     entry("TDX_DEBUG", "The host can look into the guest.", "Change the platform's or the guest's configuration, or the policy if this is meant to be accepted.", PLACE),
@@ -37,4 +38,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("TDX_PARTITION", "The quote is about a nested virtual machine.", "Change the platform's or the guest's configuration, or the policy if this is meant to be accepted.", PLACE),
     entry("TDX_PLATFORM", "A property of the platform that the policy does not allow.", "Change the platform's or the guest's configuration, or the policy if this is meant to be accepted.", PLACE),
     entry("TDX_DENIED_PLATFORM", "The platform is denied.", "Use another platform; who keeps the policy knows why.", PLACE),
+    entry("TDX_POLICY_EMPTY", "A policy's section [tdx] accepts no initial measurement, and so no quote.", "Name what is accepted in `mr_td`.", POLICY),
+    entry("TDX_POLICY_STATUS", "A policy's section [tdx] makes an exception for a TCB status that is always or never taken, or that Intel does not use.", "Name a status that Intel uses, other than `UpToDate` and `Revoked`.", POLICY),
+    entry("TDX_POLICY_ENDLESS", "A policy's section [tdx] makes an exception without an end.", "Give it `until_epoch`, or `until` where there is a clock.", POLICY),
 ];

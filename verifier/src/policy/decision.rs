@@ -3,10 +3,11 @@
 use alloy_primitives::B256;
 
 use super::{
-    BootFacts, Digest, Facts, FirmwareVersion, MachineFacts, Moment, Policy, Retiring, SnpFacts,
-    StateFacts, TcbVersion, TdxFacts, TdxPolicy, TpmClass, vendor,
+    BootFacts, Digest, Facts, FirmwareVersion, MachineFacts, Moment, Policy, Retiring, StateFacts,
+    TpmClass, vendor,
 };
 use crate::tpm::EndorsementKey;
+use crate::{snp, tdx};
 
 /// Why a policy denies; [`Denial::code`] is the permanent name of each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,44 +99,16 @@ pub enum Denial {
         /// The version found.
         found: FirmwareVersion,
     },
-    /// The guest's measurement is not accepted.
-    #[error("{0} measurement is not accepted")]
-    TeeMeasurement(&'static str),
-    /// The platform's security version is too old.
-    #[error(
-        "{what} TCB {found} is not accepted, expected {expected}; update the platform's firmware"
-    )]
-    TeeTcb {
-        /// SEV-SNP or TDX.
-        what: &'static str,
-        /// What the policy asks for.
-        expected: String,
-        /// What the evidence shows.
-        found: String,
-    },
-    /// The host may debug the guest.
-    #[error("{0} guest may be debugged by its host")]
-    TeeDebug(&'static str),
-    /// The guest may be migrated by an agent.
-    #[error("SEV-SNP guest may be moved by a migration agent")]
-    TeeMigration,
-    /// The report comes from too low a privilege level.
-    #[error("SEV-SNP report was asked from VMPL {found}, at most {maximum} is accepted")]
-    TeeVmpl {
-        /// The highest level accepted.
-        maximum: u8,
-        /// The level found.
-        found: u8,
-    },
-    /// The report is signed by a provider's key.
-    #[error(
-        "SEV-SNP report is signed by a provider's key (VLEK), only a chip's own key is accepted"
-    )]
-    TeeVlek,
+    /// The SEV-SNP report is not accepted.
+    #[error("SEV-SNP: {0}")]
+    Snp(snp::Reject),
+    /// The TDX quote is not accepted.
+    #[error("TDX: {0}")]
+    Tdx(tdx::Reject),
 }
 
 impl Denial {
-    /// Permanent name of the reason.
+    /// Permanent name of the reason; that of a report or quote keeps its own.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Absent => "POLICY_ABSENT",
@@ -154,12 +127,8 @@ impl Denial {
             Self::TpmManufacturer(_) => "POLICY_TPM_MANUFACTURER",
             Self::TpmEndorsementKey { .. } => "POLICY_TPM_ENDORSEMENT_KEY",
             Self::TpmFirmware { .. } => "POLICY_TPM_FIRMWARE",
-            Self::TeeMeasurement(_) => "POLICY_TEE_MEASUREMENT",
-            Self::TeeTcb { .. } => "POLICY_TEE_TCB",
-            Self::TeeDebug(_) => "POLICY_TEE_DEBUG",
-            Self::TeeMigration => "POLICY_TEE_MIGRATION",
-            Self::TeeVmpl { .. } => "POLICY_TEE_VMPL",
-            Self::TeeVlek => "POLICY_TEE_VLEK",
+            Self::Snp(why) => why.code(),
+            Self::Tdx(why) => why.code(),
         }
     }
 }
@@ -253,12 +222,12 @@ impl Policy {
                 Some(facts) => denials.extend(judge_boot(boot, facts, at)),
             }
         }
-        denials.extend(self.judge_tee(state));
+        denials.extend(self.judge_tee(state, at));
         denials
     }
 
     /// No machine is both: where a policy has both sections, either one's evidence suffices, and what is shown is judged.
-    fn judge_tee(&self, state: &StateFacts) -> Vec<Denial> {
+    fn judge_tee(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
         let snp = self.snp.as_ref().zip(state.snp.as_ref());
         let tdx = self.tdx.as_ref().zip(state.tdx.as_ref());
         if snp.is_none() && tdx.is_none() {
@@ -271,14 +240,12 @@ impl Policy {
                 }
             };
         }
-        let mut denials = Vec::new();
-        if let Some((policy, facts)) = snp {
-            denials.extend(judge_snp(policy, facts));
-        }
-        if let Some((policy, facts)) = tdx {
-            denials.extend(judge_tdx(policy, facts));
-        }
-        denials
+        let snp = snp.and_then(|(policy, facts)| {
+            let judged = policy.check(&facts.report, &facts.endorsement);
+            judged.err().map(Denial::Snp)
+        });
+        let tdx = tdx.and_then(|(policy, facts)| policy.check(facts, at).err().map(Denial::Tdx));
+        snp.into_iter().chain(tdx).collect()
     }
 
     fn judge_pcrs(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
@@ -376,61 +343,5 @@ fn judge_boot(policy: &super::BootPolicy, facts: &BootFacts, at: Moment) -> Vec<
         "a measured kernel",
         Denial::Kernel,
     );
-    denials
-}
-
-fn judge_snp(policy: &super::SnpPolicy, facts: &SnpFacts) -> Vec<Denial> {
-    const WHAT: &str = "SEV-SNP";
-    let mut denials = Vec::new();
-    if !policy.measurements.contains(&facts.measurement) {
-        denials.push(Denial::TeeMeasurement(WHAT));
-    }
-    if !facts.tcb.meets(&policy.minimum_tcb) {
-        let text =
-            |it: &TcbVersion| format!("{}.{}.{}.{}", it.bootloader, it.tee, it.snp, it.microcode);
-        denials.push(Denial::TeeTcb {
-            what: WHAT,
-            expected: format!("at least {}", text(&policy.minimum_tcb)),
-            found: text(&facts.tcb),
-        });
-    }
-    if facts.vmpl > policy.maximum_vmpl {
-        denials.push(Denial::TeeVmpl {
-            maximum: policy.maximum_vmpl,
-            found: facts.vmpl,
-        });
-    }
-    if facts.debug && !policy.allow_debug {
-        denials.push(Denial::TeeDebug(WHAT));
-    }
-    if facts.migration && !policy.allow_migration {
-        denials.push(Denial::TeeMigration);
-    }
-    if facts.vlek && !policy.allow_vlek {
-        denials.push(Denial::TeeVlek);
-    }
-    denials
-}
-
-fn judge_tdx(policy: &TdxPolicy, facts: &TdxFacts) -> Vec<Denial> {
-    const WHAT: &str = "TDX";
-    let mut denials = Vec::new();
-    if !policy.mr_td.contains(&facts.mr_td) {
-        denials.push(Denial::TeeMeasurement(WHAT));
-    }
-    if facts.tcb_status != TdxPolicy::UP_TO_DATE && !policy.tcb_statuses.contains(&facts.tcb_status)
-    {
-        denials.push(Denial::TeeTcb {
-            what: WHAT,
-            expected: std::iter::once(TdxPolicy::UP_TO_DATE)
-                .chain(policy.tcb_statuses.iter().map(String::as_str))
-                .collect::<Vec<_>>()
-                .join(" or "),
-            found: facts.tcb_status.clone(),
-        });
-    }
-    if facts.debug && !policy.allow_debug {
-        denials.push(Denial::TeeDebug(WHAT));
-    }
     denials
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
-use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{FirmwareVersion, Measurement, TpmClass};
+use super::{FirmwareVersion, TpmClass};
 use crate::ids::Epoch;
 use crate::tpm::{EkCertificate, EndorsementKey};
+use crate::{snp, tdx};
 
 /// When a judgement takes place, in the terms that are known there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +39,21 @@ impl Moment {
             unix: Some(seconds),
         }
     }
+
+    /// Whether it lies within both ends. An end in a time that is not known here is past, and no end at all holds nothing.
+    pub fn is_within(self, until_epoch: Option<Epoch>, until: Option<u64>) -> bool {
+        let epoch = until_epoch.is_none_or(|end| self.epoch.is_some_and(|now| now <= end));
+        let time = until.is_none_or(|end| self.unix.is_some_and(|now| now <= end));
+        epoch && time && (until_epoch.is_some() || until.is_some())
+    }
 }
 
 /// What a policy is asked about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Facts {
     /// The TPM itself.
-    #[serde(default)]
     pub machine: Option<MachineFacts>,
     /// What ran and runs on the machine.
-    #[serde(default)]
     pub state: StateFacts,
 }
 
@@ -88,24 +92,18 @@ impl MachineFacts {
 }
 
 /// What a machine showed in an epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StateFacts {
     /// The quote.
-    #[serde(default)]
     pub quote: Option<QuotedState>,
     /// PCR values whose digest is the quoted one.
-    #[serde(default)]
     pub values: Option<BTreeMap<u8, B256>>,
     /// From an event log that replays to the quoted PCRs.
-    #[serde(default)]
     pub boot: Option<BootFacts>,
-    /// From a verified SEV-SNP report.
-    #[serde(default)]
-    pub snp: Option<SnpFacts>,
-    /// From a verified TDX quote.
-    #[serde(default)]
-    pub tdx: Option<TdxFacts>,
+    /// From a SEV-SNP report that is authentic and bound to the node.
+    pub snp: Option<snp::Facts>,
+    /// From a TDX quote that is authentic and bound to the node.
+    pub tdx: Option<tdx::Facts>,
 }
 
 /// PCRs under an attestation key's signature.
@@ -134,63 +132,4 @@ pub struct BootFacts {
     /// Kernels that were measured.
     #[serde(default)]
     pub kernels: Vec<B256>,
-}
-
-/// AMD's security versions, component by component.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
-#[serde(deny_unknown_fields, default)]
-#[cbor(array)]
-pub struct TcbVersion {
-    /// Boot loader of the secure processor.
-    #[n(0)]
-    pub bootloader: u8,
-    /// Its operating system.
-    #[n(1)]
-    pub tee: u8,
-    /// SNP firmware.
-    #[n(2)]
-    pub snp: u8,
-    /// Processor microcode.
-    #[n(3)]
-    pub microcode: u8,
-}
-
-impl TcbVersion {
-    /// Whether every component is at least that of `minimum`.
-    pub fn meets(&self, minimum: &Self) -> bool {
-        self.bootloader >= minimum.bootloader
-            && self.tee >= minimum.tee
-            && self.snp >= minimum.snp
-            && self.microcode >= minimum.microcode
-    }
-}
-
-/// Facts from a SEV-SNP report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SnpFacts {
-    /// Launch measurement.
-    pub measurement: Measurement,
-    /// TCB the report's key is bound to.
-    pub tcb: TcbVersion,
-    /// Privilege level it was asked from.
-    pub vmpl: u8,
-    /// Whether the host may debug the guest.
-    pub debug: bool,
-    /// Whether a migration agent is allowed.
-    pub migration: bool,
-    /// Whether it is signed by a provider's key (VLEK).
-    pub vlek: bool,
-}
-
-/// Facts from a TDX quote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TdxFacts {
-    /// MRTD.
-    pub mr_td: Measurement,
-    /// Status of its TCB by Intel's collateral.
-    pub tcb_status: String,
-    /// Whether the host may debug the guest.
-    pub debug: bool,
 }

@@ -1,10 +1,9 @@
 //! The sections of a policy, as data.
 
-use alloy_primitives::FixedBytes;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::{Digest, FirmwareVersion, Moment, TcbVersion, TpmClass};
+use super::{Digest, FirmwareVersion, Moment, TpmClass};
 use crate::ids::Epoch;
 use crate::tpm::EndorsementKey;
 
@@ -36,17 +35,7 @@ pub struct Retiring {
 impl Retiring {
     /// Whether it is still accepted at a moment.
     pub fn holds(&self, at: Moment) -> bool {
-        let epoch = match (self.until_epoch, at.epoch) {
-            (None, _) => true,
-            (Some(end), Some(now)) => now <= end,
-            (Some(_), None) => false,
-        };
-        let time = match (self.until, at.unix) {
-            (None, _) => true,
-            (Some(end), Some(now)) => now <= end,
-            (Some(_), None) => false,
-        };
-        epoch && time && (self.until_epoch.is_some() || self.until.is_some())
+        at.is_within(self.until_epoch, self.until)
     }
 
     pub(super) fn check(&self, key: &str) -> Result<(), String> {
@@ -226,90 +215,4 @@ fn check_makers<'a>(key: &str, makers: impl Iterator<Item = &'a String>) -> Resu
         }
     }
     Ok(())
-}
-
-/// A SHA-384 measurement of a confidential virtual machine.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
-)]
-#[serde(transparent)]
-#[cbor(transparent)]
-pub struct Measurement(#[cbor(n(0), with = "crate::cbor::fixed")] pub FixedBytes<48>);
-
-/// What an AMD SEV-SNP report must show. A section that is present asks for a report.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
-#[serde(deny_unknown_fields)]
-#[cbor(array)]
-pub struct SnpPolicy {
-    /// Accepted launch measurements; at least one.
-    #[n(0)]
-    pub measurements: Vec<Measurement>,
-    /// Lowest TCB, component by component.
-    #[n(1)]
-    #[serde(default)]
-    pub minimum_tcb: TcbVersion,
-    /// Highest privilege level the report may come from, 0 to 3; 0 unless said otherwise.
-    #[n(2)]
-    #[serde(default)]
-    pub maximum_vmpl: u8,
-    /// Whether a guest that the host may debug is accepted.
-    #[n(3)]
-    #[serde(default)]
-    pub allow_debug: bool,
-    /// Whether a migration agent is accepted.
-    #[n(4)]
-    #[serde(default)]
-    pub allow_migration: bool,
-    /// Whether keys of a cloud provider (VLEK) are accepted beside keys of a chip (VCEK).
-    #[n(5)]
-    #[serde(default)]
-    pub allow_vlek: bool,
-}
-
-impl SnpPolicy {
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.measurements.is_empty() {
-            return Err("`snp.measurements` is empty, so no SEV-SNP guest is accepted".into());
-        }
-        if self.maximum_vmpl > 3 {
-            return Err(format!(
-                "`snp.maximum_vmpl` is {}, expected 0 to 3",
-                self.maximum_vmpl
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// What an Intel TDX quote must show. A section that is present asks for a quote.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
-#[serde(deny_unknown_fields)]
-#[cbor(array)]
-pub struct TdxPolicy {
-    /// Accepted MRTD values; at least one.
-    #[n(0)]
-    pub mr_td: Vec<Measurement>,
-    /// TCB statuses accepted beside `UpToDate`, as Intel's collateral spells them.
-    #[n(1)]
-    #[serde(default)]
-    pub tcb_statuses: Vec<String>,
-    /// Whether a guest that the host may debug is accepted.
-    #[n(2)]
-    #[serde(default)]
-    pub allow_debug: bool,
-}
-
-impl TdxPolicy {
-    /// The status that is always accepted.
-    pub const UP_TO_DATE: &'static str = "UpToDate";
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.mr_td.is_empty() {
-            return Err("`tdx.mr_td` is empty, so no TDX guest is accepted".into());
-        }
-        if self.tcb_statuses.iter().any(|it| it == "Revoked") {
-            return Err("`tdx.tcb_statuses` accepts `Revoked`".into());
-        }
-        Ok(())
-    }
 }

@@ -3,6 +3,9 @@
 //! Evidence is a bundle, or lines of JSON with a quote and the facts known beside it ([`Line`]). A quote counts only with
 //! the signature of its attestation key; facts beside it are taken as they are given, except for PCR values, which must
 //! hash to what is quoted.
+//!
+//! SEV-SNP reports and TDX quotes are left out: what they say counts only as far as it was authenticated, and evidence of
+//! epochs does not carry them. A policy with `[snp]` or `[tdx]` denies here as it does in an epoch.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    BootFacts, Denial, Facts, FirmwareVersion, MachineFacts, Moment, Policy, QuotedState, SnpFacts,
-    StateFacts, TdxFacts, TpmClass,
+    BootFacts, Denial, Facts, FirmwareVersion, MachineFacts, Moment, Policy, QuotedState,
+    StateFacts, TpmClass,
 };
 use crate::bundle::Bundle;
 use crate::ids::Epoch;
@@ -69,12 +72,6 @@ pub struct Line {
     /// Facts of the event log.
     #[serde(default)]
     pub boot: Option<BootFacts>,
-    /// Facts of a SEV-SNP report.
-    #[serde(default)]
-    pub snp: Option<SnpFacts>,
-    /// Facts of a TDX quote.
-    #[serde(default)]
-    pub tdx: Option<TdxFacts>,
 }
 
 /// Evidence that cannot be taken into account.
@@ -114,8 +111,7 @@ impl Line {
                     quote: Some(quote),
                     values: self.values.clone(),
                     boot: self.boot.clone(),
-                    snp: self.snp.clone(),
-                    tdx: self.tdx.clone(),
+                    ..StateFacts::default()
                 },
             },
             at: Moment {

@@ -6,6 +6,8 @@ use alloy_primitives::FixedBytes;
 
 use super::*;
 use crate::ids::Epoch;
+use crate::snp::fixture::World as SnpWorld;
+use crate::tdx::fixture::World as TdxWorld;
 use crate::tpm::EndorsementKey;
 
 const OLD: B256 = B256::repeat_byte(1);
@@ -113,8 +115,11 @@ fn a_policy_that_contradicts_itself_is_refused_and_denies() {
             "[tpm]\nclasses = [\"discrete\"]\nminimum_firmware = [{manufacturer = \"IFX\", version = \"7\"}, {manufacturer = \"id:49465800\", version = \"8\"}]".into(),
             "twice",
         ),
-        ("[snp]\nmeasurements = []".into(), "measurements"),
-        ("[tdx]\nmr_td = []".into(), "mr_td"),
+        ("[snp]\nmeasurements = []\n[snp.products]".into(), "measurements"),
+        (
+            "[tdx]\nmr_td = []\nrt_mr0 = []\nrt_mr1 = []\nrt_mr2 = []\nrt_mr3 = []".into(),
+            "mr_td",
+        ),
         (
             format!("[boot]\nretiring = [{{digest = \"{OLD}\", until_epoch = 1}}]"),
             "boot.retiring",
@@ -341,92 +346,92 @@ fn tpms_are_judged_by_class_maker_and_firmware() {
     );
 }
 
-fn measurement(byte: u8) -> Measurement {
-    Measurement(FixedBytes::repeat_byte(byte))
-}
-
-fn snp() -> SnpFacts {
-    SnpFacts {
-        measurement: measurement(1),
-        tcb: TcbVersion {
-            bootloader: 3,
-            tee: 0,
-            snp: 8,
-            microcode: 115,
-        },
-        vmpl: 0,
-        debug: false,
-        migration: false,
-        vlek: false,
-    }
+/// The sections `[snp]` and `[tdx]` that take the evidence of [`snp::fixture`] and [`tdx::fixture`].
+fn environments() -> (String, String) {
+    (
+        format!("[snp]\n{}", SnpWorld::milan().policy().replace("EXTRA", "")),
+        format!(
+            "[tdx]\nmr_td = [\"{}\"]\nrt_mr0 = \"any\"\nrt_mr1 = \"any\"\nrt_mr2 = \"any\"\nrt_mr3 = \"any\"\n\
+             [[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil_epoch = 9\n",
+            FixedBytes::<48>::repeat_byte(5)
+        ),
+    )
 }
 
 #[test]
-fn execution_environments_are_judged_and_of_two_kinds_one_suffices() {
-    let snp_section = format!(
-        "[snp]\nmeasurements = [\"{}\"]\nminimum_tcb = {{snp = 8, microcode = 100}}\n",
-        measurement(1).0
-    );
-    let tdx_section = format!("[tdx]\nmr_td = [\"{}\"]\n", measurement(2).0);
-    let tdx = TdxFacts {
-        mr_td: measurement(2),
-        tcb_status: "UpToDate".into(),
-        debug: false,
-    };
+fn execution_environments_are_judged_by_their_own_policies_and_of_two_kinds_one_suffices() {
+    let (snp_section, tdx_section) = environments();
+    let snp = SnpWorld::milan().facts().unwrap();
+    let tdx = TdxWorld::default().authenticate().unwrap();
     let both = policy(&format!("{snp_section}{tdx_section}"));
-    let state = |snp: Option<SnpFacts>, tdx: Option<TdxFacts>| StateFacts {
-        snp,
-        tdx,
+    let state = |snp: Option<&snp::Facts>, tdx: Option<&tdx::Facts>| StateFacts {
+        snp: snp.cloned(),
+        tdx: tdx.cloned(),
         ..quoted(OLD)
     };
-    assert!(judged(&both, &state(Some(snp()), None)).is_empty());
-    assert!(judged(&both, &state(None, Some(tdx.clone()))).is_empty());
+    assert!(judged(&both, &state(Some(&snp), None)).is_empty());
+    assert!(judged(&both, &state(None, Some(&tdx))).is_empty());
     assert_eq!(judged(&both, &state(None, None)), ["POLICY_FACT_UNKNOWN"]);
-    let only_snp = policy(&snp_section);
+    let (only_snp, only_tdx) = (policy(&snp_section), policy(&tdx_section));
+    for (policy, state) in [
+        (&only_snp, state(None, Some(&tdx))),
+        (&only_tdx, state(Some(&snp), None)),
+    ] {
+        assert_eq!(judged(policy, &state), ["POLICY_FACT_UNKNOWN"]);
+    }
+
+    // A denial has the code of the report's or quote's own judgement.
+    let mut old = snp.clone();
+    old.report.launch_tcb.microcode -= 1;
     assert_eq!(
-        judged(&only_snp, &state(None, Some(tdx.clone()))),
-        ["POLICY_FACT_UNKNOWN"]
+        judged(&only_snp, &state(Some(&old), None)),
+        ["SNP_TCB_TOO_OLD"]
+    );
+    let mut other = tdx.clone();
+    other.mr_td.0[0] ^= 1;
+    assert_eq!(
+        judged(&only_tdx, &state(None, Some(&other))),
+        ["TDX_MEASUREMENT"]
+    );
+    // What is shown is judged, even where the other one would suffice.
+    assert_eq!(
+        judged(&both, &state(Some(&old), Some(&other))),
+        ["SNP_TCB_TOO_OLD", "TDX_MEASUREMENT"]
+    );
+    assert_eq!(
+        judged(&both, &state(Some(&old), Some(&tdx))),
+        ["SNP_TCB_TOO_OLD"]
     );
 
-    type Change = fn(&mut SnpFacts);
-    let cases: [(Change, &str); 6] = [
+    let mut weak = tdx;
+    weak.tcb_status = "OutOfDate".into();
+    let weak = state(None, Some(&weak));
+    let at = |epoch| codes(&only_tdx.judge_state(&weak, Moment::epoch(Epoch(epoch))));
+    assert!(at(9).is_empty());
+    assert_eq!(at(10), ["TDX_TCB_STATUS"]);
+    let no_epoch = only_tdx.judge_state(&weak, Moment::unix(0));
+    assert_eq!(codes(&no_epoch), ["TDX_TCB_STATUS"]);
+}
+
+#[test]
+fn a_policy_file_that_cannot_be_used_is_refused_with_a_permanent_code() {
+    let (snp, tdx) = environments();
+    for (text, code) in [
+        ("surprise = 1".to_owned(), "POLICY_SYNTAX"),
+        ("[tpm]\nclasses = []".into(), "POLICY_UNSOUND"),
         (
-            |it| it.measurement = measurement(9),
-            "POLICY_TEE_MEASUREMENT",
+            snp.replace("[snp]", "[snp]\nmaximum_vmpl = 4"),
+            "SNP_POLICY_VMPL",
         ),
-        // Lower in one component, higher in another.
-        (
-            |it| {
-                it.tcb.snp = 7;
-                it.tcb.microcode = 200;
-            },
-            "POLICY_TEE_TCB",
-        ),
-        (|it| it.vmpl = 1, "POLICY_TEE_VMPL"),
-        (|it| it.debug = true, "POLICY_TEE_DEBUG"),
-        (|it| it.migration = true, "POLICY_TEE_MIGRATION"),
-        (|it| it.vlek = true, "POLICY_TEE_VLEK"),
-    ];
-    for (change, code) in cases {
-        let mut facts = snp();
-        change(&mut facts);
-        assert_eq!(judged(&only_snp, &state(Some(facts), None)), [code]);
+        (tdx.replace("until_epoch = 9", ""), "TDX_POLICY_ENDLESS"),
+    ] {
+        let error = Policy::parse(&format!("{BASE}{text}")).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
     }
-    let only_tdx = policy(&tdx_section);
-    let with = |change: fn(&mut TdxFacts)| {
-        let mut facts = tdx.clone();
-        change(&mut facts);
-        judged(&only_tdx, &state(None, Some(facts)))
-    };
-    assert_eq!(
-        with(|it| it.mr_td = measurement(1)),
-        ["POLICY_TEE_MEASUREMENT"]
-    );
-    assert_eq!(
-        with(|it| it.tcb_status = "OutOfDate".into()),
-        ["POLICY_TEE_TCB"]
-    );
-    assert_eq!(with(|it| it.debug = true), ["POLICY_TEE_DEBUG"]);
+    // However it was made, it denies.
+    let mut unsound = policy(&snp);
+    unsound.snp.as_mut().unwrap().maximum_vmpl = u32::MAX;
+    assert_eq!(judged(&unsound, &quoted(OLD)), ["POLICY_UNSOUND"]);
 }
 
 const FULL: &str = r#"
@@ -452,11 +457,34 @@ classes = ["discrete", "firmware"]
 manufacturer = "IFX"
 version = "7.85"
 
+[[tpm.endorsement_keys]]
+manufacturer = "STM"
+key = "ecc-p384"
+
 [snp]
 measurements = ["0x050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505050505"]
+minimum_firmware = { major = 1, minor = 55 }
+id_keys = "any"
+required = ["ecc"]
+
+[snp.products.milan]
+minimum_tcb = { bootloader = 4, tee = 0, snp = 24, microcode = 219 }
+
+[snp.products.turin]
+minimum_tcb = { fmc = 1, bootloader = 1, tee = 1, snp = 2, microcode = 76 }
 
 [tdx]
 mr_td = ["0x060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606060606"]
+rt_mr0 = "any"
+rt_mr1 = ["0x070707070707070707070707070707070707070707070707070707070707070707070707070707070707070707070707"]
+rt_mr2 = []
+rt_mr3 = "any"
+attributes = ["pks"]
+
+[[tdx.exceptions]]
+status = "SWHardeningNeeded"
+advisories = ["INTEL-SA-00615"]
+until_epoch = 900
 "#;
 
 #[test]
@@ -476,7 +504,7 @@ fn every_field_is_in_the_hash() {
     let roots = RootStore::default();
     let base = Policy::parse(FULL).unwrap();
     type Change = fn(&mut Policy);
-    let changes: [Change; 12] = [
+    let changes: [Change; 13] = [
         |it| it.pcrs.push(9),
         |it| it.accepted_digests.clear(),
         |it| it.slow_after = LatencyMs(1),
@@ -487,8 +515,9 @@ fn every_field_is_in_the_hash() {
         |it| it.boot.as_mut().unwrap().secure_boot = false,
         |it| it.tpm.as_mut().unwrap().classes.truncate(1),
         |it| it.tpm.as_mut().unwrap().minimum_firmware[0].version = FirmwareVersion(1),
-        |it| it.snp.as_mut().unwrap().minimum_tcb.microcode = 1,
-        |it| it.tdx.as_mut().unwrap().allow_debug = true,
+        |it| it.tpm.as_mut().unwrap().endorsement_keys.clear(),
+        |it| it.snp.as_mut().unwrap().allow_smt = true,
+        |it| it.tdx.as_mut().unwrap().exceptions[0].until_epoch = Some(Epoch(901)),
     ];
     let mut hashes = vec![base.hash(&roots)];
     for change in changes {
@@ -508,16 +537,27 @@ fn the_hash_of_a_policy_does_not_change_between_releases() {
     assert_eq!(hash.to_string(), GOLDEN_HASH);
 }
 
-const GOLDEN_HASH: &str = "0xd8447348a62ee1a434a9e583459c287eb09e95e2ab1ccebd76d22582be04426d";
+const GOLDEN_HASH: &str = "0x0a36ae5d52d200ab919ebd0a0beeced68f162acc96f2d8d7ffcc0d73e3bb3c66";
 
 #[test]
 fn what_a_policy_leaves_open_is_said() {
     let open = policy("").remarks();
     assert_eq!(open.len(), 3, "{open:?}");
     assert!(open[0].contains("any state"));
-    assert!(Policy::parse(FULL).unwrap().remarks().len() == 1);
+    let full = Policy::parse(FULL).unwrap().remarks();
+    assert_eq!(full.len(), 2, "{full:?}");
+    assert!(full[1].contains("verifier snp"));
+    let mut quiet = Policy::parse(FULL).unwrap();
+    (quiet.snp, quiet.tdx) = (None, None);
+    assert_eq!(quiet.remarks().len(), 1);
     let unix = policy(&format!(
         "accepted_digests = [\"{NEW}\"]\n[[retiring]]\ndigest = \"{OLD}\"\nuntil = 9\n"
     ));
     assert!(unix.remarks().iter().any(|it| it.contains("until_epoch")));
+    let (_, tdx) = environments();
+    let clock = "until = \"2030-01-01T00:00:00Z\"";
+    for (end, said) in [("until_epoch = 9", false), (clock, true)] {
+        let remarks = policy(&tdx.replace("until_epoch = 9", end)).remarks();
+        assert_eq!(remarks.iter().any(|it| it.contains("`until` alone")), said);
+    }
 }

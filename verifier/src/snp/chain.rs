@@ -11,13 +11,14 @@
 use std::fmt;
 
 use alloy_primitives::{B256, FixedBytes, b256};
-use const_oid::ObjectIdentifier;
+use const_oid::{AssociatedOid as _, ObjectIdentifier};
 use der::{
     Decode as _,
     asn1::{Ia5StringRef, OctetStringRef},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 
 use super::{Product, Reject, TcbVersion};
 use crate::tpm::{self, Certificate, PublicKey, certificate::verify_pss_issued_by, wire::EccCurve};
@@ -38,6 +39,9 @@ const MICROCODE: ObjectIdentifier = amd!("3.8");
 const FMC: ObjectIdentifier = amd!("3.9");
 const HARDWARE_ID: ObjectIdentifier = amd!("4");
 const PROVIDER_ID: ObjectIdentifier = amd!("5");
+
+/// Critical extensions whose meaning is enforced here.
+const UNDERSTOOD: [ObjectIdentifier; 2] = [BasicConstraints::OID, KeyUsage::OID];
 
 /// Structure versions of VCEK and VLEK certificates that are understood here.
 const MAX_STRUCTURE_VERSION: u8 = 1;
@@ -207,7 +211,7 @@ impl Authority {
             ("ASK", &self.intermediate),
             (role, &certificate),
         ] {
-            in_role(role, check_in_use(certificate, now))?;
+            in_role(role, certificate.check_in_use(now, &UNDERSTOOD))?;
         }
         let key = match in_role(role, certificate.public_key())? {
             PublicKey::Ecc {
@@ -305,28 +309,6 @@ fn check_authority(role: &'static str, certificate: &Certificate, below: u8) -> 
                 subject: certificate.subject(),
             }),
         )
-    }
-}
-
-/// Valid at `now`, and nothing critical that is not understood.
-fn check_in_use(certificate: &Certificate, now: u64) -> Result<(), tpm::Reject> {
-    let (not_before, not_after) = certificate.validity();
-    let subject = || certificate.subject();
-    if now < not_before {
-        return Err(tpm::Reject::CertificateNotYetValid {
-            subject: subject(),
-            not_before,
-        });
-    }
-    if now > not_after {
-        return Err(tpm::Reject::CertificateExpired {
-            subject: subject(),
-            not_after,
-        });
-    }
-    match certificate.unknown_critical_extension() {
-        Some(oid) => Err(tpm::Reject::UnknownCriticalExtension(oid.to_string())),
-        None => Ok(()),
     }
 }
 

@@ -29,6 +29,7 @@ use super::{
     Authority, EndorsementKey, Evidence, Facts, KeyKind, Policy, Product, REPORT_BYTES, Reject,
     SIGNED_BYTES, TrustAnchors, authenticate,
 };
+use crate::policy;
 use crate::tpm::{PublicKey, fixture::extension, wire::EccCurve};
 
 /// The time certificates are made for, Unix seconds.
@@ -295,7 +296,7 @@ impl World {
 
     /// Authentic, and acceptable to `policy`.
     pub(crate) fn judge(&self, policy: &str) -> Result<(), Reject> {
-        let policy = Policy::parse(policy).unwrap();
+        let policy = parse(policy).unwrap();
         super::appraise(&self.facts()?, Some(&policy), Some(&REPORT_DATA.into()))
     }
 
@@ -308,7 +309,7 @@ impl World {
         format!(
             "measurements = [\"{}\"]\nvlek_providers = [\"cloud.example\"]\nminimum_guest_svn = 3\n\
              minimum_policy_abi = [1, 55]\nminimum_firmware = {{ major = 1, minor = 55, build = 9 }}\n\
-             EXTRA\n[products.{}]\nminimum_tcb = {{ {fmc}bootloader = 4, tee = 1, snp = 24, microcode = 219 }}\n",
+             EXTRA\n[snp.products.{}]\nminimum_tcb = {{ {fmc}bootloader = 4, tee = 1, snp = 24, microcode = 219 }}\n",
             hex::encode([0x33; 48]),
             self.product.name().to_lowercase(),
         )
@@ -318,6 +319,12 @@ impl World {
         self.report[at..at + bytes.len()].copy_from_slice(bytes);
         self
     }
+}
+
+/// A section `[snp]`, read as part of a whole policy.
+pub(crate) fn parse(section: &str) -> Result<Policy, policy::PolicyError> {
+    let text = format!("pcrs = [0]\nslow_after = 1\n[snp]\n{section}");
+    Ok(policy::Policy::parse(&text)?.snp.unwrap())
 }
 
 /// r and s as the report carries them: 72 bytes each, little-endian.

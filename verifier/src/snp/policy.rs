@@ -1,110 +1,147 @@
-//! Which reports are acceptable: a TOML table in which everything that is not written is refused.
+//! Which reports are acceptable: the section `[snp]` of a [policy](crate::policy), in which everything that is not written
+//! is refused.
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::{B256, FixedBytes};
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::{EndorsementKey, Firmware, KeyKind, Product, Reject, Report, TcbVersion};
 use crate::tee::Allowed;
 
+/// Highest privilege level number of a guest; reports of the host itself have `u32::MAX`.
+const MAX_VMPL: u32 = 3;
+
 /// What a guest, its platform and its firmware must be. Debugging is never accepted.
 ///
 /// ```toml
+/// [snp]
 /// measurements = ["<96 hex digits>"]
 ///
-/// [products.milan]
+/// [snp.products.milan]
 /// minimum_tcb = { bootloader = 4, tee = 0, snp = 24, microcode = 219 }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(deny_unknown_fields)]
+#[cbor(array)]
 pub struct Policy {
     /// Accepted launch measurements; at least one.
+    #[cbor(n(0), with = "crate::cbor::fixed_list")]
     pub measurements: Vec<FixedBytes<48>>,
     /// Accepted product lines, each with its minimum TCB; at least one.
+    #[n(1)]
     pub products: BTreeMap<Product, ProductPolicy>,
-    /// Highest privilege level number taken: 0 is the most privileged.
+    /// Highest privilege level number taken, 0 to 3: 0 is the most privileged.
+    #[n(2)]
     #[serde(default)]
     pub maximum_vmpl: u32,
     /// Lowest guest SVN.
+    #[n(3)]
     #[serde(default)]
     pub minimum_guest_svn: u32,
     /// Lowest ABI that the guest's own policy must insist on, as `[major, minor]`.
+    #[n(4)]
     #[serde(default)]
     pub minimum_policy_abi: [u8; 2],
     /// Lowest SNP firmware, running and committed.
+    #[n(5)]
     #[serde(default)]
     pub minimum_firmware: Option<Firmware>,
     /// Accepted family ids; zeros if left out.
+    #[n(6)]
     #[serde(default)]
     pub family_ids: Allowed<16>,
     /// Accepted image ids; zeros if left out.
+    #[n(7)]
     #[serde(default)]
     pub image_ids: Allowed<16>,
     /// Accepted host data; zeros if left out.
+    #[n(8)]
     #[serde(default)]
     pub host_data: Allowed<32>,
     /// Accepted ID keys, by SHA-384; zeros (no ID block) if left out.
+    #[n(9)]
     #[serde(default)]
     pub id_keys: Allowed<48>,
     /// Accepted author keys, by SHA-384; zeros (none) if left out.
+    #[n(10)]
     #[serde(default)]
     pub author_keys: Allowed<48>,
     /// Cloud providers whose VLEK is taken; a VLEK hides the chip, so none if left out.
+    #[n(11)]
     #[serde(default)]
     pub vlek_providers: Vec<String>,
     /// Whether the guest may have a migration agent.
+    #[n(12)]
     #[serde(default)]
     pub allow_migration_agent: bool,
     /// Whether the guest may run beside sibling threads.
+    #[n(13)]
     #[serde(default)]
     pub allow_smt: bool,
     /// Whether the guest may span sockets.
+    #[n(14)]
     #[serde(default)]
     pub allow_multi_socket: bool,
     /// Whether CXL devices may be present.
+    #[n(15)]
     #[serde(default)]
     pub allow_cxl: bool,
-    /// Whether firmware that is not committed, which the host can roll back, is taken.
+    /// Whether firmware that is not committed is taken: the host can roll it back, never below the minimums.
+    #[n(16)]
     #[serde(default)]
     pub allow_provisional_firmware: bool,
     /// Protections that the platform must have on.
+    #[n(17)]
     #[serde(default)]
     pub required: Vec<Protection>,
     /// Mitigation bits that must be set at launch and now; reports before version 5 have none.
+    #[n(18)]
     #[serde(default)]
     pub required_mitigations: u64,
     /// Chips never taken.
+    #[cbor(n(19), with = "crate::cbor::fixed_list")]
     #[serde(default)]
     pub denied_chips: Vec<FixedBytes<64>>,
     /// Certificates never taken, by SHA-256 of their DER.
+    #[cbor(n(20), with = "crate::cbor::fixed_list")]
     #[serde(default)]
     pub denied_certificates: Vec<B256>,
 }
 
 /// What is asked of one product line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(deny_unknown_fields)]
+#[cbor(array)]
 pub struct ProductPolicy {
     /// Lowest security version numbers of the reported, running, committed and launch TCB.
+    #[n(0)]
     pub minimum_tcb: TcbVersion,
 }
 
 /// Something the platform can have on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
 pub enum Protection {
     /// Memory was checked for aliased addresses since the last reset; from version 3 on.
+    #[n(0)]
     AliasCheck,
     /// Ciphertext is hidden from the host.
+    #[n(1)]
     CiphertextHiding,
     /// Error-correcting memory.
+    #[n(2)]
     Ecc,
     /// Power measurement is off.
+    #[n(3)]
     RaplDisabled,
     /// Multithreading is off on the platform.
+    #[n(4)]
     SmtDisabled,
     /// Memory of the host is encrypted as well.
+    #[n(5)]
     Tsme,
 }
 
@@ -133,40 +170,52 @@ impl Protection {
     }
 }
 
-/// The policy cannot be used.
-#[derive(Debug, thiserror::Error)]
+/// A policy that could not mean what it says; [`PolicyError::code`] is the permanent name of each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// Not TOML of the expected form.
-    #[error("SNP policy: {0}")]
-    Syntax(Box<toml::de::Error>),
     /// Accepts nothing.
-    #[error("SNP policy: `{0}` is empty, so that no report could be accepted")]
+    #[error("`snp.{0}` is empty, so that no report could be accepted")]
     Empty(&'static str),
     /// A minimum TCB with, or without, the component that only Turin has.
-    #[error("SNP policy: `fmc` belongs into the minimum TCB of Turin, and into no other ({0})")]
+    #[error("`fmc` belongs into the minimum TCB of Turin, and into no other (`snp.products`: {0})")]
     Fmc(Product),
+    /// Not a privilege level of a guest: it would let reports of the host through.
+    #[error("`snp.maximum_vmpl` is {0}, expected 0 to {MAX_VMPL}")]
+    Vmpl(u32),
+}
+
+impl PolicyError {
+    /// Permanent name of the reason.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty(_) => "SNP_POLICY_EMPTY",
+            Self::Fmc(_) => "SNP_POLICY_FMC",
+            Self::Vmpl(_) => "SNP_POLICY_VMPL",
+        }
+    }
 }
 
 impl Policy {
-    /// Parses a policy's text.
+    /// Looks for what cannot be meant, in a policy from anywhere.
     ///
     /// # Errors
     /// [`PolicyError`].
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let policy: Self =
-            toml::from_str(text).map_err(|error| PolicyError::Syntax(Box::new(error)))?;
-        if policy.measurements.is_empty() {
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        if self.measurements.is_empty() {
             return Err(PolicyError::Empty("measurements"));
         }
-        if policy.products.is_empty() {
+        if self.products.is_empty() {
             return Err(PolicyError::Empty("products"));
         }
-        for (product, table) in &policy.products {
+        for (product, table) in &self.products {
             if (*product == Product::Turin) != table.minimum_tcb.fmc.is_some() {
                 return Err(PolicyError::Fmc(*product));
             }
         }
-        Ok(policy)
+        if self.maximum_vmpl > MAX_VMPL {
+            return Err(PolicyError::Vmpl(self.maximum_vmpl));
+        }
+        Ok(())
     }
 
     /// Judges what a verified report says, `report_data` apart.
@@ -214,16 +263,12 @@ impl Policy {
         {
             return Err(Reject::Provisional);
         }
-        let committed =
-            (!self.allow_provisional_firmware).then_some(("committed", &report.committed_tcb));
         for (which, tcb) in [
             ("reported", &report.reported_tcb),
             ("current", &report.current_tcb),
+            ("committed", &report.committed_tcb),
             ("launch", &report.launch_tcb),
-        ]
-        .into_iter()
-        .chain(committed)
-        {
+        ] {
             if let Some((component, minimum, found)) = tcb.shortfall(minimum) {
                 return Err(Reject::TcbTooOld {
                     which,
@@ -233,13 +278,22 @@ impl Policy {
                 });
             }
         }
-        match self.minimum_firmware {
-            Some(minimum) if report.current_firmware < minimum => Err(Reject::Firmware {
-                found: report.current_firmware.to_string(),
-                minimum: minimum.to_string(),
-            }),
-            _ => Ok(()),
+        for (which, found) in [
+            ("running", report.current_firmware),
+            ("committed", report.committed_firmware),
+        ] {
+            match self.minimum_firmware {
+                Some(minimum) if found < minimum => {
+                    return Err(Reject::Firmware {
+                        which,
+                        found: found.to_string(),
+                        minimum: minimum.to_string(),
+                    });
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     fn check_guest_policy(&self, report: &Report) -> Result<(), Reject> {

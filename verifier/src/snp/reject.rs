@@ -94,7 +94,9 @@ pub enum Reject {
     Extension(&'static str),
 
     /// There is no policy; that is a denial.
-    #[error("no policy says which reports are acceptable; write one and pass it")]
+    #[error(
+        "no policy says which reports are acceptable; write one with a section [snp] and pass it"
+    )]
     NoPolicy,
     /// Nobody said which node the report must be bound to; that is a denial.
     #[error(
@@ -166,8 +168,10 @@ pub enum Reject {
         minimum: String,
     },
     /// The SNP firmware is too old.
-    #[error("SNP firmware is {found}, the policy's minimum {minimum}: update it")]
+    #[error("{which} SNP firmware is {found}, the policy's minimum {minimum}: update it")]
     Firmware {
+        /// running or committed.
+        which: &'static str,
         /// major.minor.build.
         found: String,
         /// major.minor.build.

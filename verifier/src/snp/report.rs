@@ -4,8 +4,9 @@
 //! with zeros, and everything reserved must be zero, so that no bit of the report can be changed unnoticed.
 
 use alloy_primitives::{B128, B256, FixedBytes};
+use minicbor::{Decode, Encode};
 use p384_vartime::ecdsa::{Signature, signature::hazmat::PrehashVerifier as _};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha384};
 
 use super::{EndorsementKey, KeyKind, Product, Reject, TcbVersion};
@@ -81,14 +82,20 @@ pub struct Report {
 }
 
 /// Version of the SNP firmware, ordered as major, minor, build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(deny_unknown_fields)]
+#[cbor(array)]
 pub struct Firmware {
     /// API major version.
+    #[n(0)]
     pub major: u8,
     /// API minor version.
+    #[n(1)]
     pub minor: u8,
     /// Build number.
+    #[n(2)]
     #[serde(default)]
     pub build: u8,
 }

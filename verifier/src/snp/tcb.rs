@@ -2,19 +2,26 @@
 
 use std::fmt;
 
+use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::Reject;
 
 /// A line of EPYC processors that share AMD's root key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 #[serde(rename_all = "lowercase")]
+#[cbor(index_only)]
 pub enum Product {
     /// EPYC 7003.
+    #[n(0)]
     Milan,
     /// EPYC 9004 and 8004: Genoa, Bergamo, Siena.
+    #[n(1)]
     Genoa,
     /// EPYC 9005.
+    #[n(2)]
     Turin,
 }
 
@@ -66,19 +73,25 @@ impl fmt::Display for Product {
 /// Security version numbers of the platform's trusted computing base, by component.
 ///
 /// AMD raises a number when an update repairs a weakness; lower is older. ABI specification, section 2.2 (`TCB_VERSION`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[serde(deny_unknown_fields)]
+#[cbor(array)]
 pub struct TcbVersion {
     /// FMC firmware; Turin only.
+    #[n(0)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fmc: Option<u8>,
     /// The secure processor's boot loader.
+    #[n(1)]
     pub bootloader: u8,
     /// The secure processor's operating system.
+    #[n(2)]
     pub tee: u8,
     /// SEV-SNP firmware.
+    #[n(3)]
     pub snp: u8,
     /// The lowest patch level of all cores.
+    #[n(4)]
     pub microcode: u8,
 }
 

@@ -24,7 +24,8 @@ use x509_cert::{
     time::Time,
 };
 
-use super::{Facts, Reject, layout::check_layout_under, quote::authenticate_by};
+use super::{Facts, Policy, Reject, layout::check_layout_under, quote::authenticate_by};
+use crate::policy;
 use crate::tpm::fixture::{CertificateBody, SoftKey, extension};
 
 /// The time evidence is made for: 2027-01-15T08:00:00Z.
@@ -444,4 +445,10 @@ fn time_text(seconds: u64) -> String {
     der::DateTime::from_unix_duration(Duration::from_secs(seconds))
         .unwrap()
         .to_string()
+}
+
+/// A section `[tdx]`, read as part of a whole policy.
+pub(crate) fn parse(section: &str) -> Result<Policy, policy::PolicyError> {
+    let text = format!("pcrs = [0]\nslow_after = 1\n[tdx]\n{section}");
+    Ok(policy::Policy::parse(&text)?.tdx.unwrap())
 }

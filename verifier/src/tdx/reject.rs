@@ -84,7 +84,9 @@ pub enum Reject {
     Attributes(&'static str),
 
     /// There is no policy; that is a denial.
-    #[error("no policy says which quotes are acceptable; write one and pass it")]
+    #[error(
+        "no policy says which quotes are acceptable; write one with a section [tdx] and pass it"
+    )]
     NoPolicy,
     /// Nobody said which node the quote must be bound to; that is a denial.
     #[error("no node key says what REPORT_DATA must be; without it the quote may be any machine's")]

@@ -34,7 +34,7 @@ pub use signature::verify_issued_by;
 pub use store::{Root, RootStore, StoreError};
 
 use base64ct::{Base64, Encoding as _};
-use const_oid::AssociatedOid;
+use const_oid::{AssociatedOid, ObjectIdentifier};
 use der::{Decode, Reader as _, SliceReader, Tag, Tagged, asn1::AnyRef};
 use sha2::{Digest, Sha256};
 use x509_cert::{
@@ -195,6 +195,40 @@ impl Certificate {
     /// Whether `issuer`'s subject is the issuer this certificate names.
     pub fn names_issuer(&self, issuer: &Self) -> bool {
         same_name(self.issuer_name(), issuer.subject_name())
+    }
+
+    /// Checks that it is valid at `now`, Unix seconds, and has no critical extension but those `understood`.
+    ///
+    /// # Errors
+    /// [`Reject::CertificateNotYetValid`], [`Reject::CertificateExpired`], [`Reject::UnknownCriticalExtension`].
+    pub(crate) fn check_in_use(
+        &self,
+        now: u64,
+        understood: &[ObjectIdentifier],
+    ) -> Result<(), Reject> {
+        let (not_before, not_after) = self.validity();
+        if now < not_before {
+            return Err(Reject::CertificateNotYetValid {
+                subject: self.subject(),
+                not_before,
+            });
+        }
+        if now > not_after {
+            return Err(Reject::CertificateExpired {
+                subject: self.subject(),
+                not_after,
+            });
+        }
+        match self
+            .extensions()
+            .iter()
+            .find(|extension| extension.critical && !understood.contains(&extension.extn_id))
+        {
+            Some(unknown) => Err(Reject::UnknownCriticalExtension(
+                unknown.extn_id.to_string(),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn subject_name(&self) -> &DistinguishedName {

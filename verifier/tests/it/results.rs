@@ -213,6 +213,14 @@ fn a_token_is_issued_verified_and_shown() {
         ])),
         Some(2)
     );
+    for nonce in ["0xzz", "123", "a nonce"] {
+        let args = ["ear", "verify", &found, "--key", &public, "--nonce", nonce];
+        assert_eq!(code(&verifier(&args)), Some(2), "{nonce}");
+    }
+    for nonce in ["0x1234", "1234"] {
+        let args = ["ear", "verify", &found, "--key", &public, "--nonce", nonce];
+        assert_eq!(code(&verifier(&args)), Some(1), "{nonce}");
+    }
 }
 
 #[test]
@@ -246,6 +254,16 @@ fn a_warning_is_accepted_only_by_who_allows_it() {
     assert_eq!(code(&verifier(&args)), Some(1));
     let lenient = [&args[..], &["--allow-warning"]].concat();
     assert_eq!(code(&verifier(&lenient)), Some(0));
+    // White space around a token is no part of it, but what follows a megabyte of it is not cut off unseen.
+    let text = std::fs::read_to_string(&token).unwrap();
+    for (more, expected) in [(" \n", 0), ("x", 1)] {
+        let padded = format!(
+            "{text}{}{more}",
+            " ".repeat(if expected == 0 { 9 } else { 1 << 20 })
+        );
+        std::fs::write(&token, padded).unwrap();
+        assert_eq!(code(&verifier(&lenient)), Some(expected));
+    }
 }
 
 const POLICY: &str = "pcrs = [0]\nslow_after = 2000\n";
@@ -257,23 +275,31 @@ fn a_policy_is_checked() {
     let output = verifier(&["policy", "check", &good]);
     assert_eq!(code(&output), Some(0));
     assert!(stdout(&output).contains("any state"), "{output:?}");
-    for (text, needle) in [
-        ("pcrs = []\nslow_after = 1\n", "pcrs"),
+    for (text, needle, permanent) in [
+        ("pcrs = []\nslow_after = 1\n", "pcrs", "POLICY_SYNTAX"),
         (
             "pcrs = [0]\nslow_after = 1\n[tpm]\nclasses = []\n",
             "classes",
+            "POLICY_UNSOUND",
         ),
-        ("surprise = 1\n", "surprise"),
+        ("surprise = 1\n", "surprise", "POLICY_SYNTAX"),
+        (
+            "pcrs = [0]\nslow_after = 1\n[snp]\nmeasurements = []\n[snp.products]\n",
+            "snp.measurements",
+            "SNP_POLICY_EMPTY",
+        ),
     ] {
         let bad = file(dir.path(), "bad.toml", text);
         let output = verifier(&["policy", "check", &bad, "--output", "json"]);
         assert_eq!(code(&output), Some(1));
         let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(answer["accepted"], false);
+        assert_eq!(answer["code"], permanent);
         assert!(
             answer["error"].as_str().unwrap().contains(needle),
             "{answer}"
         );
+        assert_eq!(code(&verifier(&["explain", permanent])), Some(0));
     }
     assert_eq!(
         code(&verifier(&["policy", "check", "absent.toml"])),

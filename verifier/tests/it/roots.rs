@@ -269,9 +269,12 @@ fn what_must_not_be_imported_is_not() {
     let maker = Maker::new("Test Maker Root", dir);
     let no_class = text(dir, &["roots", "import", "roots.toml", "root.pem"], 1);
     assert!(no_class.contains("--class"), "{no_class}");
-    // A list that another maker of the same name signed.
-    Maker::new("Test Maker Root", dir);
+    // A list whose bytes are not those that the maker signed.
     maker.list(dir, "forged.crl", &[]);
+    let list = std::fs::read(dir.join("forged.crl")).unwrap();
+    let (_, mut list) = der::pem::decode_vec(&list).unwrap();
+    *list.last_mut().unwrap() ^= 1;
+    std::fs::write(dir.join("forged.crl"), list).unwrap();
     std::fs::write(dir.join("readme.txt"), "read me").unwrap();
     let sources = [
         "roots",
@@ -287,6 +290,31 @@ fn what_must_not_be_imported_is_not() {
     assert!(!dir.join("roots.toml").exists());
     let lenient = json(dir, &sources, 0);
     assert_eq!(lenient["written"], true);
+    // The rest is imported, but nobody shall think that the list is in force.
+    for list in ["forged.crl", "page.crl"] {
+        std::fs::write(dir.join("page.crl"), "<html>not found</html>").unwrap();
+        let with_list = json(
+            dir,
+            &[
+                "roots",
+                "import",
+                "more.toml",
+                "root.pem",
+                list,
+                "--class",
+                "discrete",
+            ],
+            1,
+        );
+        assert_eq!(with_list["left_out"].as_array().unwrap().len(), 1, "{list}");
+        assert_eq!(with_list["roots"]["now"], 1);
+        std::fs::remove_file(dir.join("more.toml")).unwrap();
+    }
+    let said = text(dir, &["roots", "import", "roots.toml", "forged.crl"], 1);
+    assert!(
+        said.contains("CRL_SIGNATURE") && said.contains("a revocation list was left out"),
+        "{said}"
+    );
     assert!(text(dir, &["ek", "ek.der", "--roots", "absent.toml"], 3).contains("absent.toml"));
     assert!(text(dir, &["ek", "ek.der"], 3).contains("--roots"));
     let junk = json(

@@ -18,6 +18,9 @@ fn vector(path: &str) -> Option<String> {
     None
 }
 
+const TDX: &str = "mr_td = [\"000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\"]\n\
+                   rt_mr0 = []\nrt_mr1 = []\nrt_mr2 = []\nrt_mr3 = []\n";
+
 fn write(dir: &Path, name: &str, bytes: impl AsRef<[u8]>) -> String {
     let path = dir.join(name);
     std::fs::write(&path, bytes).unwrap();
@@ -74,8 +77,103 @@ fn what_is_missing_could_not_be_checked_and_wrong_usage_is_usage() {
         vec!["tdx", &file, "--collateral", &file, "--now", "yesterday"],
         vec!["tdx", &file, "--collateral", &file, "--node-key", "00"],
         vec!["tdx", &file, "--collateral", &file, "--context", "00"],
+        vec!["tdx", &file, "--collateral", &file, "--epoch", "soon"],
     ] {
         assert_eq!(verifier(&args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+/// A policy of the network with neither section says nothing of either's evidence; with one that is wrong it is none.
+#[test]
+fn a_policy_is_the_networks_and_an_absent_section_denies() {
+    let (Some(report), Some(chain), Some(vcek)) = (
+        vector("snp/report_milan.hex"),
+        vector("snp/cert_chain_milan"),
+        vector("snp/vcek_milan.der"),
+    ) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let now = "2025-06-01T00:00:00Z";
+    let args = |policy: &str| {
+        let policy = write(dir.path(), "policy.toml", policy);
+        [
+            "snp", &report, "--chain", &chain, "--vcek", &vcek, "--now", now, "--policy", &policy,
+        ]
+        .map(str::to_owned)
+    };
+    let run = |policy: &str, more: &[&str]| {
+        let args = args(policy);
+        let args: Vec<&str> = args
+            .iter()
+            .map(String::as_str)
+            .chain(more.iter().copied())
+            .collect();
+        verifier(&args)
+    };
+    let base = "pcrs = [0]\nslow_after = 2000\n";
+    for policy in [base.to_owned(), format!("{base}[tdx]\n{TDX}")] {
+        let output = run(&policy, &["--output", "json"]);
+        assert_eq!(output.status.code(), Some(1));
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["code"], "SNP_NO_POLICY");
+    }
+    for (policy, code) in [
+        (
+            format!("{base}[snp]\nmeasurements = []\n[snp.products]\n"),
+            "SNP_POLICY_EMPTY",
+        ),
+        (
+            format!("{base}[tdx]\n{}", TDX.replace("[\"", "[] #")),
+            "TDX_POLICY_EMPTY",
+        ),
+        ("measurements = []\n".to_owned(), "POLICY_SYNTAX"),
+        (
+            format!("pcrs = [0]\nslow_after = 1\n# {}", "x".repeat(1 << 20)),
+            "more than",
+        ),
+    ] {
+        let output = run(&policy, &[]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        assert!(error.contains(code), "{code}: {error}");
+    }
+}
+
+/// Names in certificates are anybody's text until a signature is checked.
+#[test]
+fn evidence_cannot_write_over_the_verdict_on_a_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = "ARK-Milan\u{1b}[2K\raccepted";
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    let pem = params.self_signed(&key).unwrap().pem();
+    // AMD's own root, and an intermediate of that name that nobody signed.
+    if let Some(chain) = vector("snp/cert_chain_milan") {
+        let chain = std::fs::read_to_string(chain).unwrap();
+        let ark = &chain[chain.rfind("-----BEGIN").unwrap()..];
+        let chain = write(dir.path(), "chain.pem", format!("{pem}{ark}"));
+        let output = verifier(&["snp", &chain, "--chain", &chain, "--vcek", &chain]);
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("SNP_CERTIFICATE_NAME"), "{text}");
+        assert!(text.contains("\\u{1b}[2K\\raccepted"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
+        assert_eq!(text.lines().count(), 1, "{text}");
+    }
+    let store = write(dir.path(), "roots.pem", &pem);
+    for args in [
+        vec!["roots", "list", &store],
+        vec!["roots", "list", &store, "--output", "json"],
+    ] {
+        let output = verifier(&args);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("accepted"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
     }
 }
 
@@ -109,7 +207,8 @@ fn a_milan_report_is_accepted_under_a_policy_and_denied_without() {
         dir.path(),
         "policy.toml",
         format!(
-            "measurements = [{}]\nallow_smt = true\nallow_multi_socket = true\n[products.milan]\n\
+            "pcrs = [0]\nslow_after = 2000\n[tdx]\n{TDX}\n[snp]\n\
+             measurements = [{}]\nallow_smt = true\nallow_multi_socket = true\n[snp.products.milan]\n\
              minimum_tcb = {{ bootloader = 3, tee = 0, snp = 8, microcode = 115 }}\n",
             facts["measurement"]
         ),
@@ -179,7 +278,7 @@ fn a_tdx_quote_is_accepted_at_its_time_and_an_outdated_one_is_not() {
         let facts = &answer["facts"];
         assert_eq!(answer["code"], "TDX_NO_POLICY");
         let policy = format!(
-            "mr_td = [{}]\nrt_mr0 = \"any\"\nrt_mr1 = \"any\"\nrt_mr2 = \"any\"\nrt_mr3 = \"any\"\n\
+            "pcrs = [0]\nslow_after = 2000\n[tdx]\nmr_td = [{}]\nrt_mr0 = \"any\"\nrt_mr1 = \"any\"\nrt_mr2 = \"any\"\nrt_mr3 = \"any\"\n\
              mr_config_id = \"any\"\nallow_smt = true\nallow_dynamic_platform = true\nallow_cached_keys = true\n",
             facts["mr_td"]
         );

@@ -6,7 +6,10 @@ use std::path::Path;
 use verifier::eventlog::{Digest, PCRS, bank_by_name};
 use verifier::tpm::wire::HashAlgorithm;
 
-use crate::cli::files::read;
+use crate::cli::files::read_text;
+
+/// All banks as `tpm2_pcrread` prints them are a few kilobytes.
+const MAX_BYTES: usize = 1 << 20;
 
 /// Values of each bank.
 pub(super) type Expected = Vec<(HashAlgorithm, BTreeMap<u8, Digest>)>;
@@ -14,7 +17,7 @@ pub(super) type Expected = Vec<(HashAlgorithm, BTreeMap<u8, Digest>)>;
 /// PCR values as JSON, or as `tpm2_pcrread` prints them.
 pub(super) fn read_pcrs(path: &Path) -> Result<Expected, String> {
     let refuse = |why: &str| format!("PCR values {}: {why}", path.display());
-    let text = String::from_utf8(read(path, 1 << 20)?).map_err(|_| refuse("not UTF-8 text"))?;
+    let text = read_text("PCR values", path, MAX_BYTES)?;
     let mut found: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     if text.trim_start().starts_with('{') {
         found = serde_json::from_str(&text).map_err(|error| refuse(&error.to_string()))?;

@@ -96,7 +96,10 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let left_out = match left_out {
         Ok(left_out) => left_out,
         Err(error) => {
-            eprintln!("refused: {}: {error}; nothing was changed", error.code());
+            print::error(&format!(
+                "refused: {}: {error}; nothing was changed",
+                error.code()
+            ));
             return Ok(Answer::Rejected);
         }
     };
@@ -108,7 +111,7 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
         write(&args.store, &text)?;
     }
     report(&before, &store, &left_out, refused, output)?;
-    Ok(if refused {
+    Ok(if refused || left_out.iter().any(|it| it.is_list) {
         Answer::Rejected
     } else {
         Answer::Accepted
@@ -154,11 +157,7 @@ fn add(store: &mut RootStore, found: Imported) -> Result<Vec<LeftOut>, StoreErro
     for crl in found.crls {
         match store.check_crl(&crl) {
             Ok(()) => store.add_crls([crl]),
-            Err(why) => left_out.push(LeftOut {
-                path: format!("revocation list of {}", crl.issuer()),
-                code: why.code(),
-                why: why.to_string(),
-            }),
+            Err(why) => left_out.push(LeftOut::list(&crl, why.into())),
         }
     }
     Ok(left_out)
@@ -191,7 +190,7 @@ fn report(
     if output == Output::Json {
         let left_out: Vec<_> = left_out
             .iter()
-            .map(|it| json!({ "file": it.path, "reason": it.code, "detail": it.why }))
+            .map(|it| json!({ "file": it.path, "reason": it.why.code(), "detail": it.why.to_string() }))
             .collect();
         let mut answer = json!({
             "written": !refused && store.version() != before.version(),
@@ -208,15 +207,20 @@ fn report(
     for ((name, old), (_, new)) in counts(before).into_iter().zip(counts(store)) {
         table.add_row([name.to_owned(), old.to_string(), new.to_string()]);
     }
-    line(&table.to_string())?;
+    table.print()?;
     for file in left_out {
         line(&format!(
             "left out: {}: {}: {}",
-            file.path, file.code, file.why
+            file.path,
+            file.why.code(),
+            file.why
         ))?;
     }
     if refused {
         return line("nothing was changed, as --strict asks when files are left out");
+    }
+    if left_out.iter().any(|it| it.is_list) {
+        line("a revocation list was left out: what it revokes is not known here")?;
     }
     line(&format!(
         "version {}, hash 0x{}",

@@ -55,7 +55,7 @@ pub fn list(args: &ListArgs, output: Output) -> Result<Answer, String> {
             root.source.clone(),
         ]);
     }
-    line(&table.to_string())?;
+    table.print()?;
     if !store.crls().is_empty() {
         let mut table = print::table(["revocation list of", "from", "until", "revoked", "SHA-256"]);
         for crl in store.crls() {
@@ -67,14 +67,14 @@ pub fn list(args: &ListArgs, output: Output) -> Result<Answer, String> {
                 short(crl.fingerprint()),
             ]);
         }
-        line(&table.to_string())?;
+        table.print()?;
     }
     if !store.deny_list().is_empty() {
         let mut table = print::table(["denied", "reason"]);
         for (target, reason) in store.deny_list().entries() {
             table.add_row([target_text(target), reason.to_owned()]);
         }
-        line(&table.to_string())?;
+        table.print()?;
     }
     let policy = serde_json::to_value(store.crl_policy()).map_err(|error| error.to_string())?;
     line(&format!(
@@ -135,8 +135,8 @@ pub fn show(args: &ShowArgs, output: Output) -> Result<Answer, String> {
         };
         table.add_row([field.clone(), text]);
     }
-    line(&table.to_string())?;
-    line(pem.trim_end())?;
+    table.print()?;
+    print::text(pem.trim_end())?;
     Ok(Answer::Accepted)
 }
 

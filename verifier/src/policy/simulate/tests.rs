@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::policy::Digest;
+use crate::snp::fixture::{World, parse};
 use crate::tpm::fixture::{QuoteBody, SoftKey, sha256};
 
 fn line(pcr: u8) -> Line {
@@ -115,4 +116,26 @@ fn evidence_that_nobody_signed_for_is_not_judged() {
             .why
             .contains("at most")
     );
+}
+
+/// As in an epoch: evidence on file carries no report, and facts that nobody authenticated are no evidence.
+#[test]
+fn a_policy_that_asks_for_a_confidential_machine_denies_all_evidence_on_file() {
+    let evidence: Vec<OnFile> = read("file", &file(&[line(1)]), None)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let milan = World::milan().policy().replace("EXTRA", "");
+    let new = Policy {
+        snp: Some(parse(&milan).unwrap()),
+        ..policy(&[1])
+    };
+    let simulation = simulate(&policy(&[1]), &new, &evidence, None);
+    assert_eq!(simulation.rows[0].change, Change::NewlyDenied);
+    assert_eq!(simulation.rows[0].after[0].code, "POLICY_FACT_UNKNOWN");
+
+    let text = serde_json::to_string(&line(1)).unwrap();
+    let claimed = text.replacen('{', "{\"snp\": {\"measurement\": \"0x00\"},", 1);
+    let read = read("file", claimed.as_bytes(), None);
+    assert!(read[0].as_ref().unwrap_err().why.contains("snp"));
 }

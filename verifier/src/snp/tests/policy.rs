@@ -1,12 +1,17 @@
 //! Every rule of the policy, and what is denied without one.
 
+use alloy_primitives::FixedBytes;
+
+use super::super::fixture::parse;
 use super::*;
+use crate::cbor;
+use crate::tee::Allowed;
 
 #[test]
 fn without_policy_or_binding_everything_is_denied() {
     let world = World::milan();
     let facts = world.facts().unwrap();
-    let policy = Policy::parse(&world.policy().replace("EXTRA", "")).unwrap();
+    let policy = parse(&world.policy().replace("EXTRA", "")).unwrap();
     let bound = ReportData::from(REPORT_DATA);
     assert_eq!(appraise(&facts, None, Some(&bound)), Err(Reject::NoPolicy));
     assert_eq!(
@@ -34,7 +39,7 @@ fn a_report_bound_to_a_node_key_is_that_nodes_only() {
     let context = B256::repeat_byte(9);
     world.set(0x50, crate::tee::report_data(&[1; 64], &context).as_slice());
     let facts = world.facts().unwrap();
-    let policy = Policy::parse(&world.policy().replace("EXTRA", "")).unwrap();
+    let policy = parse(&world.policy().replace("EXTRA", "")).unwrap();
     for (key, context, bound) in [
         ([1; 64], context, true),
         ([2; 64], context, false),
@@ -80,12 +85,7 @@ fn every_rule_of_the_policy_is_enforced_and_named() {
         (0xc0, &[1], "SNP_VALUE", Some(any("host_data"))),
         (0xe0, &[1], "SNP_VALUE", Some(any("id_keys"))),
         (0x30, &[1], "SNP_VMPL", Some("maximum_vmpl = 1".into())),
-        (
-            0x30,
-            &[0xff; 4],
-            "SNP_VMPL",
-            Some("maximum_vmpl = 4294967295".into()),
-        ),
+        (0x30, &[0xff; 4], "SNP_VMPL", None),
         (0x90, &[0x32], "SNP_MEASUREMENT", None),
         (0x1e8, &[8, 55, 1, 0, 8, 55, 1], "SNP_FIRMWARE", None),
         (0x1e8, &[9, 54, 1, 0, 9, 54, 1], "SNP_FIRMWARE", None),
@@ -167,7 +167,7 @@ fn denied_chips_certificates_products_and_providers_are_refused() {
     let facts = world.facts().unwrap();
     for certificate in facts.endorsement.certificates {
         let policy = format!("denied_certificates = [\"{certificate}\"]");
-        let policy = Policy::parse(&world.policy().replace("EXTRA", &policy)).unwrap();
+        let policy = parse(&world.policy().replace("EXTRA", &policy)).unwrap();
         assert_eq!(
             policy.check(&facts.report, &facts.endorsement),
             Err(Reject::DeniedCertificate(certificate.to_string()))
@@ -195,7 +195,7 @@ fn denied_chips_certificates_products_and_providers_are_refused() {
 #[test]
 fn policies_that_accept_nothing_or_say_something_unknown_are_no_policies() {
     let good = World::milan().policy().replace("EXTRA", "");
-    assert!(Policy::parse(&good).is_ok());
+    assert!(parse(&good).is_ok());
     for (from, to) in [
         (&hex::encode([0x33; 48])[..], "33"),
         ("measurements", "measurement"),
@@ -209,20 +209,124 @@ fn policies_that_accept_nothing_or_say_something_unknown_are_no_policies() {
     ] {
         let bad = good.replace(from, to);
         assert_ne!(bad, good);
-        assert!(Policy::parse(&bad).is_err(), "{from} -> {to}");
+        assert!(parse(&bad).is_err(), "{from} -> {to}");
     }
-    let empty = good.replace(&format!("\"{}\"", hex::encode([0x33; 48])), "");
-    assert!(matches!(
-        Policy::parse(&empty),
-        Err(PolicyError::Empty("measurements"))
-    ));
-    assert!(matches!(
-        Policy::parse(
-            "measurements = [\"AA\"]\n[products]\n"
-                .replace("AA", &"00".repeat(48))
-                .as_str()
-        ),
-        Err(PolicyError::Empty("products"))
-    ));
-    assert!(Policy::parse("").is_err());
+    let refused = |from: &str, to: &str| {
+        let text = good.replace(from, to);
+        assert_ne!(text, good);
+        parse(&text).unwrap_err().code()
+    };
+    let measurement = format!("\"{}\"", hex::encode([0x33; 48]));
+    assert_eq!(refused(&measurement, ""), "SNP_POLICY_EMPTY");
+    assert_eq!(refused("milan", "turin"), "SNP_POLICY_FMC");
+    assert_eq!(refused("milan", "rome"), "POLICY_SYNTAX");
+    for vmpl in ["4", "4294967295"] {
+        let line = format!("minimum_guest_svn = 3\nmaximum_vmpl = {vmpl}");
+        assert_eq!(refused("minimum_guest_svn = 3", &line), "SNP_POLICY_VMPL");
+    }
+    let no_products = format!("measurements = [{measurement}]\n[snp.products]\n");
+    assert_eq!(parse(&no_products).unwrap_err().code(), "SNP_POLICY_EMPTY");
+    assert_eq!(parse("").unwrap_err().code(), "POLICY_SYNTAX");
+}
+
+#[test]
+fn a_policy_reads_back_what_it_writes_and_every_rule_is_encoded() {
+    let text = World::milan().policy().replace(
+        "EXTRA",
+        "family_ids = \"any\"\nhost_data = []\nrequired = [\"ecc\"]\nmaximum_vmpl = 1\n",
+    );
+    let policy = parse(&text).unwrap();
+    let written = toml::to_string(&policy).unwrap();
+    assert_eq!(toml::from_str::<Policy>(&written).unwrap(), policy);
+    let bytes = cbor::encode(&policy);
+    assert_eq!(cbor::decode::<Policy>("policy", &bytes).unwrap(), policy);
+    type Change = fn(&mut Policy);
+    let changes: [Change; 23] = [
+        |it| it.measurements[0].0[0] ^= 1,
+        |it| it.products.clear(),
+        |it| {
+            it.products
+                .values_mut()
+                .for_each(|it| it.minimum_tcb.snp = 25)
+        },
+        |it| it.maximum_vmpl = 2,
+        |it| it.minimum_guest_svn = 4,
+        |it| it.minimum_policy_abi = [1, 56],
+        |it| it.minimum_firmware = None,
+        |it| it.family_ids = Allowed::default(),
+        |it| it.image_ids = Allowed::ANY,
+        |it| it.host_data = Allowed::ANY,
+        |it| it.id_keys = Allowed::ANY,
+        |it| it.author_keys = Allowed::ANY,
+        |it| it.vlek_providers.clear(),
+        |it| it.allow_migration_agent = true,
+        |it| it.allow_smt = true,
+        |it| it.allow_multi_socket = true,
+        |it| it.allow_cxl = true,
+        |it| it.allow_provisional_firmware = true,
+        |it| it.required.clear(),
+        |it| it.required_mitigations = 1,
+        |it| it.denied_chips.push(FixedBytes::ZERO),
+        |it| it.denied_certificates.push(B256::ZERO),
+        |it| it.required = vec![Protection::Tsme],
+    ];
+    let mut encodings = vec![bytes];
+    for change in changes {
+        let mut other = policy.clone();
+        change(&mut other);
+        encodings.push(cbor::encode(&other));
+    }
+    let count = encodings.len();
+    encodings.sort_unstable();
+    encodings.dedup();
+    assert_eq!(encodings.len(), count);
+}
+
+#[test]
+fn a_table_of_products_has_one_order() {
+    let turin = World::new(Product::Turin, KeyKind::Vcek);
+    let mut policy = parse(&turin.policy().replace("EXTRA", "")).unwrap();
+    let table = policy.products[&Product::Turin];
+    let bytes = |policy: &Policy| cbor::encode(&policy.products);
+    policy.products.insert(Product::Milan, table);
+    assert_eq!(bytes(&policy)[..2], [0xa2, 0x00]);
+    let mut swapped = vec![0xa2];
+    let entry = cbor::encode(&table);
+    for key in [2, 0] {
+        swapped.push(key);
+        swapped.extend_from_slice(&entry);
+    }
+    type Products = std::collections::BTreeMap<Product, ProductPolicy>;
+    assert!(cbor::decode::<Products>("products", &bytes(&policy)).is_ok());
+    assert!(cbor::decode::<Products>("products", &swapped).is_err());
+}
+
+/// Firmware that is not committed may run where the policy says so; what it can be rolled back to must do as well.
+#[test]
+fn minimums_hold_for_committed_firmware_even_where_provisional_firmware_is_allowed() {
+    let allow = "allow_provisional_firmware = true";
+    let mut newer = World::milan();
+    newer.set(0x38, &[5]).set(0x1e8, &[10]);
+    assert_eq!(judged(&newer, allow), Ok(()));
+    let mut tcb = World::milan();
+    tcb.set(0x1e0, &[3]);
+    assert_eq!(
+        judged(&tcb, allow),
+        Err(Reject::TcbTooOld {
+            which: "committed",
+            component: "bootloader",
+            minimum: 4,
+            found: 3
+        })
+    );
+    let mut firmware = World::milan();
+    firmware.set(0x1ec, &[8]);
+    assert_eq!(
+        judged(&firmware, allow),
+        Err(Reject::Firmware {
+            which: "committed",
+            found: "1.55.8".into(),
+            minimum: "1.55.9".into()
+        })
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::fixture::parse;
 use super::*;
 use crate::tpm::Certificate;
 
@@ -129,11 +130,11 @@ fn the_milan_report_passes_a_policy_made_for_it_and_no_stricter_one() {
     let facts = milan.authenticate(VECTOR_NOW).unwrap();
     let policy = |allow: &str, microcode: u8| {
         let text = format!(
-            "measurements = [\"{}\"]\n{allow}\n[products.milan]\n\
+            "measurements = [\"{}\"]\n{allow}\n[snp.products.milan]\n\
              minimum_tcb = {{ bootloader = 3, tee = 0, snp = 8, microcode = {microcode} }}\n",
             facts.report.measurement
         );
-        Policy::parse(&text).unwrap()
+        parse(&text).unwrap()
     };
     let bound = Some(&facts.report.report_data);
     let allow = "allow_smt = true\nallow_multi_socket = true";

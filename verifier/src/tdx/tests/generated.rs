@@ -3,9 +3,10 @@
 use alloy_primitives::FixedBytes;
 use rayon::prelude::*;
 
+use crate::policy::Moment;
 use crate::tdx::{
     Policy, Reject, appraise,
-    fixture::{Format, NOW, REPORT_DATA, World, authenticate_under_test_root},
+    fixture::{Format, NOW, REPORT_DATA, World, authenticate_under_test_root, parse},
 };
 
 fn refused_as(world: &World, code: &str) {
@@ -18,12 +19,17 @@ fn policy(extra: &str) -> Policy {
         "mr_td = [\"{}\"]\nrt_mr0 = \"any\"\nrt_mr1 = \"any\"\nrt_mr2 = \"any\"\nrt_mr3 = \"any\"\n{extra}\n",
         hex::encode([5; 48])
     );
-    Policy::parse(&text).unwrap()
+    parse(&text).unwrap()
 }
 
 fn judged(world: &World, extra: &str) -> Result<(), Reject> {
     let facts = world.authenticate()?;
-    appraise(&facts, Some(&policy(extra)), Some(&REPORT_DATA.into()), NOW)
+    appraise(
+        &facts,
+        Some(&policy(extra)),
+        Some(&REPORT_DATA.into()),
+        Moment::unix(NOW),
+    )
 }
 
 #[test]
@@ -93,7 +99,7 @@ fn a_status_is_found_by_the_platforms_versions_and_the_enclaves() {
     assert_eq!(old.tcb_status, "OutOfDate");
     assert_eq!(old.advisories, ["INTEL-SA-00001"]);
     assert_eq!(judged(&at(8), "").unwrap_err().code(), "TDX_TCB_STATUS");
-    let exception = "[[exceptions]]\nstatus = \"OutOfDate\"\nadvisories = [\"INTEL-SA-00001\"]\n\
+    let exception = "[[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = [\"INTEL-SA-00001\"]\n\
                      until = \"2027-02-01T00:00:00Z\"";
     assert_eq!(judged(&at(8), exception), Ok(()));
     assert_eq!(at(5).authenticate(), Err(Reject::Revoked));

@@ -3,8 +3,11 @@
 use alloy_primitives::FixedBytes;
 
 use crate::{
-    tdx::{Facts, Policy, PolicyError, Reject, appraise},
-    tee::ReportData,
+    cbor,
+    ids::Epoch,
+    policy::Moment,
+    tdx::{Attribute, Exception, Facts, Policy, Reject, appraise, fixture::parse},
+    tee::{Allowed, ReportData},
 };
 
 const NOW: u64 = 1_800_000_000;
@@ -58,8 +61,8 @@ fn policy() -> String {
 }
 
 fn judged(facts: &Facts, extra: &str) -> Result<(), Reject> {
-    let policy = Policy::parse(&format!("{}{extra}\n", policy())).unwrap();
-    appraise(facts, Some(&policy), Some(&BOUND), NOW)
+    let policy = parse(&format!("{}{extra}\n", policy())).unwrap();
+    appraise(facts, Some(&policy), Some(&BOUND), Moment::unix(NOW))
 }
 
 #[test]
@@ -69,17 +72,22 @@ fn the_facts_below_are_acceptable_before_they_are_changed() {
 
 #[test]
 fn without_policy_or_binding_everything_is_denied() {
-    let policy = Policy::parse(&policy()).unwrap();
+    let policy = parse(&policy()).unwrap();
     assert_eq!(
-        appraise(&facts(), None, Some(&BOUND), NOW),
+        appraise(&facts(), None, Some(&BOUND), Moment::unix(NOW)),
         Err(Reject::NoPolicy)
     );
     assert_eq!(
-        appraise(&facts(), Some(&policy), None, NOW),
+        appraise(&facts(), Some(&policy), None, Moment::unix(NOW)),
         Err(Reject::NoBinding)
     );
     assert_eq!(
-        appraise(&facts(), Some(&policy), Some(&FixedBytes::ZERO), NOW),
+        appraise(
+            &facts(),
+            Some(&policy),
+            Some(&FixedBytes::ZERO),
+            Moment::unix(NOW)
+        ),
         Err(Reject::ReportData)
     );
 }
@@ -131,7 +139,7 @@ fn every_rule_is_enforced_and_named() {
         (
             |f| f.current_tcb_status = Some("OutOfDate".into()),
             "TDX_TCB_STATUS",
-            "[[exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"2030-01-01T00:00:00Z\"",
+            "[[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"2030-01-01T00:00:00Z\"",
         ),
         (|f| f.xfam |= 1 << 8, "TDX_XFAM", "xfam = 0x1e7"),
         (|f| f.partition = 1, "TDX_PARTITION", ""),
@@ -205,7 +213,7 @@ fn an_exception_holds_for_its_status_its_advisories_and_its_time() {
     weak.advisories = vec!["INTEL-SA-00615".into(), "INTEL-SA-00828".into()];
     let exception = |status: &str, advisories: &str, until: &str| {
         format!(
-            "[[exceptions]]\nstatus = \"{status}\"\nadvisories = [{advisories}]\nuntil = \"{until}\"\n"
+            "[[tdx.exceptions]]\nstatus = \"{status}\"\nadvisories = [{advisories}]\nuntil = \"{until}\"\n"
         )
     };
     let both = "\"INTEL-SA-00615\", \"INTEL-SA-00828\"";
@@ -256,33 +264,118 @@ fn policies_that_accept_nothing_or_say_something_unknown_are_no_policies() {
         good.replace("\"any\"", "\"all\""),
         format!("{good}allow_debug = true\n"),
         format!("{good}attributes = [\"migratable\"]\n"),
-        format!("{good}[[exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\n"),
+        format!("{good}[[tdx.exceptions]]\nstatus = \"OutOfDate\"\nuntil_epoch = 9\n"),
         format!(
-            "{good}[[exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"soon\"\n"
+            "{good}[[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"soon\"\n"
         ),
     ] {
-        assert!(
-            matches!(Policy::parse(&bad), Err(PolicyError::Syntax(_))),
-            "{bad}"
-        );
+        assert_eq!(parse(&bad).unwrap_err().code(), "POLICY_SYNTAX", "{bad}");
     }
     let empty = good.replace(&format!("mr_td = [\"{}\"]", hex(5)), "mr_td = []");
-    assert!(matches!(Policy::parse(&empty), Err(PolicyError::Empty)));
+    assert_eq!(parse(&empty).unwrap_err().code(), "TDX_POLICY_EMPTY");
+    let endless = format!("{good}[[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\n");
+    assert_eq!(parse(&endless).unwrap_err().code(), "TDX_POLICY_ENDLESS");
     for status in ["Revoked", "UpToDate", "Fine"] {
         let text = format!(
-            "{good}[[exceptions]]\nstatus = \"{status}\"\nadvisories = []\nuntil = \"2030-01-01T00:00:00Z\"\n"
+            "{good}[[tdx.exceptions]]\nstatus = \"{status}\"\nadvisories = []\nuntil = \"2030-01-01T00:00:00Z\"\n"
         );
-        assert!(matches!(Policy::parse(&text), Err(PolicyError::Status(_))));
+        assert_eq!(parse(&text).unwrap_err().code(), "TDX_POLICY_STATUS");
     }
 }
 
+/// The rule of planned updates: oracles judge epochs without a clock.
 #[test]
-fn a_policy_reads_back_what_it_writes() {
+fn an_exception_ends_by_the_earlier_end_and_one_in_an_unknown_time_is_past() {
+    let mut weak = facts();
+    weak.tcb_status = "OutOfDate".into();
+    let judged = |ends: &str, at: Moment| {
+        let exception = "[[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []";
+        let policy = parse(&format!("{}{exception}\n{ends}", policy())).unwrap();
+        appraise(&weak, Some(&policy), Some(&BOUND), at).is_ok()
+    };
+    let (epoch, time) = ("until_epoch = 9\n", "until = \"2027-01-15T08:00:00Z\"\n");
+    let at = |epoch, unix| Moment {
+        epoch: Some(Epoch(epoch)),
+        unix: Some(unix),
+    };
+    assert!(judged(epoch, Moment::epoch(Epoch(9))));
+    assert!(!judged(epoch, Moment::epoch(Epoch(10))));
+    assert!(!judged(epoch, Moment::unix(0)));
+    assert!(!judged(time, Moment::epoch(Epoch(0))));
+    assert!(!judged(time, Moment::default()));
+    let both = format!("{epoch}{time}");
+    assert!(judged(&both, at(9, NOW)));
+    assert!(!judged(&both, at(10, NOW)));
+    assert!(!judged(&both, at(9, NOW + 1)));
+    assert!(!judged(&both, Moment::unix(NOW)));
+}
+
+#[test]
+fn a_policy_reads_back_what_it_writes_and_every_rule_is_encoded() {
     let text = format!(
-        "{}[[exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"2030-01-01T00:00:00Z\"\n",
+        "{}attributes = [\"pks\"]\n\
+         [[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"2030-01-01T00:00:00Z\"\n\
+         [[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = [\"INTEL-SA-00001\"]\nuntil_epoch = 9\n",
         policy()
     );
-    let policy = Policy::parse(&text).unwrap();
+    let policy = parse(&text).unwrap();
     let written = toml::to_string(&policy).unwrap();
-    assert_eq!(Policy::parse(&written).unwrap(), policy);
+    assert_eq!(toml::from_str::<Policy>(&written).unwrap(), policy);
+    let bytes = cbor::encode(&policy);
+    assert_eq!(cbor::decode::<Policy>("policy", &bytes).unwrap(), policy);
+    type Change = fn(&mut Policy);
+    let changes: [Change; 25] = [
+        |it| it.mr_td.clear(),
+        |it| it.rt_mr0 = Allowed::ANY,
+        |it| it.rt_mr1 = Allowed::ANY,
+        |it| it.rt_mr2 = Allowed::ANY,
+        |it| it.rt_mr3 = Allowed::default(),
+        |it| it.mr_config_id = Allowed::ANY,
+        |it| it.mr_owner = Allowed::ANY,
+        |it| it.mr_owner_config = Allowed::ANY,
+        |it| it.mr_service_td = Allowed::ANY,
+        |it| it.mr_seam = Allowed::default(),
+        |it| it.exceptions.truncate(1),
+        |it| it.exceptions[0].status = "SWHardeningNeeded".into(),
+        |it| it.exceptions[0].advisories.push("INTEL-SA-00001".into()),
+        |it| it.exceptions[0].until = Some(NOW),
+        |it| it.exceptions[1].until_epoch = Some(Epoch(10)),
+        |it| it.denied_advisories.push("INTEL-SA-00001".into()),
+        |it| it.minimum_tcb_evaluation = 1,
+        |it| it.minimum_tee_tcb_svn.0[15] = 1,
+        |it| it.minimum_pce_svn = 1,
+        |it| it.minimum_qe_svn = 1,
+        |it| it.attributes = vec![Attribute::Perfmon],
+        |it| it.xfam = 1,
+        |it| it.allow_smt = true,
+        |it| it.allow_dynamic_platform = true,
+        |it| it.allow_cached_keys = true,
+    ];
+    let mut encodings = vec![bytes];
+    for change in changes {
+        let mut other = policy.clone();
+        change(&mut other);
+        encodings.push(cbor::encode(&other));
+    }
+    let mut denied = policy;
+    denied.denied_platforms.push(FixedBytes::ZERO);
+    encodings.push(cbor::encode(&denied));
+    let count = encodings.len();
+    encodings.sort_unstable();
+    encodings.dedup();
+    assert_eq!(encodings.len(), count);
+}
+
+/// However a policy was made, one that could not mean what it says is found.
+#[test]
+fn a_policy_made_by_hand_is_validated_as_one_from_a_file() {
+    let mut policy = parse(&policy()).unwrap();
+    assert_eq!(policy.validate(), Ok(()));
+    policy.exceptions.push(Exception {
+        status: "OutOfDate".into(),
+        advisories: vec![],
+        until_epoch: None,
+        until: None,
+    });
+    assert_eq!(policy.validate().unwrap_err().code(), "TDX_POLICY_ENDLESS");
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::tdx::{Policy, Reject, appraise, authenticate, trim_padding};
+use crate::policy::Moment;
+use crate::tdx::{Policy, Reject, appraise, authenticate, fixture::parse, trim_padding};
 
 /// 2025-06-20 and 2026-02-20, while the first and the second quote's collateral is valid.
 const NOW: u64 = 1_750_377_600;
@@ -39,7 +40,7 @@ fn policy_for(facts: &crate::tdx::Facts) -> Policy {
          mr_config_id = \"any\"\nallow_smt = true\nallow_dynamic_platform = true\nallow_cached_keys = true\n",
         facts.mr_td
     );
-    Policy::parse(&text).unwrap()
+    parse(&text).unwrap()
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn the_first_quote_is_up_to_date_while_its_collateral_is_valid() {
     assert_eq!(facts.attributes, 1 << 28);
     let bound = Some(&facts.report_data);
     assert_eq!(
-        appraise(&facts, Some(&policy_for(&facts)), bound, NOW),
+        appraise(&facts, Some(&policy_for(&facts)), bound, Moment::unix(NOW)),
         Ok(())
     );
     // From 2025-06-19T10:32:27Z to 2025-07-19T10:16:03Z at the longest.

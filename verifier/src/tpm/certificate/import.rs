@@ -76,10 +76,42 @@ pub struct Imported {
 pub struct LeftOut {
     /// Its path.
     pub path: String,
-    /// The code of the reason.
-    pub code: &'static str,
     /// The reason.
-    pub why: String,
+    pub why: NotImported,
+    /// Whether it is a revocation list, or is named like one (`.crl`): without it, trust that was taken away is given.
+    pub is_list: bool,
+}
+
+/// Why a file cannot be imported; [`NotImported::code`] is the permanent name of each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotImported {
+    /// There is nothing in it to import.
+    #[error("holds no certificate or revocation list")]
+    Nothing,
+    /// What is in it cannot be used.
+    #[error(transparent)]
+    Unusable(#[from] Reject),
+}
+
+impl NotImported {
+    /// Permanent name of the reason.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Nothing => "NOT_A_CERTIFICATE",
+            Self::Unusable(why) => why.code(),
+        }
+    }
+}
+
+impl LeftOut {
+    /// A revocation list whose signature fails, once its issuer is known.
+    pub fn list(crl: &Crl, why: Reject) -> Self {
+        Self {
+            path: format!("revocation list of {}", crl.issuer()),
+            why: why.into(),
+            is_list: true,
+        }
+    }
 }
 
 /// The class that a maker's folder in Microsoft's layout stands for.
@@ -132,19 +164,16 @@ pub fn import(files: &[SourceFile], rules: &Rules) -> Result<Imported, StoreErro
 
 impl Imported {
     fn take(&mut self, file: &SourceFile, rules: &Rules) -> Result<(), StoreError> {
-        let (certificates, crls) = match split(&file.bytes) {
+        let named = is_named_list(&file.path);
+        let (certificates, crls) = match split(&file.bytes, named) {
             Ok(found) => found,
             Err(why) => {
-                self.leave_out(&file.path, &why);
+                self.leave_out(&file.path, why, named);
                 return Ok(());
             }
         };
         if certificates.is_empty() && crls.is_empty() {
-            self.left_out.push(LeftOut {
-                path: file.path.clone(),
-                code: "NOT_A_CERTIFICATE",
-                why: "holds no certificate or revocation list".into(),
-            });
+            self.leave_out(&file.path, NotImported::Nothing, named);
         }
         let known = self.roots.len() + self.intermediates.len() + self.crls.len();
         let total = known + certificates.len() + crls.len();
@@ -152,13 +181,13 @@ impl Imported {
         for der in certificates {
             match Certificate::from_der(&der) {
                 Ok(certificate) => self.sort(&file.path, certificate, rules)?,
-                Err(why) => self.leave_out(&file.path, &why),
+                Err(why) => self.leave_out(&file.path, why, named),
             }
         }
         for der in crls {
             match Crl::from_der(&der) {
                 Ok(crl) => self.crls.push(crl),
-                Err(why) => self.leave_out(&file.path, &why.into()),
+                Err(why) => self.leave_out(&file.path, Reject::from(why), true),
             }
         }
         Ok(())
@@ -175,7 +204,7 @@ impl Imported {
             None => match own_role(&certificate) {
                 Ok(role) => role,
                 Err(why) => {
-                    self.leave_out(path, &why);
+                    self.leave_out(path, why, is_named_list(path));
                     return Ok(());
                 }
             },
@@ -202,11 +231,11 @@ impl Imported {
         Ok(())
     }
 
-    fn leave_out(&mut self, path: &str, why: &Reject) {
+    fn leave_out(&mut self, path: &str, why: impl Into<NotImported>, is_list: bool) {
         self.left_out.push(LeftOut {
             path: path.to_owned(),
-            code: why.code(),
-            why: why.to_string(),
+            why: why.into(),
+            is_list,
         });
     }
 }
@@ -249,12 +278,20 @@ fn own_role(certificate: &Certificate) -> Result<Role, Reject> {
     }
 }
 
-/// The DER of the certificates and of the revocation lists in a file.
+/// Whether a file is named like a revocation list.
+fn is_named_list(path: &str) -> bool {
+    path.rsplit_once('.')
+        .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("crl"))
+}
+
+/// The DER of the certificates and of the revocation lists in a file; `named_list` tells what DER is that is neither.
 #[allow(clippy::type_complexity)]
-fn split(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), Reject> {
+fn split(bytes: &[u8], named_list: bool) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), Reject> {
     const SEQUENCE: u8 = 0x30;
     if bytes.first() == Some(&SEQUENCE) {
-        return Ok(if Crl::from_der(bytes).is_ok() {
+        let is_list =
+            Crl::from_der(bytes).is_ok() || named_list && Certificate::from_der(bytes).is_err();
+        return Ok(if is_list {
             (vec![], vec![bytes.to_vec()])
         } else {
             (vec![bytes.to_vec()], vec![])

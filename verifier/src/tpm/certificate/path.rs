@@ -120,7 +120,7 @@ pub fn verify_path(
         checks_left: MAX_SIGNATURE_CHECKS,
         on_path: Vec::new(),
     };
-    search.check_in_use(leaf)?;
+    search.check_standing(leaf)?;
     let root = search.climb(leaf)?;
     let certificates: Vec<_> = [leaf]
         .into_iter()
@@ -215,7 +215,7 @@ impl<'a> Search<'a> {
         self.checks_left = left;
         Some(
             verify_issued_by(current, issuer)
-                .and_then(|()| self.check_in_use(issuer))
+                .and_then(|()| self.check_standing(issuer))
                 .and_then(|()| check_may_issue(issuer, self.on_path.len()))
                 .and_then(|()| {
                     self.roots.check_lists(current, issuer, self.now)?;
@@ -224,32 +224,10 @@ impl<'a> Search<'a> {
         )
     }
 
-    /// Not denied, valid at this time, and no critical extension of unknown meaning.
-    fn check_in_use(&self, certificate: &Certificate) -> Result<(), Reject> {
+    /// Not denied, and in use at this time.
+    fn check_standing(&self, certificate: &Certificate) -> Result<(), Reject> {
         self.roots.deny_list().check(certificate)?;
-        let (not_before, not_after) = certificate.validity();
-        if self.now < not_before {
-            return Err(Reject::CertificateNotYetValid {
-                subject: certificate.subject(),
-                not_before,
-            });
-        }
-        if self.now > not_after {
-            return Err(Reject::CertificateExpired {
-                subject: certificate.subject(),
-                not_after,
-            });
-        }
-        match certificate
-            .extensions()
-            .iter()
-            .find(|extension| extension.critical && !UNDERSTOOD.contains(&extension.extn_id))
-        {
-            Some(unknown) => Err(Reject::UnknownCriticalExtension(
-                unknown.extn_id.to_string(),
-            )),
-            None => Ok(()),
-        }
+        certificate.check_in_use(self.now, &UNDERSTOOD)
     }
 }
 

@@ -85,16 +85,6 @@ impl Certificate {
             .map(|extension| extension.extn_value.as_bytes())
     }
 
-    /// The first critical extension that is not basic constraints or key usage.
-    pub(crate) fn unknown_critical_extension(&self) -> Option<ObjectIdentifier> {
-        use const_oid::AssociatedOid as _;
-        self.extensions()
-            .iter()
-            .filter(|extension| extension.critical)
-            .map(|extension| extension.extn_id)
-            .find(|oid| ![BasicConstraints::OID, KeyUsage::OID].contains(oid))
-    }
-
     /// Whether it says that its key may sign certificates, with at least `below` CAs under it.
     pub(crate) fn may_issue(&self, below: u8) -> Result<bool, Reject> {
         let constraints = self.extension::<BasicConstraints>()?;

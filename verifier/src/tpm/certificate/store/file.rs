@@ -162,14 +162,20 @@ impl RootStore {
     /// # Errors
     /// [`StoreError`].
     pub fn from_text(text: &str) -> Result<Self, StoreError> {
-        // A store holds its certificates as plain base64, so the marker tells the two apart.
-        if text.contains("-----BEGIN CERTIFICATE-----") || text.trim().is_empty() {
-            return Self::from_pem(text).map_err(|why| StoreError::Certificate {
+        let from_pem = || {
+            Self::from_pem(text).map_err(|why| StoreError::Certificate {
                 entry: "PEM file".into(),
                 why,
-            });
+            })
+        };
+        if text.trim().is_empty() {
+            return from_pem();
         }
-        Self::from_toml(text)
+        // A store may quote PEM; read as bare roots, it would lose its deny list and its policy without a word.
+        match Self::from_toml(text) {
+            Err(StoreError::Syntax(_)) if is_bare_pem(text) => from_pem(),
+            read => read,
+        }
     }
 
     /// The store as a file; the same content gives the same text.
@@ -218,6 +224,26 @@ impl RootStore {
         };
         toml::to_string(&file).map_err(|error| StoreError::Syntax(error.to_string()))
     }
+}
+
+/// Whether text is certificates in PEM, with whatever tools write around them, and no store: neither TOML nor what a slip
+/// of the pen makes of a store.
+fn is_bare_pem(text: &str) -> bool {
+    let is_key = |line: &str| {
+        let key = line.split(['=', ']']).next().unwrap_or_default();
+        [
+            "format",
+            "[revocation",
+            "[[deny",
+            "[[root",
+            "[[intermediate",
+            "[[crl",
+        ]
+        .contains(&key.trim())
+    };
+    text.contains("-----BEGIN CERTIFICATE-----")
+        && text.parse::<toml::Table>().is_err()
+        && !text.lines().any(is_key)
 }
 
 impl DenyEntry {

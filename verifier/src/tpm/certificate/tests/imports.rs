@@ -142,7 +142,7 @@ fn what_cannot_be_used_is_left_out_and_named() {
     let left_out: Vec<_> = imported
         .left_out
         .iter()
-        .map(|LeftOut { path, code, .. }| (path.as_str(), *code))
+        .map(|LeftOut { path, why, .. }| (path.as_str(), why.code()))
         .collect();
     assert_eq!(
         left_out,
@@ -155,5 +155,38 @@ fn what_cannot_be_used_is_left_out_and_named() {
             ("empty", "NOT_A_CERTIFICATE"),
         ]
     );
+    assert!(imported.left_out.iter().all(|it| !it.is_list));
     assert_eq!(import(&[], &discrete()), Ok(Imported::default()));
+}
+
+#[test]
+fn revocation_lists_that_are_left_out_are_told_apart() {
+    let mut broken = CrlBody::new(ROOT, &[]).issue(&root_key());
+    broken.truncate(40);
+    let files = [
+        file("broken.crl", broken.clone()),
+        file("Page.CRL", "<html>not found</html>"),
+        file("lists.pem", pem("X509 CRL", &broken)),
+        file("cut.crl", "-----BEGIN X509 CRL-----\nAAAA"),
+        file("broken.crt", broken),
+    ];
+    let imported = import(&files, &discrete()).unwrap();
+    let left_out: Vec<_> = imported
+        .left_out
+        .iter()
+        .map(|it| (it.path.as_str(), it.why.code(), it.is_list))
+        .collect();
+    assert_eq!(
+        left_out,
+        [
+            ("broken.crl", "CRL_MALFORMED", true),
+            ("Page.CRL", "NOT_A_CERTIFICATE", true),
+            ("lists.pem", "CRL_MALFORMED", true),
+            ("cut.crl", "CERTIFICATE_MALFORMED", true),
+            ("broken.crt", "CERTIFICATE_MALFORMED", false),
+        ]
+    );
+    // A certificate stays one, whatever its file is called.
+    let named = import(&[file("root.crl", ca("Root", 100))], &discrete()).unwrap();
+    assert_eq!((named.roots.len(), named.left_out.len()), (1, 0));
 }

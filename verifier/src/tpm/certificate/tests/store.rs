@@ -200,6 +200,50 @@ fn a_pem_file_is_still_a_store() {
     assert!(RootStore::from_text("nonsense").is_err());
 }
 
+/// Read as bare roots, a store would lose its deny list, its policy and its classes.
+#[test]
+fn a_store_that_quotes_pem_stays_a_store() {
+    let [a, _] = certificates();
+    let pem = der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, a.as_der()).unwrap();
+    let mut deny = DenyList::default();
+    deny.deny(
+        DenyTarget::Certificate(a.fingerprint()),
+        format!("as in\n{pem}"),
+    );
+    let store = RootStore::classified([root(&a, TpmClass::Discrete)])
+        .unwrap()
+        .with_deny_list(deny);
+    let text = store.to_toml().unwrap();
+    for text in [
+        text.clone(),
+        text.replace("\nformat", "\n# a comment\nformat"),
+        format!("# {}\n{text}", pem.replace('\n', "\n# ")),
+    ] {
+        assert!(text.contains("-----BEGIN CERTIFICATE-----"), "{text}");
+        let read = RootStore::from_text(&text).unwrap();
+        assert_eq!(read.hash(), store.hash());
+        assert_eq!(read.deny_list(), store.deny_list());
+    }
+    // One with a mistake in it is refused, and not taken for something else.
+    for (from, to) in [
+        ("version = 0", "version = 0\nsurprise = 1"),
+        ("version = 0", "version 0"),
+        ("format = 1", "format 1"),
+        ("format = 1", ""),
+    ] {
+        let wrong = text.replacen(from, to, 1);
+        assert_ne!(wrong, text);
+        let error = RootStore::from_text(&wrong).unwrap_err();
+        assert_eq!(error.code(), "ROOTS_SYNTAX", "{from} -> {to}");
+    }
+    // What tools write around PEM does not matter.
+    let openssl = format!("subject=CN = Root\nissuer=CN = Root\n\n{pem}");
+    assert_eq!(
+        RootStore::from_text(&openssl).unwrap().hash(),
+        RootStore::new([a]).hash()
+    );
+}
+
 #[test]
 fn what_a_person_reads_in_a_store_is_what_is_trusted() {
     let text = full_store().to_toml().unwrap();
