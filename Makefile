@@ -108,6 +108,9 @@ generate: deps ## Write everything that is generated and committed: reasons, man
 lint: deps ## What must hold before a commit
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo check -q -p storage-node --lib --bins --no-default-features
+	@! cargo tree -q -p storage-node -e normal --no-default-features -i tss-esapi-sys 2>/dev/null | grep . \
+	  || { echo "storage-node without its feature \`tpm\` must not need libtss2"; exit 1; }
 	cd contracts && forge fmt --check && forge build --skip 'test/**' --quiet && bin/abi --check && bin/layout --check
 	cargo run -q -p prover -- solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol --check
 	@if cargo deny --version >/dev/null 2>&1; then \

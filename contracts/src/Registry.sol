@@ -19,9 +19,9 @@ import {
     QuorumSignatures,
     QuoteEvidence,
     QuoteFacts,
-    TpmClass,
     TpmClock
 } from "./interfaces/Types.sol";
+import {TpmClasses} from "./TpmClasses.sol";
 import {Quorum} from "./libraries/Quorum.sol";
 import {TpmClocks} from "./libraries/TpmClocks.sol";
 
@@ -392,8 +392,9 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         known = _byAccount[msg.sender];
         require(known == 0 || _nodes[known].status == Status.Withdrawn, AccountAlreadyEnrolled(msg.sender, known));
 
-        require(enrolment.tpmClass != TpmClass.None, BadTpmClass());
-        if (enrolment.tpmClass == TpmClass.Virtual) {
+        uint8 class = enrolment.tpmClass;
+        require(class >= TpmClasses.DISCRETE && class <= TpmClasses.VIRTUAL, BadTpmClass(class));
+        if (class == TpmClasses.VIRTUAL) {
             require(_virtualCount < _virtualCap, VirtualCapReached(_virtualCap));
             ++_virtualCount;
         }
@@ -404,7 +405,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         _nodes[node] = Node({
             account: msg.sender,
             status: Status.Active,
-            tpmClass: enrolment.tpmClass,
+            tpmClass: class,
             registeredEpoch: epoch,
             exitEpoch: 0,
             hardwareId: enrolment.hardwareId,
@@ -423,7 +424,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
 
     /// @dev Gives a virtual node's place to another, once.
     function _leave(Node storage record) private {
-        if (record.tpmClass != TpmClass.Virtual) return;
+        if (record.tpmClass != TpmClasses.VIRTUAL) return;
         if (record.status == Status.Active || record.status == Status.Exiting) --_virtualCount;
     }
 

@@ -11,7 +11,6 @@ import {
     QuorumSignatures,
     QuoteEvidence,
     QuoteFacts,
-    TpmClass,
     TpmClock
 } from "../src/interfaces/Types.sol";
 import {Quorum} from "../src/libraries/Quorum.sol";
@@ -239,7 +238,7 @@ contract AttestationTest is AttestationFixture {
         if (field == 0) enrolment.hardwareId = value;
         else if (field == 1) enrolment.akHash = value;
         else if (field == 2) enrolment.resultHash = value;
-        else enrolment.tpmClass = TpmClass(bound(uint256(value), 0, 3));
+        else enrolment.tpmClass = uint8(bound(uint256(value), 0, 255));
         vm.assume(before != keccak256(abi.encode(enrolment)));
         _fund(enrolment.account);
         vm.prank(enrolment.account);

@@ -4,15 +4,8 @@ pragma solidity ^0.8.37;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
-import {
-    Enrolment,
-    Inventory,
-    OracleInfo,
-    QuorumSignatures,
-    Report,
-    TpmClass,
-    Verdict
-} from "../src/interfaces/Types.sol";
+import {TpmClasses} from "../src/TpmClasses.sol";
+import {Enrolment, Inventory, OracleInfo, QuorumSignatures, Report, Verdict} from "../src/interfaces/Types.sol";
 import {Quorum} from "../src/libraries/Quorum.sol";
 import {Reasons} from "../src/Reasons.sol";
 import {Fixture} from "./utils/Fixture.sol";
@@ -129,7 +122,7 @@ contract RegistryTest is Fixture {
         else if (field == 1) changed.akHash = value;
         else if (field == 2) changed.nodeKeyHash = value;
         else if (field == 3) changed.resultHash = value;
-        else if (field == 4) changed.tpmClass = TpmClass(bound(uint256(value), 0, 3));
+        else if (field == 4) changed.tpmClass = uint8(bound(uint256(value), 0, 255));
         else changed.expiry = uint64(bound(uint256(value), enrolment.expiry + 1, type(uint64).max));
         vm.assume(keccak256(abi.encode(changed)) != keccak256(abi.encode(enrolment)));
         vm.prank(enrolment.account);
@@ -142,7 +135,7 @@ contract RegistryTest is Fixture {
         _expectRefused(a, BOND, abi.encodeWithSelector(IRegistry.VirtualCapReached.selector, 0));
         _setVirtualCap(1);
         uint64 node = _enrol(a, BOND);
-        assertTrue(registry.nodeOf(node).tpmClass == TpmClass.Virtual);
+        assertTrue(registry.nodeOf(node).tpmClass == TpmClasses.VIRTUAL);
         assertEq(registry.virtualCount(), 1);
         Enrolment memory b = _virtual("virtual b");
         _expectRefused(b, BOND, abi.encodeWithSelector(IRegistry.VirtualCapReached.selector, 1));
@@ -170,8 +163,10 @@ contract RegistryTest is Fixture {
 
     function test_a_machine_of_no_class_enrols_nowhere() public {
         Enrolment memory enrolment = _enrolment("node a");
-        enrolment.tpmClass = TpmClass.None;
-        _expectRefused(enrolment, BOND, abi.encodeWithSelector(IRegistry.BadTpmClass.selector));
+        enrolment.tpmClass = 0;
+        _expectRefused(enrolment, BOND, abi.encodeWithSelector(IRegistry.BadTpmClass.selector, 0));
+        enrolment.tpmClass = 4;
+        _expectRefused(enrolment, BOND, abi.encodeWithSelector(IRegistry.BadTpmClass.selector, 4));
     }
 
     function test_only_the_owner_sets_the_virtual_cap() public {
@@ -185,7 +180,7 @@ contract RegistryTest is Fixture {
 
     function _virtual(string memory seed) private returns (Enrolment memory enrolment) {
         enrolment = _enrolment(seed);
-        enrolment.tpmClass = TpmClass.Virtual;
+        enrolment.tpmClass = TpmClasses.VIRTUAL;
     }
 
     function _setVirtualCap(uint64 cap) private {

@@ -12,9 +12,10 @@ use subtle::ConstantTimeEq;
 use verifier::Epoch;
 use verifier::bundle::CertificateBytes;
 use verifier::policy::{Denial, FirmwareVersion, MachineFacts};
+use verifier::tpm::certificate::verify_path;
 use verifier::tpm::{
-    Attest, EnrolmentFacts, EnrolmentRequest, Reject, judge_certify, judge_request,
-    make_credential, qualifying_data,
+    Attest, Certificate, EnrolmentFacts, EnrolmentRequest, Reject, RootStore, judge_certify,
+    judge_request, make_credential, qualifying_data,
 };
 use verifier::typed_data;
 use zeroize::Zeroizing;
@@ -95,6 +96,8 @@ pub struct Enrolled {
 
 struct Session {
     request: EnrolmentRequest,
+    /// What a bundle needs of the certificates between the machine's and a root.
+    intermediates: Vec<Vec<u8>>,
     facts: EnrolmentFacts,
     secret: Zeroizing<[u8; 32]>,
     nonce: [u8; 32],
@@ -164,8 +167,10 @@ impl Enroller {
         OsRng.fill_bytes(&mut nonce);
 
         let hardware = facts.hardware_id;
+        let intermediates = needed_intermediates(&request, &self.rules);
         let open = Session {
             request,
+            intermediates,
             facts,
             secret,
             nonce,
@@ -215,6 +220,7 @@ impl Enroller {
         }
         let Session {
             request,
+            intermediates,
             facts,
             nonce,
             ..
@@ -229,7 +235,10 @@ impl Enroller {
         // Signed by the same TPM in the same structure.
         let firmware = FirmwareVersion(Attest::parse(attest)?.firmware_version);
         let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
-        if let Some(denial) = self.rules.policy().judge_machine(Some(&machine)).first() {
+        let policy = self.rules.policy();
+        let mut denials = policy.judge_machine(Some(&machine));
+        denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
+        if let Some(denial) = denials.first() {
             return Err(EnrolError::Denied(denial.clone()));
         }
 
@@ -252,7 +261,6 @@ impl Enroller {
         };
         let digest = self.rules.deployment().registry_digest(&statement);
         let signature = self.key.sign(&digest)?;
-        let intermediates = needed_intermediates(&request, &self.rules);
         let row = EnrolmentRow {
             account: Address::from(request.address),
             ek_certificate: request.ek_certificate.into(),
@@ -281,22 +289,42 @@ impl Enroller {
     }
 }
 
-/// The certificates without which the chain does not reach a root: a bundle carries no other.
+/// The certificates without which the chain does not reach a root: a bundle carries no other, and all of them, for an auditor's
+/// store has the same roots, but not what this one happens to have between.
 fn needed_intermediates(request: &EnrolmentRequest, rules: &Rules) -> Vec<Vec<u8>> {
     // As the bundle's auditor judges it: just before the enrolment expires.
     let at = just_before(request.expiry);
+    let roots = rules.roots().without_intermediates();
     let mut needed = request.clone();
+    if judge_request(&needed, &roots, at).is_err() {
+        needed.intermediates = verify_path_of(&needed, rules.roots(), at);
+    }
     let mut place = 0;
     while place < needed.intermediates.len() {
         let mut fewer = needed.clone();
         fewer.intermediates.remove(place);
-        if judge_request(&fewer, rules.roots(), at).is_ok() {
+        if judge_request(&fewer, &roots, at).is_ok() {
             needed = fewer;
         } else {
             place += 1;
         }
     }
     needed.intermediates
+}
+
+/// The certificates of the path that was found with what the store has, leaf and root excluded.
+fn verify_path_of(request: &EnrolmentRequest, roots: &RootStore, at: u64) -> Vec<Vec<u8>> {
+    let path = Certificate::from_der(&request.ek_certificate)
+        .and_then(|leaf| verify_path(&leaf, &request.intermediates, roots, at));
+    // It was judged a moment ago.
+    let Ok(path) = path else {
+        return request.intermediates.clone();
+    };
+    let between = path.steps.len().saturating_sub(2);
+    let steps = path.steps.iter().skip(1).take(between);
+    steps
+        .map(|step| step.certificate.as_der().to_vec())
+        .collect()
 }
 
 fn just_before(expiry: u64) -> u64 {

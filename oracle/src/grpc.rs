@@ -4,11 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use alloy::primitives::{B256, Bytes};
+use daemon::tls::Peer;
 use futures::Stream;
 use proto::v1;
 use proto::v1::committee_server::Committee;
 use proto::v1::oracle_server::Oracle;
 use proto::v1::propose_response::Outcome;
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use verifier::cbor;
 use verifier::evidence::Evidence;
@@ -37,7 +39,12 @@ struct Inner {
     enroller: Arc<Enroller>,
     exporter: Exporter,
     rules: Rules,
+    /// Enrolments whose certificates are judged at the same time.
+    enrolments: Semaphore,
 }
+
+/// So that strangers' certificates leave a core to evidence.
+const ENROLMENTS_AT_ONCE: usize = 2;
 
 impl Services {
     /// Services over the oracle's parts.
@@ -54,6 +61,7 @@ impl Services {
                 enroller,
                 exporter,
                 rules,
+                enrolments: Semaphore::new(ENROLMENTS_AT_ONCE),
             }),
         }
     }
@@ -143,8 +151,10 @@ impl Oracle for Services {
         request: Request<v1::BeginEnrolmentRequest>,
     ) -> Result<Response<v1::BeginEnrolmentResponse>, Status> {
         let from = request
-            .remote_addr()
-            .ok_or_else(|| Status::failed_precondition("the connection has no address"))?;
+            .extensions()
+            .get::<Peer>()
+            .ok_or_else(|| Status::failed_precondition("the connection has no address"))?
+            .address;
         let request = request.into_inner();
         let deployment = self.inner.rules.deployment();
         let request = EnrolmentRequest {
@@ -162,6 +172,14 @@ impl Oracle for Services {
             expiry: request.expiry,
         };
         let enroller = self.inner.enroller.clone();
+        // Anybody may ask, and the certificates of a stranger cost milliseconds each: evidence must not wait for them. The semaphore
+        // is never closed.
+        let _turn = self
+            .inner
+            .enrolments
+            .acquire()
+            .await
+            .map_err(|error| own_fault(&error))?;
         let begun = tokio::task::spawn_blocking(move || enroller.begin(request, from.ip().into()))
             .await
             .map_err(|error| own_fault(&error))??;

@@ -8,11 +8,10 @@ use daemon::health::{HealthServer, Readiness};
 use daemon::secret::load_chain_key;
 use daemon::shutdown::Shutdown;
 use daemon::telemetry::Metrics;
-use daemon::tls::{Deadlines, TlsIdentity};
+use daemon::tls::{Deadlines, HandshakeLimits, TlsIdentity, bound_incoming};
 use proto::v1::committee_server::CommitteeServer;
 use proto::v1::oracle_server::OracleServer;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 
 use crate::agreement::{Agreement, Honest, Observer, Parts};
@@ -203,9 +202,8 @@ pub(crate) async fn grpc_server(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<OracleServer<Services>>().await;
     health.set_serving::<CommitteeServer<Services>>().await;
+    let incoming = bound_incoming(listener, &identity, HandshakeLimits::default())?;
     let server = Server::builder()
-        .tls_config(identity.server_config())
-        .map_err(|error| Failure::internal(format!("TLS: {error}")))?
         .concurrency_limit_per_connection(64)
         .timeout(Duration::from_secs(60))
         .add_service(health_service)
@@ -228,7 +226,7 @@ pub(crate) async fn grpc_server(
             tokio::time::sleep(Duration::from_secs(2)).await;
         };
         tokio::select! {
-            served = server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), signal) => {
+            served = server.serve_with_incoming_shutdown(incoming, signal) => {
                 served.map_err(|error| Failure::unavailable(format!("the gRPC server stopped: {error}")))
             }
             () = drained => Ok(()),

@@ -11,6 +11,8 @@ use daemon::config::Layers;
 use daemon::exit::Failure;
 use serde::{Deserialize, Serialize};
 
+use verifier::tpm::EndorsementKey;
+
 use crate::acceptance::Acceptance;
 
 /// A whole configuration with every key, its default and what it means.
@@ -97,6 +99,9 @@ impl Default for Health {
 pub struct TpmConfig {
     /// How to reach it: `device:/dev/tpmrm0`, `swtpm:host=127.0.0.1,port=2321`.
     pub tcti: String,
+    /// Which of its endorsement keys the machine enrols with: the one the committee's policy names for its maker.
+    #[serde(default)]
+    pub endorsement_key: EndorsementKey,
     /// PEM files with the certificates between the TPM's own and its maker's root, at least the one that issued it.
     #[serde(default)]
     pub intermediates: Vec<PathBuf>,

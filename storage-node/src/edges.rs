@@ -9,6 +9,7 @@ use daemon::exit::Failure;
 use daemon::secret::load_chain_key;
 use prover::keys::KeyFileError;
 use prover::prove::SetupError;
+#[cfg(feature = "tpm")]
 use verifier::tpm::Certificate;
 
 use crate::chain_view::{ChainActions, ChainError, ChainView, RealChain};
@@ -16,7 +17,9 @@ use crate::config::Config;
 use crate::oracles::{GrpcOracles, OracleLink};
 use crate::proof::{Groth16Source, ProofSource};
 use crate::store::{DirStore, ShardStore};
-use crate::tpm::{EsysTpm, TpmHandle};
+#[cfg(feature = "tpm")]
+use crate::tpm::EsysTpm;
+use crate::tpm::TpmHandle;
 
 /// Largest PEM file that is read, bytes.
 const MAX_PEM_BYTES: u64 = 256 * 1024;
@@ -117,7 +120,19 @@ fn no_keys(error: SetupError) -> Failure {
 /// The configured TPM on a thread of its own.
 ///
 /// # Errors
+/// Usage: this program was built without the feature `tpm`.
+#[cfg(not(feature = "tpm"))]
+pub async fn open_tpm(_: &Config) -> Result<TpmHandle, Failure> {
+    Err(Failure::usage(
+        "this storage-node was built without the feature `tpm`, so it cannot open one; build it with libtss2",
+    ))
+}
+
+/// The configured TPM on a thread of its own.
+///
+/// # Errors
 /// Usage for an unreadable certificate, unavailable if no TPM answers.
+#[cfg(feature = "tpm")]
 pub async fn open_tpm(config: &Config) -> Result<TpmHandle, Failure> {
     let mut intermediates = Vec::new();
     for path in &config.tpm.intermediates {
@@ -128,7 +143,9 @@ pub async fn open_tpm(config: &Config) -> Result<TpmHandle, Failure> {
         );
     }
     let (tcti, folder) = (config.tpm.tcti.clone(), config.tpm_dir());
-    let tpm = tokio::task::spawn_blocking(move || EsysTpm::open(&tcti, folder, intermediates))
+    let key = config.tpm.endorsement_key;
+    let open = move || EsysTpm::open(&tcti, key, folder, intermediates);
+    let tpm = tokio::task::spawn_blocking(open)
         .await
         .map_err(|error| Failure::internal(format!("opening the TPM: {error}")))?
         .map_err(|error| Failure::unavailable(error.to_string()))?;

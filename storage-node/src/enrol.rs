@@ -231,8 +231,9 @@ impl Enroller<'_> {
             .map_err(EnrolError::OwnEvidence)?;
         let facts = judge_request(&request, &RootStore::new(anchors), now)
             .map_err(EnrolError::OwnEvidence)?;
-        let [discrete, firmware, virtual_] = TpmClass::ALL.map(|class| {
-            let facts = facts.clone().with_class(&request, class)?;
+        let statement = |class: TpmClass| -> Result<Enrolment, EnrolError> {
+            let facts = facts.clone().with_class(&request, class);
+            let facts = facts.map_err(EnrolError::OwnEvidence)?;
             Ok(Enrolment {
                 account: self.chain.account(),
                 hardwareId: facts.hardware_id,
@@ -242,9 +243,9 @@ impl Enroller<'_> {
                 tpmClass: class.number(),
                 expiry,
             })
-        });
-        let all = || Ok([discrete?, firmware?, virtual_?]);
-        all().map_err(EnrolError::OwnEvidence)
+        };
+        let [a, b, c] = TpmClass::ALL;
+        Ok([statement(a)?, statement(b)?, statement(c)?])
     }
 
     /// One oracle's signature over one of `digests`, checked, with that one's place.

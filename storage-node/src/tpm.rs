@@ -1,19 +1,23 @@
 //! The edge to the machine's TPM: who this node is, and what its hardware signs.
 //!
-//! Everything above this module sees a [`Tpm`]; [`EsysTpm`] is the real one (a device or an `swtpm`
-//! socket), [`TpmHandle`] lets async code wait for it, since a TPM answers one command at a time and slowly.
+//! Everything above this module sees a [`Tpm`]; `EsysTpm` is the real one (a device or an `swtpm`
+//! socket; feature `tpm`, on by default, needs libtss2), [`TpmHandle`] lets async code wait for it, since a TPM answers one command at a time and slowly.
 //! Evidence comes out in the form the [`verifier`] judges: TPMT_PUBLIC and TPMS_ATTEST as the TPM marshals
 //! them, signatures as 64 bytes r‖s with low s (protocol section 1).
 
+#[cfg(feature = "tpm")]
 mod esys;
 mod handle;
+#[cfg(feature = "tpm")]
 mod keyfile;
 
+#[cfg(feature = "tpm")]
 pub use esys::EsysTpm;
 pub use handle::TpmHandle;
 
 use std::path::PathBuf;
 
+use verifier::tpm::EndorsementKey;
 use zeroize::Zeroizing;
 
 /// What a node shows of its TPM when it enrols (protocol section 5).
@@ -40,6 +44,9 @@ pub struct Attestation {
     pub signature: [u8; 64],
 }
 
+/// What the TPM stack says.
+pub type StackError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why the TPM could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum TpmError {
@@ -51,7 +58,7 @@ pub enum TpmError {
         /// Where it was looked for.
         tcti: String,
         /// What the TPM stack says.
-        source: tss_esapi::Error,
+        source: StackError,
     },
     /// The TPM refused a command.
     #[error("the TPM failed to {action}: {source}")]
@@ -59,11 +66,20 @@ pub enum TpmError {
         /// What was asked of it.
         action: &'static str,
         /// What it answered.
-        source: tss_esapi::Error,
+        source: StackError,
     },
-    /// The TPM holds no endorsement certificate where TCG's profile puts it.
-    #[error("the TPM holds no RSA-2048 endorsement certificate (NV index 0x01c00002): {0}")]
-    NoCertificate(String),
+    /// The TPM holds no certificate of the configured endorsement key where TCG's profile puts it.
+    #[error(
+        "the TPM holds no {key} endorsement certificate (NV index {index:#010x}): {source}; does its maker use another key?"
+    )]
+    NoCertificate {
+        /// The configured key.
+        key: EndorsementKey,
+        /// Where it was looked for.
+        index: u32,
+        /// What the TPM stack says.
+        source: StackError,
+    },
     /// The TPM returned something its specification does not allow.
     #[error("the TPM returned a malformed answer: {0}")]
     Malformed(#[from] verifier::tpm::Reject),
@@ -76,7 +92,7 @@ pub enum TpmError {
         /// The key file.
         path: PathBuf,
         /// What the TPM says to it.
-        source: tss_esapi::Error,
+        source: StackError,
     },
     /// A stored key cannot be read back.
     #[error(

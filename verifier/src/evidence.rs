@@ -193,7 +193,7 @@ pub struct Signed {
     pub envelope_hash: B256,
     /// keccak256 of the quote's TPMS_ATTEST.
     pub quote_hash: B256,
-    /// The quote's clock, if the quote is the attestation key's.
+    /// The quote's clock, if the quote is the attestation key's and shows what the policy accepts.
     pub clock: Option<ClockInfo>,
     /// What is wrong so far; the gravest.
     fault: Option<Fault>,
@@ -304,7 +304,7 @@ pub fn open(
     }
 
     // From here on the node has signed for everything; faults are its own.
-    let (clock, attestation_fault) = judge_quote(context, evidence, &body, previous);
+    let (clock, attestation_fault) = judge_quote(context, duty, evidence, &body, previous);
     let (proof, proof_fault) = if (statement.root, statement.count) == (duty.root, duty.count) {
         parse_proof(context, duty, &evidence.proof)
     } else {
@@ -342,6 +342,7 @@ fn graver(a: Option<Fault>, b: Option<Fault>) -> Option<Fault> {
 
 fn judge_quote(
     context: &EpochContext<'_>,
+    duty: &Duty,
     evidence: &Evidence,
     body: &crate::envelope::EnvelopeBody,
     previous: Option<&ClockInfo>,
@@ -387,7 +388,10 @@ fn judge_quote(
     ) {
         Ok(facts) => {
             let state = match state(&pcr_policy, &facts, &evidence.event_log) {
-                Ok(state) => state,
+                Ok(state) => StateFacts {
+                    hardware_id: Some(duty.identity.hardware_id),
+                    ..state
+                },
                 Err(error) => return (None, failed(format!("{}: {error}", error.code()))),
             };
             if let Some(denial) = context.policy.judge_state(&state, at).first() {

@@ -23,6 +23,7 @@
 //!
 //! [tpm]
 //! classes = ["discrete", "firmware"]
+//! denied = ["0x…"]                    # machines that are out, by hardware id: they neither enrol nor pass an epoch
 //! [[tpm.minimum_firmware]]
 //! manufacturer = "IFX"
 //! version = "7.85"

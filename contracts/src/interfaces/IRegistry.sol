@@ -2,15 +2,7 @@
 pragma solidity ^0.8.37;
 
 import {IQuotePolicy} from "./IQuotePolicy.sol";
-import {
-    Enrolment,
-    EnrolmentEvidence,
-    OracleInfo,
-    QuorumSignatures,
-    QuoteEvidence,
-    TpmClass,
-    TpmClock
-} from "./Types.sol";
+import {Enrolment, EnrolmentEvidence, OracleInfo, QuorumSignatures, QuoteEvidence, TpmClock} from "./Types.sol";
 
 /// @title Who takes part: oracle sets, nodes, their hardware and their bonds
 /// @notice A node is enrolled once a quorum of oracles has attested its TPM and its bond is in. Where a quote policy is in force, its TPM also
@@ -29,7 +21,8 @@ interface IRegistry {
     struct Node {
         address account;
         Status status;
-        TpmClass tpmClass;
+        /// See TpmClasses.sol.
+        uint8 tpmClass;
         /// Epoch of registration; the node owes nothing before the next one.
         uint64 registeredEpoch;
         /// Epoch in which exit was requested, 0 if not.
@@ -130,7 +123,7 @@ interface IRegistry {
     error BadOracleSet();
     error UnknownSetVersion(uint32 version);
     error UrlTooLong(uint256 limit, uint256 actual);
-    error BadTpmClass();
+    error BadTpmClass(uint8 tpmClass);
     error VirtualCapReached(uint64 cap);
     error QuoteRequired(address policy);
     error NoQuotePolicy();

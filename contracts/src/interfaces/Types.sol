@@ -58,17 +58,6 @@ struct Report {
     uint32 unjudged;
 }
 
-/// @notice The kind of TPM that the root of a machine's certificate stands for; virtual ones have a cap of their own.
-enum TpmClass {
-    None,
-    /// A chip of its own.
-    Discrete,
-    /// Firmware of the processor or chipset.
-    Firmware,
-    /// Software of a hypervisor or of a cloud; as many as its owner likes.
-    Virtual
-}
-
 /// @notice What each oracle signs after it ran its own activation with a node's TPM.
 /// @dev EIP-712 typed data under the registry's domain. Protocol: section 5.
 struct Enrolment {
@@ -82,8 +71,8 @@ struct Enrolment {
     bytes32 nodeKeyHash;
     /// keccak256 of the attestation result's appraisals (EAR, canonical JSON), which do not depend on the oracle.
     bytes32 resultHash;
-    /// Class of the machine's TPM.
-    TpmClass tpmClass;
+    /// Class of the machine's TPM, see TpmClasses.sol.
+    uint8 tpmClass;
     /// Unix time after which the statement no longer registers, seconds.
     uint64 expiry;
 }

@@ -2,14 +2,8 @@
 pragma solidity ^0.8.37;
 
 import {IQuotePolicy} from "../../src/interfaces/IQuotePolicy.sol";
-import {
-    Enrolment,
-    EnrolmentEvidence,
-    QuorumSignatures,
-    QuoteEvidence,
-    TpmClass,
-    TpmClock
-} from "../../src/interfaces/Types.sol";
+import {Enrolment, EnrolmentEvidence, QuorumSignatures, QuoteEvidence, TpmClock} from "../../src/interfaces/Types.sol";
+import {TpmClasses} from "../../src/TpmClasses.sol";
 import {Fixture} from "./Fixture.sol";
 import {SoftTpm} from "./SoftTpm.sol";
 
@@ -108,7 +102,7 @@ abstract contract AttestationFixture is Fixture {
             akHash: keccak256(evidence.quote.akPublic),
             nodeKeyHash: keccak256(abi.encode(x, y)),
             resultHash: keccak256(abi.encode("result", machine.ekSeed)),
-            tpmClass: TpmClass.Discrete,
+            tpmClass: TpmClasses.DISCRETE,
             expiry: uint64(vm.getBlockTimestamp() + 1 hours)
         });
     }

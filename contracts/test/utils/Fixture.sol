@@ -7,6 +7,7 @@ import {Deals} from "../../src/Deals.sol";
 import {Hub} from "../../src/Hub.sol";
 import {ProbityToken} from "../../src/ProbityToken.sol";
 import {Reasons} from "../../src/Reasons.sol";
+import {TpmClasses} from "../../src/TpmClasses.sol";
 import {Registry} from "../../src/Registry.sol";
 import {IDeals} from "../../src/interfaces/IDeals.sol";
 import {IHub} from "../../src/interfaces/IHub.sol";
@@ -18,7 +19,6 @@ import {
     QuorumSignatures,
     Report,
     ShardRoots,
-    TpmClass,
     Verdict
 } from "../../src/interfaces/Types.sol";
 import {TestVerifier} from "./TestVerifier.sol";
@@ -149,7 +149,7 @@ abstract contract Fixture is Test {
             akHash: keccak256(abi.encode(seed, "ak")),
             nodeKeyHash: keccak256(abi.encode(seed, "node key")),
             resultHash: keccak256(abi.encode(seed, "result")),
-            tpmClass: TpmClass.Discrete,
+            tpmClass: TpmClasses.DISCRETE,
             expiry: uint64(vm.getBlockTimestamp() + 1 hours)
         });
     }

@@ -1,7 +1,7 @@
 //! The server's end, where a service must know over which connection it answers.
 //!
-//! tonic's own TLS does not tell the channel binding, gives handshakes no deadline, and ends the server at the first accept that
-//! fails for want of file descriptors. This one hands tonic streams whose handshake is done.
+//! tonic's own TLS does not tell the channel binding, and gives handshakes neither a deadline nor a limit. This one hands tonic
+//! streams whose handshake is done.
 
 use std::{
     collections::VecDeque,

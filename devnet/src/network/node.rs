@@ -12,6 +12,7 @@ use anyhow::Result;
 use circuits::Profile;
 use daemon::{config::to_toml, secret};
 use storage_node::config::{Config, DutyConfig, Enrol, Grpc, Health, ProverConfig, TpmConfig};
+use verifier::tpm::EndorsementKey;
 
 use super::{BOND, Options};
 use crate::{
@@ -145,6 +146,7 @@ impl NodeSeat {
             },
             health: Health { listen: health },
             tpm: TpmConfig {
+                endorsement_key: EndorsementKey::default(),
                 tcti: String::new(),
                 intermediates: vec![ca.issuer_pem()],
                 pcrs: crate::trust::policy().pcrs,

@@ -23,9 +23,9 @@ use verifier::session::{
     SessionKey, SessionStatement, Voucher, fresh_nonce, judge_chain,
 };
 use verifier::tpm::{
-    Attest, Certificate, ClockInfo, EnrolmentFacts, EnrolmentRequest, PcrPolicy, Public,
-    QuoteFacts, Reject, RootStore, judge_certify, judge_request, make_credential, qualifying_data,
-    quote, verify_p256, verify_quote_over_policy,
+    Attest, Certificate, ClockInfo, EndorsementKey, EnrolmentFacts, EnrolmentRequest, PcrPolicy,
+    Public, QuoteFacts, Reject, RootStore, judge_certify, judge_request, make_credential,
+    qualifying_data, quote, verify_p256, verify_quote_over_policy,
     wire::{Attested, HashAlgorithm},
 };
 use verifier::{Epoch, NodeId};
@@ -65,6 +65,15 @@ impl Lab {
 
     /// The machine's TPM as its node opens it, with the keys the node keeps on disk.
     fn try_open(&self, machine: &str, tpm: &SwTpm) -> Result<EsysTpm, TpmError> {
+        self.try_open_with(machine, tpm, EndorsementKey::Rsa2048)
+    }
+
+    fn try_open_with(
+        &self,
+        machine: &str,
+        tpm: &SwTpm,
+        key: EndorsementKey,
+    ) -> Result<EsysTpm, TpmError> {
         let keys = self.dir.path().join(machine).join("keys");
         let pem = fs::read_to_string(self.ca.issuer_pem()).unwrap();
         let intermediates = Certificate::from_pem_chain(&pem).unwrap();
@@ -72,7 +81,7 @@ impl Lab {
             .iter()
             .map(|it| it.as_der().to_vec())
             .collect();
-        EsysTpm::open(&tpm.tcti(), keys, intermediates)
+        EsysTpm::open(&tpm.tcti(), key, keys, intermediates)
     }
 
     fn open(&self, machine: &str, tpm: &SwTpm) -> EsysTpm {
@@ -216,6 +225,96 @@ fn every_changed_byte_of_a_real_quote_and_certification_is_refused() {
             assert!(judge_quote(&facts.ak, &changed).is_err());
         }
     }
+}
+
+#[test]
+fn a_machine_enrols_with_its_p_384_key_and_that_is_another_identity_the_policy_keeps_out() {
+    let lab = Lab::new();
+    let machine = lab.manufacture("a");
+    let enrol = |key| {
+        // Keys of their own: each is wrapped for one endorsement key.
+        let folder = format!("a-{key}");
+        let mut tpm = lab.try_open_with(&folder, &machine, key).unwrap();
+        let facts = lab.enrol(&mut tpm);
+        // And it goes on as any other.
+        let quoted = tpm.quote(STATEMENT, &PCRS).unwrap();
+        judge_quote(&facts.ak, &quoted).unwrap();
+        assert_eq!(facts.endorsement_key, key);
+        facts
+    };
+    let rsa = enrol(EndorsementKey::Rsa2048);
+    let ecc = enrol(EndorsementKey::EccP384);
+    assert_ne!(rsa.hardware_id, ecc.hardware_id, "one TPM, two machines");
+    let policy = Policy::parse("pcrs = [0]\nslow_after = 1\n").unwrap();
+    let judge = |facts: &EnrolmentFacts| {
+        let machine = MachineFacts::of(
+            &facts.certificate,
+            facts.endorsement_key,
+            FirmwareVersion(1),
+        );
+        let denials = policy.judge_machine(Some(&machine));
+        denials.iter().map(|it| it.code()).collect::<Vec<_>>()
+    };
+    assert_eq!(judge(&rsa), [""; 0]);
+    assert_eq!(judge(&ecc), ["POLICY_TPM_ENDORSEMENT_KEY"]);
+    // Keys under one endorsement key are foreign under the other.
+    let keys = lab
+        .dir
+        .path()
+        .join(format!("a-{}", EndorsementKey::EccP384));
+    let error = EsysTpm::open(
+        &machine.tcti(),
+        EndorsementKey::Rsa2048,
+        keys.join("keys"),
+        vec![],
+    );
+    assert!(matches!(error, Err(TpmError::ForeignKey { .. })));
+}
+
+#[test]
+fn a_tpm_without_a_certificate_of_the_configured_key_says_which_and_where() {
+    let lab = Lab::new();
+    let machine = lab.manufacture("a");
+    let mut tpm = lab
+        .try_open_with("a", &machine, EndorsementKey::EccP256)
+        .unwrap();
+    let error = tpm.identity().unwrap_err().to_string();
+    assert!(
+        error.contains("ecc-p256") && error.contains("0x01c0000a"),
+        "{error}"
+    );
+}
+
+/// Port pairs, start, enrolment, quotes, power loss and power on, of as many TPMs as a small network has machines.
+#[test]
+fn sixteen_tpms_at_once_enrol_quote_and_survive_a_power_loss() {
+    let lab = Lab::new();
+    thread::scope(|scope| {
+        let machines: Vec<_> = (0..16)
+            .map(|i| {
+                let (lab, name) = (&lab, format!("m{i}"));
+                scope.spawn(move || {
+                    let machine = lab.manufacture(&name);
+                    let mut tpm = lab.open(&name, &machine);
+                    let facts = lab.enrol(&mut tpm);
+                    let before = judge_quote(&facts.ak, &tpm.quote(STATEMENT, &PCRS).unwrap());
+                    drop((tpm, machine));
+                    let machine = lab.power_on(&name);
+                    let mut tpm = lab.open(&name, &machine);
+                    let after = judge_quote(&facts.ak, &tpm.quote(STATEMENT, &PCRS).unwrap());
+                    let (before, after) = (before.unwrap(), after.unwrap());
+                    ClockInfo::check_progress(&before.clock, &after.clock).unwrap();
+                    assert!(after.clock.reset_count > before.clock.reset_count);
+                    facts.hardware_id
+                })
+            })
+            .collect();
+        let ids: std::collections::BTreeSet<_> = machines
+            .into_iter()
+            .map(|machine| machine.join().unwrap())
+            .collect();
+        assert_eq!(ids.len(), 16);
+    });
 }
 
 #[test]
@@ -583,16 +682,21 @@ async fn many_tasks_share_one_tpm_through_its_handle() {
 #[test]
 fn without_a_tpm_the_node_says_so_in_one_line() {
     let dir = tempfile::tempdir().unwrap();
-    let error = EsysTpm::open("swtpm:host=127.0.0.1,port=1", dir.path(), vec![])
-        .err()
-        .unwrap()
-        .to_string();
+    let error = EsysTpm::open(
+        "swtpm:host=127.0.0.1,port=1",
+        EndorsementKey::Rsa2048,
+        dir.path(),
+        vec![],
+    )
+    .err()
+    .unwrap()
+    .to_string();
     assert!(
         error.starts_with("cannot reach the TPM at `swtpm:host=127.0.0.1,port=1`"),
         "{error}"
     );
     assert!(!error.contains('\n'));
-    assert!(EsysTpm::open("no such stack", dir.path(), vec![]).is_err());
+    assert!(EsysTpm::open("no such stack", EndorsementKey::Rsa2048, dir.path(), vec![]).is_err());
 }
 
 #[test]

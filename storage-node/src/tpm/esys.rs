@@ -23,18 +23,41 @@ use tss_esapi::{
     tcti_ldr::TctiNameConf,
     traits::Marshall,
 };
-use verifier::tpm::certificate::trim_padding;
+use verifier::tpm::{EndorsementKey, certificate::trim_padding};
 use zeroize::Zeroizing;
 
 use super::{Attestation, Tpm, TpmError, TpmIdentity, keyfile::WrappedKey};
-
-/// The one endorsement key algorithm of the protocol; a TPM carries several endorsement keys.
-const EK: AsymmetricAlgorithmSelection = AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048);
 
 /// More objects and sessions than any TPM keeps loaded.
 const MAX_HANDLES: u32 = 32;
 
 type Answer<T> = Result<T, tss_esapi::Error>;
+
+/// What a failure of the TPM stack is told as.
+fn failed(action: &'static str) -> impl Fn(tss_esapi::Error) -> TpmError + Copy {
+    move |source| TpmError::Command {
+        action,
+        source: source.into(),
+    }
+}
+
+/// The key as the TPM stack names it, and where its certificate lies (TCG EK Credential Profile 2.5, section 2.2.1).
+fn algorithm(key: EndorsementKey) -> (AsymmetricAlgorithmSelection, u32) {
+    match key {
+        EndorsementKey::Rsa2048 => (
+            AsymmetricAlgorithmSelection::Rsa(RsaKeyBits::Rsa2048),
+            0x01c0_0002,
+        ),
+        EndorsementKey::EccP256 => (
+            AsymmetricAlgorithmSelection::Ecc(EccCurve::NistP256),
+            0x01c0_000a,
+        ),
+        EndorsementKey::EccP384 => (
+            AsymmetricAlgorithmSelection::Ecc(EccCurve::NistP384),
+            0x01c0_0016,
+        ),
+    }
+}
 
 /// The machine's TPM, with this node's keys loaded.
 ///
@@ -46,6 +69,7 @@ pub struct EsysTpm {
 
 struct Settings {
     tcti: String,
+    endorsement_key: EndorsementKey,
     state_dir: PathBuf,
     intermediates: Vec<Vec<u8>>,
 }
@@ -64,7 +88,7 @@ struct Session {
 impl EsysTpm {
     /// Opens the TPM at `tcti` (`device:/dev/tpmrm0`, `swtpm:host=127.0.0.1,port=…`) with the keys kept in `state_dir`.
     ///
-    /// Attestation key and node key are made on first use and stored there, wrapped by the TPM.
+    /// Of the TPM's endorsement keys `endorsement_key` is used; attestation key and node key are its children, and are made on first use and stored there, wrapped by the TPM.
     /// `intermediates` (DER) are passed on as part of [`Tpm::identity`].
     ///
     /// # Errors
@@ -72,11 +96,13 @@ impl EsysTpm {
     /// replacing a key; any failure of the TPM.
     pub fn open(
         tcti: &str,
+        endorsement_key: EndorsementKey,
         state_dir: impl Into<PathBuf>,
         intermediates: Vec<Vec<u8>>,
     ) -> Result<Self, TpmError> {
         let settings = Settings {
             tcti: tcti.to_owned(),
+            endorsement_key,
             state_dir: state_dir.into(),
             intermediates,
         };
@@ -90,7 +116,7 @@ impl EsysTpm {
         action: &'static str,
         command: impl Fn(&mut Session) -> Answer<T>,
     ) -> Result<T, TpmError> {
-        let failed = |source| TpmError::Command { action, source };
+        let failed = failed(action);
         if let Some(session) = &mut self.session {
             match command(session) {
                 Ok(answer) => return Ok(answer),
@@ -107,12 +133,14 @@ impl EsysTpm {
 
 impl Tpm for EsysTpm {
     fn identity(&mut self) -> Result<TpmIdentity, TpmError> {
+        let key = self.settings.endorsement_key;
+        let (selection, index) = algorithm(key);
         let certificate = self
             .run("read its endorsement certificate", |session| {
-                ek::retrieve_ek_pubcert(&mut session.context, EK)
+                ek::retrieve_ek_pubcert(&mut session.context, selection)
             })
             .map_err(|error| match error {
-                TpmError::Command { source, .. } => TpmError::NoCertificate(source.to_string()),
+                TpmError::Command { source, .. } => TpmError::NoCertificate { key, index, source },
                 other => other,
             })?;
         let [ek_public, ak_public, node_key_public] =
@@ -137,11 +165,12 @@ impl Tpm for EsysTpm {
         id_object: &[u8],
         encrypted_secret: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, TpmError> {
+        let key = self.settings.endorsement_key;
         self.run("activate a credential", |session| {
             let id_object = IdObject::try_from(id_object)?;
             let secret = EncryptedSecret::try_from(encrypted_secret)?;
             let (ak, ek) = (session.ak, session.ek);
-            let opened = with_ek_policy(&mut session.context, |context, policy| {
+            let opened = with_ek(&mut session.context, key, |context, policy| {
                 context.execute_with_sessions(
                     (Some(AuthSession::Password), Some(policy), None),
                     |context| context.activate_credential(ak, ek, id_object, secret),
@@ -202,18 +231,20 @@ impl Session {
             .and_then(Context::new)
             .map_err(|source| TpmError::Unreachable {
                 tcti: settings.tcti.clone(),
-                source,
+                source: source.into(),
             })?;
-        flush_leftovers(&mut context).map_err(|source| TpmError::Command {
-            action: "flush what an earlier run left in it",
-            source,
-        })?;
-        let (ek, ek_public) = create_ek(&mut context).map_err(|source| TpmError::Command {
-            action: "make its endorsement key",
-            source,
-        })?;
+        let algorithm = settings.endorsement_key;
+        flush_leftovers(&mut context).map_err(failed("flush what an earlier run left in it"))?;
+        let (ek, ek_public) =
+            create_ek(&mut context, algorithm).map_err(failed("make its endorsement key"))?;
+        let parent = (ek, algorithm);
         let mut key = |file: &str, restricted| {
-            load_or_create(&mut context, ek, settings.state_dir.join(file), restricted)
+            load_or_create(
+                &mut context,
+                parent,
+                settings.state_dir.join(file),
+                restricted,
+            )
         };
         let (ak, ak_public) = key("ak.tpm", true)?;
         let (node_key, node_key_public) = key("node-key.tpm", false)?;
@@ -275,32 +306,31 @@ fn flush_leftovers(context: &mut Context) -> Answer<()> {
     Ok(())
 }
 
-fn create_ek(context: &mut Context) -> Answer<(KeyHandle, Public)> {
-    let handle = ek::create_ek_object_2(context, EK, None)?;
+fn create_ek(context: &mut Context, key: EndorsementKey) -> Answer<(KeyHandle, Public)> {
+    let handle = ek::create_ek_object_2(context, algorithm(key).0, None)?;
     let (public, _, _) = context.read_public(handle)?;
     Ok((handle, public))
 }
 
 fn load_or_create(
     context: &mut Context,
-    ek: KeyHandle,
+    parent: (KeyHandle, EndorsementKey),
     path: PathBuf,
     restricted: bool,
 ) -> Result<(KeyHandle, Public), TpmError> {
-    let failed = |source| TpmError::Command {
-        action: "make a signing key",
-        source,
-    };
+    let failed = failed("make a signing key");
     if let Some(key) = WrappedKey::read(&path)? {
         let public = key.public.clone();
-        let handle =
-            load(context, ek, key).map_err(|source| TpmError::ForeignKey { path, source })?;
+        let handle = load(context, parent, key).map_err(|source| TpmError::ForeignKey {
+            path,
+            source: source.into(),
+        })?;
         return Ok((handle, public));
     }
     let template = signing_key(restricted).map_err(failed)?;
-    let created = with_ek_policy(context, |context, policy| {
+    let created = with_ek(context, parent.1, |context, policy| {
         context.execute_with_session(Some(policy), |context| {
-            context.create(ek, template, None, None, None, None)
+            context.create(parent.0, template, None, None, None, None)
         })
     })
     .map_err(failed)?;
@@ -312,14 +342,18 @@ fn load_or_create(
     key.write(&path)?;
     tracing::info!(path = %path.display(), restricted, "made a key in the TPM");
     let public = key.public.clone();
-    let handle = load(context, ek, key).map_err(failed)?;
+    let handle = load(context, parent, key).map_err(failed)?;
     Ok((handle, public))
 }
 
-fn load(context: &mut Context, ek: KeyHandle, key: WrappedKey) -> Answer<KeyHandle> {
-    with_ek_policy(context, |context, policy| {
+fn load(
+    context: &mut Context,
+    parent: (KeyHandle, EndorsementKey),
+    key: WrappedKey,
+) -> Answer<KeyHandle> {
+    with_ek(context, parent.1, |context, policy| {
         context.execute_with_session(Some(policy), |context| {
-            context.load(ek, key.private, key.public)
+            context.load(parent.0, key.private, key.public)
         })
     })
 }
@@ -353,11 +387,16 @@ fn signing_key(restricted: bool) -> Answer<Public> {
         .build()
 }
 
-/// Runs `command` with a session that satisfies the endorsement key's PolicySecret(endorsement hierarchy).
-fn with_ek_policy<T>(
+/// Runs `command` with a session that authorises use of the endorsement key: its PolicySecret(endorsement hierarchy), or its
+/// empty password where the template lets that do.
+fn with_ek<T>(
     context: &mut Context,
+    key: EndorsementKey,
     command: impl FnOnce(&mut Context, AuthSession) -> Answer<T>,
 ) -> Answer<T> {
+    if key == EndorsementKey::EccP384 {
+        return command(context, AuthSession::Password);
+    }
     let session = context
         .start_auth_session(
             None,
@@ -400,10 +439,9 @@ fn no_ticket() -> Answer<HashcheckTicket> {
 }
 
 fn attestation((attest, signature): (Attest, Signature)) -> Result<Attestation, TpmError> {
-    let attest = attest.marshall().map_err(|source| TpmError::Command {
-        action: "marshal an attestation",
-        source,
-    })?;
+    let attest = attest
+        .marshall()
+        .map_err(failed("marshal an attestation"))?;
     Ok(Attestation {
         attest,
         signature: p256_signature(&signature)?,
@@ -411,10 +449,9 @@ fn attestation((attest, signature): (Attest, Signature)) -> Result<Attestation, 
 }
 
 fn p256_signature(signature: &Signature) -> Result<[u8; 64], TpmError> {
-    let bytes = signature.marshall().map_err(|source| TpmError::Command {
-        action: "marshal a signature",
-        source,
-    })?;
+    let bytes = signature
+        .marshall()
+        .map_err(failed("marshal a signature"))?;
     let signature = verifier::tpm::Signature::parse(&bytes)?.to_p256_bytes()?;
     Ok(signature.into())
 }

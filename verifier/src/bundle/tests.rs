@@ -435,6 +435,7 @@ fn policies_are_simulated(case: &Case) {
             minimum_firmware: vec![],
             only_listed_manufacturers: false,
             endorsement_keys: Vec::new(),
+            denied: Vec::new(),
         }),
         ..case.world.policy.clone()
     };

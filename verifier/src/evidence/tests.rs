@@ -255,6 +255,35 @@ fn a_policy_fails_closed_and_its_planned_updates_end_with_their_epoch() {
 }
 
 #[test]
+fn an_enrolled_machine_that_the_policy_denies_passes_no_epoch() {
+    use crate::policy::{Digest, TpmClass, TpmPolicy};
+    let judge = |denied: Vec<B256>| {
+        let policy = Policy {
+            tpm: Some(TpmPolicy {
+                classes: vec![TpmClass::Discrete],
+                minimum_firmware: Vec::new(),
+                only_listed_manufacturers: false,
+                endorsement_keys: Vec::new(),
+                denied: denied.into_iter().map(Digest).collect(),
+            }),
+            ..WORLD.policy.clone()
+        };
+        let context = EpochContext {
+            policy: &policy,
+            ..WORLD.context()
+        };
+        let signed = open(&context, &WORLD.duty, None, &WORLD.evidence()).unwrap();
+        let fault = complete(&context, vec![signed])[0].fault.clone();
+        fault.map(|it| (it.reason, it.detail.split(':').next().unwrap().to_owned()))
+    };
+    assert_eq!(judge(vec![B256::repeat_byte(0xee)]), None);
+    assert_eq!(
+        judge(vec![WORLD.duty.identity.hardware_id]),
+        Some((Reason::AttestationFailed, "POLICY_TPM_DENIED".into()))
+    );
+}
+
+#[test]
 fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
     use crate::eventlog::{
         EventKind, Log,

@@ -22,6 +22,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("POLICY_KERNEL", "A kernel ran that is not accepted.", "Boot an accepted one, or have the policy accept this one's digest.", LOG),
     entry("POLICY_TPM_CLASS", "TPMs of this class (discrete, firmware or virtual) are not accepted.", "Use a machine with an accepted TPM.", POLICY),
     entry("POLICY_TPM_MANUFACTURER", "The policy lists the makers it accepts, and this one is not among them.", "Use another TPM, or have the policy list the maker with a minimum firmware version.", POLICY),
+    entry("POLICY_TPM_DENIED", "The committee's policy names this machine as one that is out: its keys are known to be elsewhere, or evidence was forged with it.", "Ask the committee; a machine comes back when the policy no longer names it.", POLICY),
     entry("POLICY_TPM_ENDORSEMENT_KEY", "The machine enrols with another endorsement key than TPMs of its maker do under this policy.", "Set `tpm.endorsement_key` of the node to the one that is named.", POLICY),
     entry("POLICY_TPM_FIRMWARE", "The TPM's firmware is older than the policy accepts of its maker.", "Update the TPM's firmware.", POLICY),
 ];

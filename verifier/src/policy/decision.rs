@@ -73,6 +73,9 @@ pub enum Denial {
     /// TPMs of this class are not accepted.
     #[error("a {} TPM is not accepted", .0.name())]
     TpmClass(TpmClass),
+    /// The machine is on the policy's list of those that are out.
+    #[error("machine {0} is denied by the policy, whatever it shows; ask the committee why")]
+    TpmDenied(B256),
     /// TPMs of this manufacturer are not accepted.
     #[error("TPMs of {0} are not accepted: the policy lists the makers it accepts")]
     TpmManufacturer(String),
@@ -124,6 +127,7 @@ impl Denial {
             Self::BootLoader(_) => "POLICY_BOOT_LOADER",
             Self::Kernel(_) => "POLICY_KERNEL",
             Self::TpmClass(_) => "POLICY_TPM_CLASS",
+            Self::TpmDenied(_) => "POLICY_TPM_DENIED",
             Self::TpmManufacturer(_) => "POLICY_TPM_MANUFACTURER",
             Self::TpmEndorsementKey { .. } => "POLICY_TPM_ENDORSEMENT_KEY",
             Self::TpmFirmware { .. } => "POLICY_TPM_FIRMWARE",
@@ -210,12 +214,26 @@ impl Policy {
         denials
     }
 
+    /// Judges whether the machine is one of those that are out.
+    pub fn judge_hardware(&self, hardware_id: Option<B256>) -> Vec<Denial> {
+        let denied = self.tpm.iter().flat_map(|it| &it.denied);
+        match hardware_id {
+            None if denied.clone().next().is_some() => vec![Denial::Unknown("which machine it is")],
+            None => Vec::new(),
+            Some(id) => denied
+                .filter(|it| it.0 == id)
+                .map(|it| Denial::TpmDenied(it.0))
+                .collect(),
+        }
+    }
+
     /// Judges what a machine showed in an epoch.
     pub fn judge_state(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
         if let Err(denial) = self.usable() {
             return vec![denial];
         }
-        let mut denials = self.judge_pcrs(state, at);
+        let mut denials = self.judge_hardware(state.hardware_id);
+        denials.extend(self.judge_pcrs(state, at));
         if let Some(boot) = &self.boot {
             match &state.boot {
                 None => denials.push(Denial::Unknown("an event log")),

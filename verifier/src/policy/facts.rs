@@ -94,6 +94,9 @@ impl MachineFacts {
 /// What a machine showed in an epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StateFacts {
+    /// The machine: keccak256 of its endorsement key's SubjectPublicKeyInfo.
+    #[serde(default)]
+    pub hardware_id: Option<B256>,
     /// The quote.
     pub quote: Option<QuotedState>,
     /// PCR values whose digest is the quoted one.

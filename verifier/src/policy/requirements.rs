@@ -138,6 +138,10 @@ pub struct TpmPolicy {
     #[n(3)]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endorsement_keys: Vec<EndorsementKeyOf>,
+    /// Machines that neither enrol nor pass an epoch, by hardware id: those whose keys are known to be out.
+    #[n(4)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Digest>,
 }
 
 /// The one endorsement key that TPMs of a manufacturer enrol with.

@@ -66,6 +66,9 @@ pub struct Line {
     /// Class of the TPM.
     #[serde(default)]
     pub class: Option<TpmClass>,
+    /// The machine, by hardware id.
+    #[serde(default)]
+    pub hardware_id: Option<B256>,
     /// Endorsement key it enrolled with; RSA-2048 if not said.
     #[serde(default)]
     pub endorsement_key: tpm::EndorsementKey,
@@ -108,6 +111,7 @@ impl Line {
                     endorsement_key: self.endorsement_key,
                 }),
                 state: StateFacts {
+                    hardware_id: self.hardware_id,
                     quote: Some(quote),
                     values: self.values.clone(),
                     boot: self.boot.clone(),
@@ -239,6 +243,7 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
         facts: Facts {
             machine,
             state: StateFacts {
+                hardware_id: Some(bundle.identity.hardware_id),
                 quote: Some(quote),
                 ..StateFacts::default()
             },

@@ -302,6 +302,22 @@ fn a_maker_has_one_endorsement_key_and_that_is_rsa_unless_the_policy_says_otherw
 }
 
 #[test]
+fn a_denied_machine_is_out_whatever_it_shows() {
+    let policy = policy(&format!(
+        "[tpm]\nclasses = [\"discrete\"]\ndenied = [\"{OLD}\"]\n"
+    ));
+    let judged = |id| codes(&policy.judge_hardware(id));
+    assert_eq!(judged(Some(OLD)), ["POLICY_TPM_DENIED"]);
+    assert!(judged(Some(NEW)).is_empty());
+    assert_eq!(judged(None), ["POLICY_FACT_UNKNOWN"]);
+    let open = Policy {
+        tpm: None,
+        ..policy.clone()
+    };
+    assert!(open.judge_hardware(None).is_empty());
+}
+
+#[test]
 fn tpms_are_judged_by_class_maker_and_firmware() {
     let policy = policy(
         "[tpm]\nclasses = [\"discrete\", \"firmware\"]\n[[tpm.minimum_firmware]]\nmanufacturer = \"IFX\"\nversion = \"7.85\"\n",
@@ -504,7 +520,7 @@ fn every_field_is_in_the_hash() {
     let roots = RootStore::default();
     let base = Policy::parse(FULL).unwrap();
     type Change = fn(&mut Policy);
-    let changes: [Change; 13] = [
+    let changes: [Change; 14] = [
         |it| it.pcrs.push(9),
         |it| it.accepted_digests.clear(),
         |it| it.slow_after = LatencyMs(1),
@@ -516,6 +532,7 @@ fn every_field_is_in_the_hash() {
         |it| it.tpm.as_mut().unwrap().classes.truncate(1),
         |it| it.tpm.as_mut().unwrap().minimum_firmware[0].version = FirmwareVersion(1),
         |it| it.tpm.as_mut().unwrap().endorsement_keys.clear(),
+        |it| it.tpm.as_mut().unwrap().denied.push(Digest(NEW)),
         |it| it.snp.as_mut().unwrap().allow_smt = true,
         |it| it.tdx.as_mut().unwrap().exceptions[0].until_epoch = Some(Epoch(901)),
     ];

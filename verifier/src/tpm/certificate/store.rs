@@ -144,6 +144,16 @@ impl RootStore {
         verdict
     }
 
+    /// The same trust without the hints.
+    #[must_use]
+    pub fn without_intermediates(&self) -> Self {
+        Self {
+            intermediates: Vec::new(),
+            by_subject: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+
     /// Sets what the store says of revocation lists.
     #[must_use]
     pub fn with_crl_policy(mut self, policy: CrlPolicy) -> Self {
