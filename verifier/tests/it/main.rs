@@ -4,7 +4,9 @@
 mod cli;
 mod eventlog;
 mod merkle;
+mod quote;
 mod reasons;
 mod results;
 mod roots;
 mod tee;
+mod tpm;
