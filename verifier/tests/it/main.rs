@@ -8,5 +8,6 @@ mod quote;
 mod reasons;
 mod results;
 mod roots;
+mod seeds;
 mod tee;
 mod tpm;
