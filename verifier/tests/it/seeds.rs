@@ -38,6 +38,11 @@ fn seeds() -> BTreeMap<&'static str, Seeds> {
     ])
 }
 
+/// While new seeds are written, the targets still have the old ones built in.
+fn generating() -> bool {
+    std::env::var_os("PROBITY_GENERATE").is_some()
+}
+
 fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
 }
@@ -56,7 +61,7 @@ fn sized_le(bytes: &[u8]) -> Vec<u8> {
 fn the_seeds_of_every_fuzz_target_are_up_to_date() {
     for (target, seeds) in seeds() {
         let folder = corpus().join(target);
-        if std::env::var_os("PROBITY_GENERATE").is_some() {
+        if generating() {
             let _ = fs::remove_dir_all(&folder);
             fs::create_dir_all(&folder).unwrap();
             for (name, bytes) in &seeds {
@@ -85,6 +90,9 @@ fn the_seeds_of_every_fuzz_target_are_up_to_date() {
 
 #[test]
 fn every_fuzz_target_takes_its_seeds_and_no_other_targets_seed_makes_it_panic() {
+    if generating() {
+        return;
+    }
     let seeds = seeds();
     assert!(TARGETS.iter().map(|(name, _)| name).eq(seeds.keys()));
     for (target, run) in TARGETS {
@@ -101,6 +109,9 @@ fn every_fuzz_target_takes_its_seeds_and_no_other_targets_seed_makes_it_panic() 
 
 #[test]
 fn no_cut_or_flipped_seed_makes_its_target_panic() {
+    if generating() {
+        return;
+    }
     let seeds = seeds();
     for (target, run) in TARGETS {
         for (_, bytes) in &seeds[target] {
