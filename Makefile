@@ -87,9 +87,16 @@ FUZZ_FLAGS := --cfg fuzzing -C passes=sancov-module -C codegen-units=1 \
   -C llvm-args=-sanitizer-coverage-level=4 -C llvm-args=-sanitizer-coverage-inline-8bit-counters \
   -C llvm-args=-sanitizer-coverage-pc-table -C llvm-args=-sanitizer-coverage-trace-compares
 
-fuzz: ## The kernel against arkworks on bytes that libFuzzer looks for; SECONDS=60 for each target
-	@cd prover/fuzz && host=$$(rustc -vV | sed -n 's/^host: //p') && for target in lanes msm; do \
+# Each crate's targets; every one is a binary of `fuzz/` in that crate.
+FUZZ_PROVER := lanes msm
+FUZZ_VERIFIER := attest bundle cabinet certificate crl ear eventlog ima policy revocation roots session snp tdx
+FUZZ := $(FUZZ_PROVER:%=prover/%) $(FUZZ_VERIFIER:%=verifier/%)
+
+fuzz: ## The parsers, and the kernel against arkworks, on bytes that libFuzzer looks for; SECONDS=60 for each of TARGETS="verifier/crl …"
+	@host=$$(rustc -vV | sed -n 's/^host: //p'); for it in $(or $(TARGETS),$(FUZZ)); do \
+	  target=$${it#*/}; cd $(CURDIR)/$${it%/*}/fuzz; \
 	  mkdir -p target/corpus/$$target target/found; \
+	  echo "$$it"; \
 	  RUSTFLAGS="$(FUZZ_FLAGS)" cargo run -q --release --target "$$host" --bin $$target -- \
 	    -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 -artifact_prefix=target/found/ \
 	    target/corpus/$$target corpus/$$target; \

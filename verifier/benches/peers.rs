@@ -19,6 +19,7 @@ use p256::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use verifier::{eventlog::Log, tpm::wire::HashAlgorithm};
 
 const ROUNDS: usize = 40;
 /// Inside the validity of the certificates in the vectors: 2025-01-01.
@@ -31,7 +32,7 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let rows = [
         quote(folder.path()),
-        event_log(),
+        event_log(folder.path()),
         certificate(folder.path()),
     ];
     println!("| work | ours | peer | | |\n|---|---|---|---|---|");
@@ -98,12 +99,20 @@ fn compare(work: &str, peer: &str, mut ours: Command, mut theirs: Command) -> Va
     json!({ "work": work, "peer": peer, "ours_ms": ours, "peer_ms": theirs, "ratio": theirs / ours })
 }
 
-fn vectors() -> Option<PathBuf> {
+/// Files of the vectors folder, or which of them is not there.
+fn vectors<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N], String> {
     let folder = env::var_os("PROBITY_VECTORS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors"),
         PathBuf::from,
     );
-    folder.is_dir().then_some(folder)
+    let files = names.map(|name| folder.join(name));
+    match files.iter().find(|file| !file.is_file()) {
+        None => Ok(files),
+        Some(absent) => Err(format!(
+            "vector {} is not at hand; set PROBITY_VECTORS",
+            absent.display()
+        )),
+    }
 }
 
 fn text(path: &Path) -> &str {
@@ -188,16 +197,28 @@ fn quote(folder: &Path) -> Value {
     )
 }
 
-fn event_log() -> Value {
-    let (work, peer) = ("replay a firmware event log, with facts", "tpm2_eventlog");
-    let Some(vectors) = vectors() else {
-        return absent(work, peer, "the vectors are not there");
+fn event_log(folder: &Path) -> Value {
+    let (work, peer) = (
+        "replay a firmware event log (ours also judges its PCRs and tells facts)",
+        "tpm2_eventlog",
+    );
+    let [log] = match vectors(["event-logs/rhel8-uefi.bin"]) {
+        Ok(files) => files,
+        Err(why) => return absent(work, peer, &why),
     };
-    let log = vectors.join("event-logs/rhel8-uefi.bin");
+    // The values that a TPM would have after this boot.
+    let bytes = fs::read(&log).unwrap();
+    let replay = Log::parse(&bytes).unwrap().replay(HashAlgorithm::Sha256);
+    let pcrs = folder.join("pcrs.json");
+    fs::write(
+        &pcrs,
+        json!({ "sha256": replay.unwrap().values }).to_string(),
+    )
+    .unwrap();
     compare(
         work,
         peer,
-        ours(&["eventlog", text(&log), "--output", "json"]),
+        ours(&["eventlog", text(&log), "--pcrs", text(&pcrs)]),
         theirs("tpm2_eventlog", &[text(&log)]),
     )
 }
@@ -207,25 +228,31 @@ fn certificate(folder: &Path) -> Value {
         "judge an endorsement certificate (ours also the profile)",
         "openssl verify",
     );
-    let Some(vectors) = vectors() else {
-        return absent(work, peer, "the vectors are not there");
+    let files = vectors([
+        "ek-certs/tpm_ek_root_1.cer",
+        "ek-certs/uca_tpm_rsa_enc_cert.pem",
+        "ek-certs/tpm_ek_intermediate_2.crt",
+        "ek-certs/tpm_ek_intermediate_3.crt",
+    ]);
+    let [root, leaf, second, third] = match files {
+        Ok(files) => files,
+        Err(why) => return absent(work, peer, &why),
     };
-    let pem = |name: &str| -> PathBuf {
-        let bytes = fs::read(vectors.join("ek-certs").join(name)).unwrap();
+    let pem = |file: &Path| -> PathBuf {
+        let bytes = fs::read(file).unwrap();
         let text = String::from_utf8(bytes.clone())
             .ok()
             .filter(|text| text.contains("BEGIN"));
         let text = text.unwrap_or_else(|| {
             der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, &bytes).unwrap()
         });
-        let path = folder.join(format!("{name}.pem"));
+        let path = folder.join(file.file_name().unwrap());
         fs::write(&path, text).unwrap();
         path
     };
-    let (root, leaf) = (pem("tpm_ek_root_1.cer"), pem("uca_tpm_rsa_enc_cert.pem"));
+    let (root, leaf) = (pem(&root), pem(&leaf));
     let intermediates = folder.join("intermediates.pem");
-    let both = ["tpm_ek_intermediate_2.crt", "tpm_ek_intermediate_3.crt"]
-        .map(|name| fs::read_to_string(pem(name)).unwrap());
+    let both = [second, third].map(|file| fs::read_to_string(pem(&file)).unwrap());
     fs::write(&intermediates, both.concat()).unwrap();
     compare(
         work,

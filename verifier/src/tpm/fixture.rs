@@ -121,8 +121,11 @@ impl SoftKey {
     }
 
     pub(crate) fn public_key(&self) -> PublicKey {
-        let xy = self.xy();
-        PublicKey::ecc("test", EccCurve::P256, &xy[..32], &xy[32..]).unwrap()
+        let point = self.secret.verifying_key().to_encoded_point(false);
+        PublicKey::Ecc {
+            curve: EccCurve::P256,
+            point: point.as_bytes().to_vec(),
+        }
     }
 }
 

@@ -5,7 +5,13 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
+pub use verifier::eventlog::{Digest, EventKind, bank_name};
+
+/// Logs as the crate's own tests make them.
+#[allow(dead_code)]
+#[path = "../../src/eventlog/fixture.rs"]
+pub mod fixture;
 
 fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_verifier"))

@@ -4,7 +4,10 @@
 mod cli;
 mod eventlog;
 mod merkle;
+mod quote;
 mod reasons;
 mod results;
 mod roots;
+mod seeds;
 mod tee;
+mod tpm;

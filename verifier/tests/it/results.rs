@@ -33,7 +33,7 @@ fn file(dir: &Path, name: &str, text: &str) -> String {
 }
 
 /// Private and public key in PEM.
-fn keys() -> (String, String) {
+pub fn keys() -> (String, String) {
     let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();
     (
         secret.to_pkcs8_pem(LineEnding::LF).unwrap().to_string(),
@@ -54,7 +54,7 @@ fn findings() -> Value {
     })
 }
 
-fn ear(profile: Profile) -> Ear {
+pub fn ear(profile: Profile) -> Ear {
     let findings: Findings = serde_json::from_value(findings()).unwrap();
     let mut ear = Ear::new(NOW, "node", findings.appraise());
     ear.profile = profile;

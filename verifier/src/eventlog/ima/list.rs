@@ -110,8 +110,12 @@ fn ascii(bytes: &[u8]) -> Result<Vec<Entry<'_>>, Reject> {
         };
         let signature =
             hex::decode(signature).map_err(|_| refuse("its signature is not hexadecimal"))?;
-        if path.is_empty() || path.len() >= MAX_PATH {
-            return Err(refuse("its path is empty or too long"));
+        // Zeros end names in what is hashed: with one inside, two lines could have one hash.
+        if path.is_empty() || path.len() >= MAX_PATH || path.contains('\0') {
+            return Err(refuse("its path is empty, too long or holds a zero"));
+        }
+        if algorithm.len() + 1 >= MAX_ALGORITHM || algorithm.contains('\0') {
+            return Err(refuse("its digest does not name an algorithm"));
         }
         let hashed = match template {
             Template::Ima => ima_hashed(&digest, path.as_bytes())

@@ -297,8 +297,18 @@ fn what_is_not_a_list_is_refused() {
         ("10 LONG ima-ng sha256:00 \n", "IMA_MALFORMED"),
         ("10 LONG ima-sig sha256:00 /x zz\n", "IMA_MALFORMED"),
         ("10 LONG ima-ng sha256:00 /x\n\n", "IMA_MALFORMED"),
+        // What the binary form refuses is refused as text: else the names `/x` and `/x` with a zero have one hash.
+        ("10 LONG ima DIGEST /x\0\n", "IMA_MALFORMED"),
+        ("10 LONG ima-ng sha256:00 /x\0y\n", "IMA_MALFORMED"),
+        ("10 LONG ima-ng sha\0256:00 /x\n", "IMA_MALFORMED"),
+        (
+            "10 LONG ima-ng an-algorithm-of-such-a-long-name:00 /x\n",
+            "IMA_MALFORMED",
+        ),
     ] {
-        let text = text.replace("LONG", &"00".repeat(20));
+        let text = text
+            .replace("LONG", &"00".repeat(20))
+            .replace("DIGEST", &"00".repeat(20));
         assert_eq!(parse(text.as_bytes()).unwrap_err().code(), code, "{text}");
     }
     assert_eq!(parse(&[]).unwrap(), []);

@@ -1,0 +1,6 @@
+//! Firmware event logs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    verifier_fuzz::eventlog(bytes);
+});

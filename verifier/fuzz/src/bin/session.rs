@@ -1,0 +1,6 @@
+//! Session certificates.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    verifier_fuzz::session(bytes);
+});

@@ -1,0 +1,6 @@
+//! SEV-SNP reports.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    verifier_fuzz::snp(bytes);
+});

@@ -1,0 +1,6 @@
+//! The layout of TDX quotes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    verifier_fuzz::tdx(bytes);
+});
