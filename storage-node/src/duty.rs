@@ -202,6 +202,10 @@ impl Duty {
             receipts: 0,
             faults: 0,
             submitted: false,
+            event_log: record
+                .evidence
+                .as_ref()
+                .is_some_and(|it| !it.event_log.is_empty()),
         };
         if record.evidence.is_some() {
             let committee = self.committee(epoch).await?;

@@ -34,6 +34,8 @@ pub struct Facts {
     pub faults: usize,
     /// Whether the envelope is on chain.
     pub submitted: bool,
+    /// Whether it names an event log, which the chain does not carry.
+    pub event_log: bool,
 }
 
 /// What to do.
@@ -78,8 +80,8 @@ pub fn next_step(facts: &Facts) -> Step {
             _ => Step::Wait,
         };
     };
-    // What is on chain is timely, but has no event log: oracles may still be shown it.
-    let unseen = facts.submitted && facts.receipts <= facts.faults;
+    // What is on chain is timely, but without its event log: oracles may still be shown it.
+    let unseen = facts.event_log && facts.submitted && facts.receipts <= facts.faults;
     if over && unseen && facts.latest < facts.end {
         return Step::Deliver { submit: false };
     }
@@ -133,6 +135,7 @@ mod tests {
         receipts: 0,
         faults: 1,
         submitted: false,
+        event_log: false,
     };
 
     #[test]
@@ -257,10 +260,11 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_chain_has_seen_is_shown_to_oracles_until_the_epoch_ends() {
+    fn an_event_log_that_only_the_chain_has_heard_of_is_shown_to_oracles_until_the_epoch_ends() {
         let facts = Facts {
             latest: 127,
             submitted: true,
+            event_log: true,
             ..PROVEN
         };
         let pushed = Step::Deliver { submit: false };
@@ -275,6 +279,11 @@ mod tests {
             ..facts
         };
         assert_eq!(next_step(&seen), Step::Close(Outcome::Submitted));
+        let without = Facts {
+            event_log: false,
+            ..facts
+        };
+        assert_eq!(next_step(&without), Step::Close(Outcome::Submitted));
     }
 
     #[test]
@@ -286,7 +295,7 @@ mod tests {
             (1, true, Outcome::Submitted),
         ] {
             let facts = Facts {
-                latest: 132,
+                latest: 127,
                 receipts,
                 submitted,
                 ..PROVEN

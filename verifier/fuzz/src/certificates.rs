@@ -140,7 +140,7 @@ pub fn cabinet(bytes: &[u8]) -> bool {
         return false;
     };
     let taken = imported.roots.len() + imported.intermediates.len() + imported.crls.len();
-    assert!(imported.left_out.iter().all(|it| !it.code.is_empty()));
+    assert!(imported.left_out.iter().all(|it| !it.why.code().is_empty()));
     // What is imported makes a store, whatever it was.
     let roots = imported.roots.into_iter().map(|root| Root {
         class: TpmClass::Virtual,

@@ -2,6 +2,7 @@
 
 use alloy_primitives::Address;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use verifier::Epoch;
 use verifier::cbor;
 use verifier::committee::Deployment;
 use verifier::ear::{Json, MAX_TOKEN_BYTES, Verified, VerifierKey, read_unverified};
@@ -10,7 +11,6 @@ use verifier::policy::{
     simulate::{Change, MAX_LINES, read, simulate},
 };
 use verifier::revocation::{Equivocation, Feed, Head, MAX_NOTICE_BYTES, MAX_TEXT_BYTES, follow};
-use verifier::{Epoch, snp, tdx};
 
 /// Where the seeds' statements hold.
 pub const DEPLOYMENT: Deployment = Deployment {
@@ -109,7 +109,6 @@ pub fn policy(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return !files.is_empty();
     };
-    let _ = (snp::Policy::parse(text), tdx::Policy::parse(text));
     let Ok(policy) = Policy::parse(text) else {
         return !files.is_empty();
     };

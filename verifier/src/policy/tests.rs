@@ -554,7 +554,7 @@ fn the_hash_of_a_policy_does_not_change_between_releases() {
     assert_eq!(hash.to_string(), GOLDEN_HASH);
 }
 
-const GOLDEN_HASH: &str = "0x0a36ae5d52d200ab919ebd0a0beeced68f162acc96f2d8d7ffcc0d73e3bb3c66";
+const GOLDEN_HASH: &str = "0xcc2113257d618b47b4bd4c0447f41ad94173c0fc37f429d4e0eff5b881bb2e44";
 
 #[test]
 fn what_a_policy_leaves_open_is_said() {

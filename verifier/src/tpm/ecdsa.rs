@@ -3,7 +3,8 @@
 //! ECDSA has two valid signatures (r, s) and (r, n − s) for each that is made. Whoever hashes or stores
 //! a signature must see one of them only: the sender normalises, everybody else refuses the other.
 
-use p256::ecdsa::{VerifyingKey, signature::hazmat::PrehashVerifier};
+// Everything here is public: multiplications of the later version may take what time they like.
+use p256_vartime::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
 
 use super::Reject;
 
@@ -41,13 +42,13 @@ impl From<P256Signature> for [u8; 64] {
 /// [`Reject::InvalidPublicKey`] for a point off the curve, [`Reject::MalformedSignature`] unless
 /// `signature` is 64 bytes in range, [`Reject::HighS`], [`Reject::BadSignature`].
 pub fn verify_p256(xy: &[u8; 64], digest: &[u8; 32], signature: &[u8]) -> Result<(), Reject> {
-    let point = p256::EncodedPoint::from_untagged_bytes(xy.into());
-    let key = VerifyingKey::from_encoded_point(&point)
-        .map_err(|_| Reject::InvalidPublicKey("P-256 key"))?;
+    let mut point = [4; 65];
+    point[1..].copy_from_slice(xy);
+    let key =
+        VerifyingKey::from_sec1_bytes(&point).map_err(|_| Reject::InvalidPublicKey("P-256 key"))?;
     // `from_slice` also refuses every length but 64.
-    let signature =
-        p256::ecdsa::Signature::from_slice(signature).map_err(|_| Reject::MalformedSignature)?;
-    if signature.normalize_s().is_some() {
+    let signature = Signature::from_slice(signature).map_err(|_| Reject::MalformedSignature)?;
+    if signature.normalize_s() != signature {
         return Err(Reject::HighS);
     }
     key.verify_prehash(digest, &signature)

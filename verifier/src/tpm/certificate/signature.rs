@@ -156,8 +156,8 @@ fn verify_ecdsa(curve: EccCurve, point: &[u8], digest: &[u8], signature: &[u8]) 
         }};
     }
     match curve {
-        EccCurve::P256 => verify_on!(p256, digest),
-        EccCurve::P384 => verify_on!(p384, digest),
+        EccCurve::P256 => verify_on!(p256_vartime, digest),
+        EccCurve::P384 => verify_on!(p384_vartime, digest),
         // STMicroelectronics and Nuvoton sign SHA-384 digests with P-521. The digest is a number, and zeros before it do
         // not change it; without them the curve's library takes no digest under half the width of its order.
         EccCurve::P521 => {

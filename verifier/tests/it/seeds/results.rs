@@ -130,9 +130,9 @@ pub fn policy() -> Seeds {
         ("line", serde_json::to_vec(&line).unwrap()),
         ("empty-refused", b"pcrs = []\nslow_after = 2000\n".to_vec()),
         (
-            "snp-refused",
+            "snp",
             format!(
-                "measurements = [\"{}\"]\nallow_smt = true\n[products.milan]\n\
+                "pcrs = [0]\nslow_after = 2000\n[snp]\nmeasurements = [\"{}\"]\nallow_smt = true\n[snp.products.milan]\n\
                  minimum_tcb = {{ bootloader = 4, tee = 1, snp = 24, microcode = 219 }}\n",
                 "33".repeat(48)
             )
