@@ -324,6 +324,7 @@ impl Duty {
                 tracing::error!(%error, "cannot read the event log; evidence goes without it");
                 Vec::new()
             });
+        let event_log = self.explaining(event_log).await?;
         let claim = Claim {
             node: self.node,
             epoch,
@@ -347,6 +348,21 @@ impl Duty {
         self.deliveries.remove(&epoch);
         tracing::info!(%epoch, shards = frozen.count, seconds, envelope = %envelope.hash(), "proven");
         Ok(())
+    }
+
+    /// The log, unless it does not explain what the TPM quotes: then none.
+    async fn explaining(&self, log: Vec<u8>) -> Result<Vec<u8>, DutyError> {
+        if log.is_empty() {
+            return Ok(log);
+        }
+        let quote = self.edges.tpm.quote([0; 32], &self.options.pcrs).await?;
+        Ok(match event_log::check(&log, &quote.attest) {
+            Ok(()) => log,
+            Err(why) => {
+                tracing::error!(%why, "the event log does not explain the PCRs; evidence goes without it");
+                Vec::new()
+            }
+        })
     }
 
     /// Takes in what the pushes on their way have brought.

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
+use verifier::eventlog::explain;
 use verifier::evidence::MAX_EVENT_LOG_BYTES;
+use verifier::policy::QuotedState;
+use verifier::tpm::{Attest, wire::HashAlgorithm};
 
 /// Reads the log at `path`; none is configured where there is no path.
 ///
@@ -26,6 +29,20 @@ pub async fn read(path: Option<&Path>) -> io::Result<Vec<u8>> {
         }
     }
     Ok(log)
+}
+
+/// Checks a log against a quote that was just made: one that does not explain it would fail the node under any policy, where
+/// none at all may pass.
+///
+/// # Errors
+/// The reason, for the operator.
+pub fn check(log: &[u8], attest: &[u8]) -> Result<(), String> {
+    let quoted = Attest::parse(attest)
+        .and_then(|attest| QuotedState::of(&attest))
+        .map_err(|error| error.to_string())?;
+    explain(log, HashAlgorithm::Sha256, &quoted.pcrs, quoted.digest.0)
+        .map(|_| ())
+        .map_err(|error| format!("{}: {error}", error.code()))
 }
 
 #[cfg(test)]

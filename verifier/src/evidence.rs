@@ -18,7 +18,7 @@ use crate::eventlog;
 use crate::ids::{BlockNumber, Epoch, NodeId};
 use crate::policy::{BootFacts, Moment, Policy, QuotedState, StateFacts};
 use crate::report::Identity;
-use crate::tpm::{self, ClockInfo, PcrPolicy, QuoteFacts};
+use crate::tpm::{self, ClockInfo, wire::HashAlgorithm};
 use crate::{EvidenceReason, Reason, typed_data};
 
 /// Bytes of a storage proof in evidence: `proof256`.
@@ -387,7 +387,11 @@ fn judge_quote(
         &pcr_policy,
     ) {
         Ok(facts) => {
-            let state = match state(&pcr_policy, &facts, &evidence.event_log) {
+            let quoted = QuotedState {
+                pcrs: sorted(&pcr_policy.pcrs),
+                digest: B256::new(facts.pcr_digest),
+            };
+            let state = match state(quoted, &evidence.event_log) {
                 Ok(state) => StateFacts {
                     hardware_id: Some(duty.identity.hardware_id),
                     ..state
@@ -407,21 +411,11 @@ fn judge_quote(
 }
 
 /// What a quote and the log beside it show. A log need not be sent; one that was sent must explain the quoted PCRs.
-fn state(
-    policy: &PcrPolicy,
-    facts: &QuoteFacts,
-    event_log: &[u8],
-) -> Result<StateFacts, eventlog::Reject> {
-    let pcrs = sorted(&policy.pcrs);
-    let mut state = StateFacts {
-        quote: Some(QuotedState {
-            pcrs: pcrs.clone(),
-            digest: B256::new(facts.pcr_digest),
-        }),
-        ..StateFacts::default()
-    };
+pub(crate) fn state(quoted: QuotedState, event_log: &[u8]) -> Result<StateFacts, eventlog::Reject> {
+    let mut state = StateFacts::default();
     if !event_log.is_empty() {
-        let log = eventlog::explain(event_log, policy.bank, &pcrs, facts.pcr_digest)?;
+        let (bank, digest) = (HashAlgorithm::Sha256, quoted.digest.0);
+        let log = eventlog::explain(event_log, bank, &quoted.pcrs, digest)?;
         state.boot = Some(BootFacts::from(&log));
         let values = log.pcrs.iter().map(|(pcr, value)| {
             let value = B256::try_from(value.as_bytes()).ok();
@@ -429,6 +423,7 @@ fn state(
         });
         state.values = values.collect();
     }
+    state.quote = Some(quoted);
     Ok(state)
 }
 

@@ -14,6 +14,7 @@ use alloy::primitives::{Address, B256};
 use devnet::swtpm::{Ca, SwTpm, clone_state};
 use rand::RngCore;
 use sha2::{Digest, Sha256};
+use storage_node::event_log;
 use storage_node::tpm::{Attestation, EsysTpm, Tpm, TpmError, TpmHandle, TpmIdentity};
 use tempfile::TempDir;
 use verifier::policy::{FirmwareVersion, MachineFacts, Policy, vendor};
@@ -357,6 +358,36 @@ fn a_policy_is_asked_about_class_maker_and_firmware_that_a_real_tpm_signs() {
         ),
         ["POLICY_TPM_MANUFACTURER"]
     );
+}
+
+#[test]
+fn an_event_log_is_sent_only_if_it_explains_what_a_real_tpm_quotes() {
+    let lab = Lab::new();
+    let machine = lab.manufacture("a");
+    let quoted = lab.open("a", &machine).quote(STATEMENT, &PCRS).unwrap();
+    // No firmware has run on this machine: a log with its header alone is the whole of it.
+    let mut header = b"Spec ID Event03\0".to_vec();
+    header.extend([0, 0, 0, 0, 0, 2, 0, 2]);
+    header.extend(1u32.to_le_bytes());
+    header.extend([0x0b, 0, 32, 0, 0]);
+    let mut log = Vec::new();
+    log.extend(0u32.to_le_bytes());
+    log.extend(3u32.to_le_bytes());
+    log.extend([0; 20]);
+    log.extend((header.len() as u32).to_le_bytes());
+    log.extend(header);
+    assert_eq!(event_log::check(&log, &quoted.attest), Ok(()));
+    // A separator in PCR 4 that nobody extended.
+    let mut other = log.clone();
+    other.extend(4u32.to_le_bytes());
+    other.extend(4u32.to_le_bytes());
+    other.extend(1u32.to_le_bytes());
+    other.extend([0x0b, 0]);
+    other.extend(Sha256::digest([0; 4]));
+    other.extend(4u32.to_le_bytes());
+    other.extend([0; 4]);
+    let why = event_log::check(&other, &quoted.attest).unwrap_err();
+    assert!(why.starts_with("EVENTLOG_QUOTE_MISMATCH"), "{why}");
 }
 
 #[test]

@@ -97,6 +97,9 @@ pub struct Facts {
     pub firmware: Vec<Measured>,
 }
 
+/// Where boot loaders measure the files they read.
+const FILES_PCR: u8 = 9;
+
 impl Facts {
     /// Takes facts from the events of `pcrs`; the caller has checked that the log replays to their values.
     ///
@@ -161,7 +164,11 @@ impl Facts {
                     .filter(|_| labelled)
                     .map(|label| label.trim_end_matches([' ', ':'])),
             });
-            return;
+            // Files are measured into PCR 9 by their content: a log that brings a small one along, a configuration, must not take it
+            // off the list by that.
+            if event.pcr != FILES_PCR {
+                return;
+            }
         }
         // A small image's hashed bytes could be passed off as its event's data: binary data explains no image and no boot file.
         match event.pcr {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{FirmwareVersion, TpmClass};
 use crate::ids::Epoch;
-use crate::tpm::{EkCertificate, EndorsementKey};
+use crate::tpm::wire::{Attested, HashAlgorithm};
+use crate::tpm::{Attest, EkCertificate, EndorsementKey, Reject};
 use crate::{snp, tdx};
 
 /// When a judgement takes place, in the terms that are known there.
@@ -117,6 +118,34 @@ pub struct QuotedState {
     pub pcrs: Vec<u8>,
     /// SHA-256 over their values.
     pub digest: B256,
+}
+
+impl QuotedState {
+    /// What a TPM quoted of the SHA-256 bank; whose quote it is, the caller has checked.
+    ///
+    /// # Errors
+    /// [`Reject::WrongAttestationType`]; [`Reject::PcrSelection`] for another bank or several, [`Reject::PcrDigest`] for a digest of
+    /// another length.
+    pub fn of(attest: &Attest) -> Result<Self, Reject> {
+        let Attested::Quote {
+            selections,
+            pcr_digest,
+        } = &attest.attested
+        else {
+            return Err(Reject::WrongAttestationType("quote"));
+        };
+        let [selection] = selections.as_slice() else {
+            return Err(Reject::PcrSelection);
+        };
+        if selection.bank != HashAlgorithm::Sha256 {
+            return Err(Reject::PcrSelection);
+        }
+        let digest = B256::try_from(pcr_digest.as_slice()).map_err(|_| Reject::PcrDigest)?;
+        Ok(Self {
+            pcrs: selection.pcrs.clone(),
+            digest,
+        })
+    }
 }
 
 /// Facts from an event log.

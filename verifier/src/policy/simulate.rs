@@ -18,8 +18,8 @@ use super::{
     StateFacts, TpmClass,
 };
 use crate::bundle::Bundle;
+use crate::evidence;
 use crate::ids::Epoch;
-use crate::tpm::wire::{Attested, HashAlgorithm};
 use crate::tpm::{self, Attest, Public, RootStore};
 
 /// Longest line of evidence read, bytes.
@@ -136,29 +136,8 @@ fn quoted(
     let ak = Public::parse(ak).map_err(refuse)?;
     tpm::quote::check_origin(&ak, attest, signature).map_err(refuse)?;
     let attest = Attest::parse(attest).map_err(refuse)?;
-    let Attested::Quote {
-        selections,
-        pcr_digest,
-    } = attest.attested
-    else {
-        return Err(refuse(tpm::Reject::WrongAttestationType("quote")));
-    };
-    let [selection] = selections.as_slice() else {
-        return Err("the quote covers not one PCR bank".into());
-    };
-    if selection.bank != HashAlgorithm::Sha256 {
-        return Err("the quote is not over the SHA-256 bank".into());
-    }
-    let digest: [u8; 32] = pcr_digest
-        .try_into()
-        .map_err(|_| refuse(tpm::Reject::PcrDigest))?;
-    Ok((
-        QuotedState {
-            pcrs: selection.pcrs.clone(),
-            digest: B256::new(digest),
-        },
-        FirmwareVersion(attest.firmware_version),
-    ))
+    let quoted = QuotedState::of(&attest).map_err(refuse)?;
+    Ok((quoted, FirmwareVersion(attest.firmware_version)))
 }
 
 /// Reads a file of evidence: a bundle, or lines of JSON.
@@ -216,6 +195,8 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
         crate::cbor::decode("envelope", &evidence.envelope).map_err(|error| error.to_string())?;
     let (body, statement) = envelope.open().map_err(|error| error.to_string())?;
     let (quote, firmware) = quoted(&evidence.ak_public, &body.attest, &body.ak_signature)?;
+    let state = evidence::state(quote, &evidence.event_log)
+        .map_err(|error| format!("{}: {error}", error.code()))?;
     let record = &bundle.enrolment;
     let key = tpm::Public::parse(&record.ek_public)
         .and_then(|ek| tpm::EndorsementKey::of(&ek))
@@ -244,8 +225,7 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
             machine,
             state: StateFacts {
                 hardware_id: Some(bundle.identity.hardware_id),
-                quote: Some(quote),
-                ..StateFacts::default()
+                ..state
             },
         },
         at: Moment::epoch(statement.epoch),

@@ -300,7 +300,7 @@ fn what_is_not_a_list_is_refused() {
         // What the binary form refuses is refused as text: else the names `/x` and `/x` with a zero have one hash.
         ("10 LONG ima DIGEST /x\0\n", "IMA_MALFORMED"),
         ("10 LONG ima-ng sha256:00 /x\0y\n", "IMA_MALFORMED"),
-        ("10 LONG ima-ng sha\0256:00 /x\n", "IMA_MALFORMED"),
+        ("10 LONG ima-ng sha\x00256:00 /x\n", "IMA_MALFORMED"),
         (
             "10 LONG ima-ng an-algorithm-of-such-a-long-name:00 /x\n",
             "IMA_MALFORMED",

@@ -93,6 +93,21 @@ fn a_boot_is_told_in_full() {
 }
 
 #[test]
+fn a_configuration_that_the_log_brings_along_stays_on_the_list_of_files() {
+    let text = b"set root=hd0,gpt2\nlinux /vmlinuz init=/evil\n";
+    let facts = facts(&typical().plain(9, EventKind::IPL, text));
+    let measured = Digest::of(Sha256, text);
+    assert!(facts.boot_files.iter().any(|it| it.digest == measured));
+    assert!(facts.texts.iter().any(|it| it.text.contains("init=/evil")));
+    let kernels = crate::policy::BootFacts::from(&facts).kernels;
+    assert!(
+        kernels
+            .iter()
+            .any(|it| it.as_slice() == measured.as_bytes())
+    );
+}
+
+#[test]
 fn facts_come_only_from_pcrs_that_were_quoted() {
     let bytes = typical().to_bytes();
     let log = Log::parse(&bytes).unwrap();
