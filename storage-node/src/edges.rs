@@ -1,5 +1,6 @@
 //! Everything a node touches outside itself. A process that behaves differently is built by exchanging one of them.
 
+#[cfg(feature = "tpm")]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::tpm::EsysTpm;
 use crate::tpm::TpmHandle;
 
 /// Largest PEM file that is read, bytes.
+#[cfg(feature = "tpm")]
 const MAX_PEM_BYTES: u64 = 256 * 1024;
 
 /// The edges of a node.
@@ -153,6 +155,7 @@ pub async fn open_tpm(config: &Config) -> Result<TpmHandle, Failure> {
         .map_err(|error| Failure::internal(format!("cannot start a thread for the TPM: {error}")))
 }
 
+#[cfg(feature = "tpm")]
 fn read_pem(path: &Path) -> Result<Vec<Certificate>, Failure> {
     let shown = path.display();
     let cannot =
