@@ -40,7 +40,7 @@ struct Inner {
     exporter: Exporter,
     rules: Rules,
     /// Enrolments whose certificates are judged at the same time.
-    enrolments: Semaphore,
+    enrolments: Arc<Semaphore>,
 }
 
 /// So that strangers' certificates leave a core to evidence.
@@ -61,7 +61,7 @@ impl Services {
                 enroller,
                 exporter,
                 rules,
-                enrolments: Semaphore::new(ENROLMENTS_AT_ONCE),
+                enrolments: Arc::new(Semaphore::new(ENROLMENTS_AT_ONCE)),
             }),
         }
     }
@@ -174,13 +174,19 @@ impl Oracle for Services {
         let enroller = self.inner.enroller.clone();
         // Anybody may ask, and the certificates of a stranger cost milliseconds each: evidence must not wait for them. The semaphore
         // is never closed.
-        let _turn = self
+        let turn = self
             .inner
             .enrolments
-            .acquire()
+            .clone()
+            .acquire_owned()
             .await
             .map_err(|error| own_fault(&error))?;
-        let begun = tokio::task::spawn_blocking(move || enroller.begin(request, from.ip().into()))
+        let judge = move || {
+            // Held to the end of the work: whoever hangs up must not have another's turn for it.
+            let _turn = turn;
+            enroller.begin(request, from.ip().into())
+        };
+        let begun = tokio::task::spawn_blocking(judge)
             .await
             .map_err(|error| own_fault(&error))??;
         Ok(Response::new(v1::BeginEnrolmentResponse {
