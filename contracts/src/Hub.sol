@@ -201,7 +201,9 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
                 require(_skip(node, ledger, next), SettlementOutOfOrder(next, epoch));
             }
             require(ledger.removedEpoch == 0, NodeIsRemoved(node, ledger.removedEpoch));
-            _checkVerdict(node, summary.identityHash, verdict, proofs[i]);
+            bytes32 identityHash =
+                epoch < summary.identityFrom ? REGISTRY.identityAt(node, epoch) : summary.identityHash;
+            _checkVerdict(node, identityHash, verdict, proofs[i]);
             _apply(node, ledger, verdict);
         }
     }

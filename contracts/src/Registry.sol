@@ -60,6 +60,8 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     uint64 private _virtualCount;
     /// @dev First epoch => quote policy in force from then on, zero for none.
     Checkpoints.Trace160 private _quotePolicies;
+    /// @dev What a node's identity was before `identityFrom`.
+    mapping(uint64 node => bytes32) private _identitiesBefore;
     /// @dev By attestation key, because a clock belongs to a TPM and outlives a node: whoever withdraws and comes back goes on from here.
     mapping(bytes32 akHash => Attestation) private _attestations;
 
@@ -98,9 +100,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         uint256 bond
     ) external nonReentrant returns (uint64 node) {
         uint64 epoch = HUB.currentEpoch();
-        IQuotePolicy policy = quotePolicyAt(epoch);
-        require(address(policy) == address(0), QuoteRequired(address(policy)));
-        _checkQuorum(setVersionAt(epoch), enrolmentDigest(enrolment), quorum);
+        _vouchedByQuorum(enrolment, quorum, epoch);
         node = _enrol(enrolment, url, tlsKeyHash, bond, epoch);
         TOKEN.safeTransferFrom(msg.sender, address(this), bond);
     }
@@ -115,9 +115,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         EnrolmentEvidence calldata evidence
     ) external nonReentrant returns (uint64 node) {
         uint64 epoch = HUB.currentEpoch();
-        bytes32 roster = _quotePolicy(epoch).roster();
-        require(roster == 0, RosterRequired(roster));
-        _checkQuorum(setVersionAt(epoch), enrolmentDigest(enrolment), quorum);
+        _vouchedByQuorumAndQuote(enrolment, quorum, epoch);
         node = _enrol(enrolment, url, tlsKeyHash, bond, epoch);
         _recordEnrolment(node, enrolment, evidence, epoch);
         TOKEN.safeTransferFrom(msg.sender, address(this), bond);
@@ -137,6 +135,35 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         node = _enrol(enrolment, url, tlsKeyHash, bond, epoch);
         _recordEnrolment(node, enrolment, evidence, epoch);
         TOKEN.safeTransferFrom(msg.sender, address(this), bond);
+    }
+
+    /// @inheritdoc IRegistry
+    function reenrol(Enrolment calldata enrolment, QuorumSignatures calldata quorum) external nonReentrant {
+        uint64 epoch = HUB.currentEpoch();
+        _vouchedByQuorum(enrolment, quorum, epoch);
+        _change(enrolment, epoch);
+    }
+
+    /// @inheritdoc IRegistry
+    function reenrolWithQuote(
+        Enrolment calldata enrolment,
+        QuorumSignatures calldata quorum,
+        EnrolmentEvidence calldata evidence
+    ) external nonReentrant {
+        uint64 epoch = HUB.currentEpoch();
+        _vouchedByQuorumAndQuote(enrolment, quorum, epoch);
+        _recordEnrolment(_change(enrolment, epoch), enrolment, evidence, epoch);
+    }
+
+    /// @inheritdoc IRegistry
+    function reenrolFromRoster(
+        Enrolment calldata enrolment,
+        bytes32[] calldata proof,
+        EnrolmentEvidence calldata evidence
+    ) external nonReentrant {
+        uint64 epoch = HUB.currentEpoch();
+        _quotePolicy(epoch).checkRoster(enrolment, proof);
+        _recordEnrolment(_change(enrolment, epoch), enrolment, evidence, epoch);
     }
 
     /// @inheritdoc IRegistry
@@ -284,9 +311,15 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
             status: record.status,
             registeredEpoch: record.registeredEpoch,
             exitEpoch: record.exitEpoch,
+            identityFrom: record.identityFrom,
             identityHash: record.identityHash,
             bond: record.bond
         });
+    }
+
+    /// @inheritdoc IRegistry
+    function identityAt(uint64 node, uint64 epoch) external view returns (bytes32) {
+        return epoch < _nodes[node].identityFrom ? _identitiesBefore[node] : _nodes[node].identityHash;
     }
 
     /// @inheritdoc IRegistry
@@ -378,26 +411,12 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         private
         returns (uint64 node)
     {
-        require(msg.sender == enrolment.account, WrongAccount(enrolment.account, msg.sender));
-        // Minutes matter here, not the seconds a block producer could shift.
-        // forge-lint: disable-next-line(block-timestamp)
-        require(block.timestamp <= enrolment.expiry, EnrolmentExpired(enrolment.expiry, block.timestamp));
         require(bond >= MINIMUM_BOND, BondTooLow(MINIMUM_BOND, bond));
         _checkUrl(url);
-        // A machine or account may come back after an honest withdrawal, under a new id; never after removal.
-        uint64 known = _byHardware[enrolment.hardwareId];
-        require(
-            known == 0 || _nodes[known].status == Status.Withdrawn, HardwareAlreadyEnrolled(enrolment.hardwareId, known)
-        );
-        known = _byAccount[msg.sender];
+        uint64 known = _byAccount[msg.sender];
         require(known == 0 || _nodes[known].status == Status.Withdrawn, AccountAlreadyEnrolled(msg.sender, known));
-
-        uint8 class = enrolment.tpmClass;
-        require(class >= TpmClasses.DISCRETE && class <= TpmClasses.VIRTUAL, BadTpmClass(class));
-        if (class == TpmClasses.VIRTUAL) {
-            require(_virtualCount < _virtualCap, VirtualCapReached(_virtualCap));
-            ++_virtualCount;
-        }
+        _checkMachine(enrolment, 0);
+        _takePlace(enrolment.tpmClass);
 
         node = ++_nodeCount;
         _byAccount[msg.sender] = node;
@@ -405,21 +424,105 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         _nodes[node] = Node({
             account: msg.sender,
             status: Status.Active,
-            tpmClass: class,
+            tpmClass: enrolment.tpmClass,
             registeredEpoch: epoch,
             exitEpoch: 0,
+            identityFrom: 0,
             hardwareId: enrolment.hardwareId,
             akHash: enrolment.akHash,
             nodeKeyHash: enrolment.nodeKeyHash,
             resultHash: enrolment.resultHash,
-            identityHash: keccak256(
-                abi.encode(msg.sender, enrolment.hardwareId, enrolment.akHash, enrolment.nodeKeyHash)
-            ),
+            identityHash: _identityOf(enrolment),
             bond: bond,
             tlsKeyHash: tlsKeyHash,
             url: url
         });
         _emitRegistered(node, bond);
+    }
+
+    /// @dev Puts another machine or other keys into a node's record. Whoever calls has checked who vouches for the machine.
+    function _change(Enrolment calldata enrolment, uint64 epoch) private returns (uint64 node) {
+        node = _byAccount[msg.sender];
+        Node storage record = _known(node);
+        require(record.status == Status.Active || record.status == Status.Exiting, NotActive(node, record.status));
+        _checkMachine(enrolment, node);
+        bytes32 identityHash = _identityOf(enrolment);
+        require(identityHash != record.identityHash, SameIdentity(node));
+
+        // Of those before, only the last is kept: epochs that ended under an earlier one must be settled. One that was never in force
+        // leaves no trace.
+        uint64 from = record.identityFrom;
+        if (from <= epoch) {
+            uint64 cursor = HUB.cursorOf(node);
+            if (cursor + 1 < from) revert SettlementBehind(node, cursor, from - 1);
+            _identitiesBefore[node] = record.identityHash;
+        }
+        if (enrolment.tpmClass != record.tpmClass) {
+            _leave(record);
+            _takePlace(enrolment.tpmClass);
+        }
+        _byHardware[enrolment.hardwareId] = node;
+        record.tpmClass = enrolment.tpmClass;
+        record.identityFrom = epoch + 1;
+        record.hardwareId = enrolment.hardwareId;
+        record.akHash = enrolment.akHash;
+        record.nodeKeyHash = enrolment.nodeKeyHash;
+        record.resultHash = enrolment.resultHash;
+        record.identityHash = identityHash;
+        emit MachineChanged(
+            node,
+            enrolment.hardwareId,
+            enrolment.akHash,
+            enrolment.nodeKeyHash,
+            enrolment.resultHash,
+            enrolment.tpmClass,
+            epoch + 1
+        );
+    }
+
+    function _identityOf(Enrolment calldata enrolment) private pure returns (bytes32) {
+        return keccak256(abi.encode(enrolment.account, enrolment.hardwareId, enrolment.akHash, enrolment.nodeKeyHash));
+    }
+
+    /// @dev That the caller may enrol this machine for the node `own`, 0 for a new one.
+    function _checkMachine(Enrolment calldata enrolment, uint64 own) private view {
+        require(msg.sender == enrolment.account, WrongAccount(enrolment.account, msg.sender));
+        // Minutes matter here, not the seconds a block producer could shift.
+        // forge-lint: disable-next-line(block-timestamp)
+        require(block.timestamp <= enrolment.expiry, EnrolmentExpired(enrolment.expiry, block.timestamp));
+        // A machine or account may come back after an honest withdrawal, under a new id; never after removal.
+        uint64 known = _byHardware[enrolment.hardwareId];
+        require(
+            known == 0 || known == own || _nodes[known].status == Status.Withdrawn,
+            HardwareAlreadyEnrolled(enrolment.hardwareId, known)
+        );
+        uint8 class = enrolment.tpmClass;
+        require(class >= TpmClasses.DISCRETE && class <= TpmClasses.VIRTUAL, BadTpmClass(class));
+    }
+
+    /// @dev Counts a virtual node, if the cap has room for it.
+    function _takePlace(uint8 class) private {
+        if (class != TpmClasses.VIRTUAL) return;
+        require(_virtualCount < _virtualCap, VirtualCapReached(_virtualCap));
+        ++_virtualCount;
+    }
+
+    function _vouchedByQuorum(Enrolment calldata enrolment, QuorumSignatures calldata quorum, uint64 epoch)
+        private
+        view
+    {
+        IQuotePolicy policy = quotePolicyAt(epoch);
+        require(address(policy) == address(0), QuoteRequired(address(policy)));
+        _checkQuorum(setVersionAt(epoch), enrolmentDigest(enrolment), quorum);
+    }
+
+    function _vouchedByQuorumAndQuote(Enrolment calldata enrolment, QuorumSignatures calldata quorum, uint64 epoch)
+        private
+        view
+    {
+        bytes32 roster = _quotePolicy(epoch).roster();
+        require(roster == 0, RosterRequired(roster));
+        _checkQuorum(setVersionAt(epoch), enrolmentDigest(enrolment), quorum);
     }
 
     /// @dev Gives a virtual node's place to another, once.

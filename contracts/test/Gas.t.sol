@@ -103,6 +103,12 @@ contract GasOfAttestationTest is AttestationFixture {
         vm.prank(machine.account);
         registry.register(enrolment, quorum, "https://node", keccak256("tls"), BOND);
         vm.snapshotGasLastCall(GROUP, "register, 3 signers");
+
+        (enrolment,) = _present(_machine("node a", 2));
+        quorum = _quorum(registry.enrolmentDigest(enrolment));
+        vm.prank(machine.account);
+        registry.reenrol(enrolment, quorum);
+        vm.snapshotGasLastCall(GROUP, "reenrol, 3 signers");
     }
 
     function test_gas_of_registration_by_quorum_and_quote() public {

@@ -4,8 +4,8 @@
 //! | epoch | what happens |
 //! |---|---|
 //! | F, F+1 | five nodes serve and prove; at the end of F+1 the file is read with nodes 2 and 3 down |
-//! | F+2 | node 2 is without power; node 4's pushes reach one oracle only; node 1 has lost 30% of its cells and proves zeroes |
-//! | F+3 | node 1 proves zeroes again; oracle 3 is down; slot 0 moves to node 6 |
+//! | F+2 | node 2 is without power, and gets another TPM; node 4's pushes reach one oracle only; node 1 has lost 30% of its cells and proves zeroes |
+//! | F+3 | node 2 proves with its new TPM; node 1 proves zeroes again; oracle 3 is down; slot 0 moves to node 6 |
 //! | F+4 | node 3 replays its last proof; oracle 2 lies about node 5; node 6 is paid |
 //!
 //! F is the first epoch that counts for every slot of the deal.
@@ -263,6 +263,7 @@ impl Story {
              node {LOSER} has lost 30% of its cells and proves zeroes",
             self.first + 2
         ));
+        self.another_tpm().await?;
         self.wait(2, LATE).await?;
         self.node(DARK)?.power_on()?;
         self.wait(2, END).await

@@ -19,6 +19,7 @@ use verifier::{BlockNumber, Epoch, NodeId};
 
 use crate::intake::Intake;
 use crate::key::{OracleKey, SigningError};
+use crate::notices::{NoticeError, Notices};
 use crate::onchain::{BlockRef, ChainError, OnChain, OracleMember};
 use crate::peers::{Links, Peer, PeerError};
 use crate::rules::{EpochView, Rules};
@@ -66,6 +67,9 @@ pub enum AgreementError {
     /// The key failed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// This oracle's own notices cannot be read.
+    #[error(transparent)]
+    Notices(#[from] NoticeError),
     /// A judgement did not come to its end.
     #[error("judging was interrupted: {0}")]
     Interrupted(String),
@@ -152,6 +156,7 @@ pub struct Agreement {
     verdicts: Arc<dyn VerdictSource>,
     timing: Timing,
     intake: Arc<Intake>,
+    notices: Notices,
     /// One observation at a time: committing and leading may both ask for it first.
     observing: tokio::sync::Mutex<()>,
     /// One conclusion at a time: each builds on the clocks of the one before. Holds which were tried without success.
@@ -180,6 +185,7 @@ impl Agreement {
             chain.clone(),
             key.clone(),
         ));
+        let notices = Notices::new(store.clone(), *rules.deployment(), key.address());
         Self {
             store,
             rules,
@@ -190,6 +196,7 @@ impl Agreement {
             verdicts,
             timing,
             intake,
+            notices,
             observing: tokio::sync::Mutex::default(),
             concluding: tokio::sync::Mutex::default(),
             judging: Mutex::default(),
@@ -336,7 +343,9 @@ impl Agreement {
             let node = item.duty.node;
             cases.push(NodeCase {
                 duty: item.duty.clone(),
-                previous: clocks.get(&node).map(|known| known.clock),
+                previous: clocks
+                    .get(&(node, item.duty.identity.ak_hash))
+                    .map(|known| known.clock),
                 evidence: evidence.remove(&node).unwrap_or_default(),
                 submission: self.store.submission(view.epoch, node).await?,
                 inventory_mismatch: item.inventory_mismatch,

@@ -14,7 +14,7 @@ use verifier::{Epoch, NodeId};
 
 use crate::onchain::{ChainError, OnChain, Registration};
 use crate::rules::Rules;
-use crate::store::{Store, StoreError};
+use crate::store::{MachineRow, Store, StoreError};
 
 /// No bundle can be exported.
 #[derive(Debug, thiserror::Error)]
@@ -86,8 +86,8 @@ impl Exporter {
         let Some((set, _)) = self.store.oracle_set(epoch).await? else {
             return missing("the oracle set is not known");
         };
-        let Some(record) = self.store.node(node).await? else {
-            return missing(format!("node {node} is not registered"));
+        let Some(machine) = self.store.machine(node, row.verdict.identity_hash).await? else {
+            return missing(format!("node {node}'s enrolment is not known"));
         };
         let observations: BTreeMap<_, _> = proposal
             .proposal
@@ -119,10 +119,13 @@ impl Exporter {
             report_signatures: signatures.into_iter().map(SignatureBytes).collect(),
             verdict: row.verdict.clone(),
             verdict_proof: proof.into_iter().map(ProofNode).collect(),
-            identity: record.identity,
-            enrolment: self.enrolment(node, &record.identity).await?,
+            identity: machine.identity,
+            enrolment: self.enrolment(node, &machine).await?,
             previous: match evidence {
-                Some(_) => self.previous(node, epoch, report.anchor_block).await?,
+                Some(_) => {
+                    let key = (node, machine.identity.ak_hash);
+                    self.previous(key, epoch, report.anchor_block).await?
+                }
                 None => None,
             },
             evidence,
@@ -146,15 +149,15 @@ impl Exporter {
 
     async fn previous(
         &self,
-        node: NodeId,
+        key: (NodeId, B256),
         epoch: Epoch,
         anchor: verifier::BlockNumber,
     ) -> Result<Option<Envelope>, ExportError> {
         let clocks = self.store.previous_clocks(epoch, anchor).await?;
-        let Some(known) = clocks.get(&node) else {
+        let Some(known) = clocks.get(&key) else {
             return Ok(None);
         };
-        let Some(evidence) = self.piece(known.epoch, node, known.envelope_hash).await? else {
+        let Some(evidence) = self.piece(known.epoch, key.0, known.envelope_hash).await? else {
             return missing("the quote before this epoch is no longer in the archive");
         };
         let envelope = cbor::decode("envelope", &evidence.envelope).map_err(StoreError::from)?;
@@ -164,17 +167,14 @@ impl Exporter {
     async fn enrolment(
         &self,
         node: NodeId,
-        identity: &verifier::report::Identity,
+        machine: &MachineRow,
     ) -> Result<EnrolmentRecord, ExportError> {
-        let Some(registered_in) = self.store.registered_in(node).await? else {
-            return missing(format!("node {node}'s registration is not known"));
-        };
-        let registration = self.registration(registered_in).await?;
+        let registration = self.registration(machine.enrolled_in).await?;
         let digest = self
             .rules
             .deployment()
             .registry_digest(&registration.enrolment);
-        let Some(row) = self.store.enrolment(digest, identity).await? else {
+        let Some(row) = self.store.enrolment(digest, &machine.identity).await? else {
             return missing(format!(
                 "node {node} did not enrol with this oracle; ask another one"
             ));

@@ -1,4 +1,4 @@
-//! The command line: `init`, `run`, `status`.
+//! The command line: `init`, `run`, `status`, `notice`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,13 @@ use daemon::shutdown::Shutdown;
 use daemon::telemetry::TelemetryArgs;
 use daemon::tls::TlsIdentity;
 use serde::Serialize;
+use verifier::committee::Deployment;
+use verifier::revocation::{Notice, RevocationReason, Subject};
 
 use crate::config::Config;
+use crate::enrol::unix_time;
+use crate::key::OracleKey;
+use crate::notices::{NoticeError, Notices};
 use crate::run::{Edges, run};
 use crate::store::Store;
 
@@ -43,6 +48,33 @@ enum Command {
     Run,
     /// Says how far the oracle is.
     Status,
+    /// Revokes machines, or shows what is revoked.
+    #[command(subcommand)]
+    Notice(NoticeCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum NoticeCommand {
+    /// Signs a notice and publishes it; from now on this oracle judges by it.
+    Issue(IssueArgs),
+    /// Shows every notice of this oracle.
+    List,
+}
+
+#[derive(Debug, Args)]
+struct IssueArgs {
+    /// `hardware:HASH`, `attestation-key:HASH`, `certificate:HASH` or `root:HASH`.
+    subject: Subject,
+    /// `vulnerable`, `replaced` and `ceased-operation` can be undone by `reinstated`; `key-compromise`, `forgery` and `issuer-compromise`
+    /// hold for good.
+    #[arg(long)]
+    reason: RevocationReason,
+    /// From when on, Unix seconds; now if it is left out.
+    #[arg(long)]
+    from: Option<u64>,
+    /// For people.
+    #[arg(long, default_value = "")]
+    text: String,
 }
 
 /// What `init` puts into the configuration file; the rest are defaults.
@@ -112,6 +144,9 @@ pub async fn execute(cli: Cli, wrap: impl FnOnce(Edges) -> Edges) -> Result<Exit
             };
             run(config, wrap(edges?), shutdown).await?;
         }
+        Command::Notice(command) => {
+            notice(&Config::load(&cli.config)?, command, cli.output).await?
+        }
         Command::Status => status(&Config::load(&cli.config)?, cli.output).await?,
     }
     Ok(ExitCode::Yes)
@@ -170,6 +205,77 @@ fn init(file: &Path, args: InitArgs, output: OutputArgs) -> Result<(), Failure> 
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
+    }
+}
+
+/// Needs no chain: a machine must be revocable also while the endpoint is away.
+async fn notice(
+    config: &Config,
+    command: NoticeCommand,
+    output: OutputArgs,
+) -> Result<(), Failure> {
+    let key = OracleKey::new(load_chain_key(&config.chain_key)?);
+    let deployment = config.deployment()?;
+    let deployment = Deployment {
+        chain_id: deployment.chain_id,
+        hub: deployment.hub,
+        registry: deployment.registry,
+    };
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+        Failure::usage(format!("data_dir {}: {error}", config.data_dir.display()))
+    })?;
+    let database = |error: crate::store::StoreError| Failure::unavailable(error.to_string());
+    let store = Store::open(&config.database()).await.map_err(database)?;
+    store
+        .bind_deployment(&deployment)
+        .await
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let notices = Notices::new(store.clone(), deployment, key.address());
+    let failed = |error: NoticeError| match error {
+        NoticeError::Pointless(_) => Failure::rejected(error.to_string()),
+        other => Failure::unavailable(other.to_string()),
+    };
+    match command {
+        NoticeCommand::Issue(IssueArgs {
+            subject,
+            reason,
+            from,
+            text,
+        }) => {
+            let from = from.unwrap_or_else(unix_time);
+            let issued = notices.issue(&key, subject, reason, from, text).await;
+            output.print(&shown(&issued.map_err(failed)?))?;
+        }
+        NoticeCommand::List => {
+            let feed = notices.feed().await.map_err(database)?;
+            let opened: Result<Vec<_>, _> = feed.0.iter().map(|it| it.open(&deployment)).collect();
+            let opened = opened.map_err(|error| failed(NoticeError::Feed(error)))?;
+            output.print(&opened.iter().map(shown).collect::<Vec<_>>())?;
+        }
+    }
+    store.close().await;
+    Ok(())
+}
+
+/// A notice as the command line shows it.
+#[derive(Serialize)]
+struct Shown {
+    sequence: u64,
+    subject: String,
+    reason: &'static str,
+    effective_from: u64,
+    text: String,
+    hash: B256,
+}
+
+fn shown(notice: &Notice) -> Shown {
+    Shown {
+        sequence: notice.sequence,
+        subject: notice.subject.to_string(),
+        reason: notice.reason.name(),
+        effective_from: notice.effective_from,
+        text: notice.text.clone(),
+        hash: notice.hash(),
     }
 }
 

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 use verifier::Epoch;
 use verifier::bundle::CertificateBytes;
 use verifier::policy::{Denial, FirmwareVersion, MachineFacts};
+use verifier::revocation::{self, Machine};
 use verifier::tpm::certificate::verify_path;
 use verifier::tpm::{
     Attest, Certificate, EnrolmentFacts, EnrolmentRequest, Reject, RootStore, judge_certify,
@@ -21,6 +22,7 @@ use verifier::typed_data;
 use zeroize::Zeroizing;
 
 use crate::key::{OracleKey, SigningError};
+use crate::notices::{NoticeError, Notices};
 use crate::rules::Rules;
 use crate::store::{EnrolmentRow, Store, StoreError};
 
@@ -45,6 +47,9 @@ pub enum EnrolError {
     /// The committee's policy does not take such a machine.
     #[error("{code}: {0}", code = .0.code())]
     Denied(Denial),
+    /// This oracle has revoked the machine.
+    #[error("{code}: {0}", code = .0.code())]
+    Revoked(revocation::Reject),
     /// The request is not one.
     #[error("{0}")]
     Malformed(String),
@@ -68,6 +73,9 @@ pub enum EnrolError {
     /// The key failed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// This oracle's own notices cannot be read.
+    #[error(transparent)]
+    Notices(#[from] NoticeError),
 }
 
 /// What a node gets back when it begins.
@@ -108,6 +116,7 @@ pub struct Enroller {
     store: Store,
     rules: Rules,
     key: OracleKey,
+    notices: Notices,
     sessions: Mutex<Sessions<Session>>,
 }
 
@@ -115,10 +124,12 @@ impl Enroller {
     /// An enroller that signs with `key`.
     #[must_use]
     pub fn new(store: Store, rules: Rules, key: OracleKey) -> Self {
+        let notices = Notices::new(store.clone(), *rules.deployment(), key.address());
         Self {
             store,
             rules,
             key,
+            notices,
             sessions: Mutex::default(),
         }
     }
@@ -149,7 +160,7 @@ impl Enroller {
                 "a certificate or key is larger than any real one".into(),
             ));
         }
-        let now = now();
+        let now = unix_time();
         if request.expiry.saturating_sub(now) > MAX_VALIDITY.as_secs() {
             return Err(EnrolError::Malformed(format!(
                 "an enrolment is valid for {} hours at most",
@@ -241,6 +252,11 @@ impl Enroller {
         if let Some(denial) = denials.first() {
             return Err(EnrolError::Denied(denial.clone()));
         }
+        let machine = Machine::of(facts.hardware_id, facts.ak_hash, &facts.certificate);
+        let revocations = self.notices.revocations().await?;
+        revocations
+            .check(&machine, unix_time())
+            .map_err(EnrolError::Revoked)?;
 
         let (set, _) = self
             .store
@@ -331,7 +347,8 @@ fn just_before(expiry: u64) -> u64 {
     expiry.saturating_sub(1)
 }
 
-fn now() -> u64 {
+/// Seconds, by this oracle's clock.
+pub(crate) fn unix_time() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -279,7 +279,10 @@ impl Driver {
                 continue;
             };
             let slots = held_slots(&self.parts.store, node, start).await?;
-            let node_key_hash = item.duty.identity.node_key_hash;
+            // Sessions are of the machine that serves now, which may be in force for evidence only from the next epoch on.
+            let latest = self.parts.store.node(node).await?;
+            let identity = latest.map_or(item.duty.identity, |row| row.identity);
+            let node_key_hash = identity.node_key_hash;
             for _ in 0..count {
                 let Some((shard, first_leaf, leaves)) = pick(&mut OsRng, &slots) else {
                     continue;

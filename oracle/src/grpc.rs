@@ -10,7 +10,6 @@ use proto::v1;
 use proto::v1::committee_server::Committee;
 use proto::v1::oracle_server::Oracle;
 use proto::v1::propose_response::Outcome;
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use verifier::cbor;
 use verifier::evidence::Evidence;
@@ -21,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::agreement::{Agreement, AgreementError};
 use crate::bundle::{ExportError, Exporter};
 use crate::enrol::{EnrolError, Enroller};
+use crate::gate::Gate;
 use crate::intake::{EvidencePage, IntakeError};
 use crate::peers::Answer;
 use crate::rules::Rules;
@@ -40,7 +40,7 @@ struct Inner {
     exporter: Exporter,
     rules: Rules,
     /// Enrolments whose certificates are judged at the same time.
-    enrolments: Arc<Semaphore>,
+    enrolments: Gate,
 }
 
 /// So that strangers' certificates leave a core to evidence.
@@ -61,7 +61,7 @@ impl Services {
                 enroller,
                 exporter,
                 rules,
-                enrolments: Arc::new(Semaphore::new(ENROLMENTS_AT_ONCE)),
+                enrolments: Gate::new(ENROLMENTS_AT_ONCE),
             }),
         }
     }
@@ -101,6 +101,7 @@ impl From<AgreementError> for Status {
             }
             AgreementError::Store(_)
             | AgreementError::Signing(_)
+            | AgreementError::Notices(_)
             | AgreementError::Interrupted(_) => own_fault(&error),
         }
     }
@@ -113,12 +114,14 @@ impl From<EnrolError> for Status {
                 Self::invalid_argument(error.to_string())
             }
             EnrolError::NoSession => Self::not_found(error.to_string()),
-            EnrolError::WrongSecret | EnrolError::Denied(_) => {
+            EnrolError::WrongSecret | EnrolError::Denied(_) | EnrolError::Revoked(_) => {
                 Self::permission_denied(error.to_string())
             }
             EnrolError::Busy => Self::resource_exhausted(error.to_string()),
             EnrolError::NotInSet(_) => Self::failed_precondition(error.to_string()),
-            EnrolError::Store(_) | EnrolError::Signing(_) => own_fault(&error),
+            EnrolError::Store(_) | EnrolError::Signing(_) | EnrolError::Notices(_) => {
+                own_fault(&error)
+            }
         }
     }
 }
@@ -172,23 +175,10 @@ impl Oracle for Services {
             expiry: request.expiry,
         };
         let enroller = self.inner.enroller.clone();
-        // Anybody may ask, and the certificates of a stranger cost milliseconds each: evidence must not wait for them. The semaphore
-        // is never closed.
-        let turn = self
-            .inner
-            .enrolments
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|error| own_fault(&error))?;
-        let judge = move || {
-            // Held to the end of the work: whoever hangs up must not have another's turn for it.
-            let _turn = turn;
-            enroller.begin(request, from.ip().into())
-        };
-        let begun = tokio::task::spawn_blocking(judge)
-            .await
-            .map_err(|error| own_fault(&error))??;
+        // Anybody may ask, and the certificates of a stranger cost milliseconds each: evidence must not wait for them.
+        let judge = move || enroller.begin(request, from.ip().into());
+        let begun = self.inner.enrolments.run(judge).await;
+        let begun = begun.map_err(|error| own_fault(&error))??;
         Ok(Response::new(v1::BeginEnrolmentResponse {
             session: begun.session.to_vec(),
             id_object: begun.id_object,

@@ -113,7 +113,7 @@ pub struct InventoryChange {
     pub count: u64,
 }
 
-/// What a node registered with.
+/// What a node registered with, or enrolled again.
 #[derive(Clone, Debug)]
 pub struct Registration {
     /// The statement that oracles signed.
@@ -150,6 +150,17 @@ pub enum Event {
         identity: Identity,
         /// Where it is reached.
         endpoint: Endpoint,
+    },
+    /// Another machine, or other keys, stand for a node from the next epoch on.
+    MachineChanged {
+        /// The node.
+        node: NodeId,
+        /// The machine.
+        hardware_id: B256,
+        /// Hash of its attestation key.
+        ak_hash: B256,
+        /// Hash of its node key.
+        node_key_hash: B256,
     },
     /// A node moved.
     EndpointChanged {
@@ -255,7 +266,7 @@ pub trait OnChain: Send + Sync + 'static {
     async fn settlement(&self, node: NodeId) -> Result<(Epoch, bool), ChainError>;
     /// The circuit whose proofs the hub accepts, by the hash of its manifest.
     async fn circuit(&self) -> Result<B256, ChainError>;
-    /// What a node registered with, read from its transaction.
+    /// What a node enrolled with, read from the transaction.
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError>;
     /// Signatures that a report was submitted with, read from its transaction.
     async fn report_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError>;

@@ -21,6 +21,7 @@ use crate::enrol::Enroller;
 use crate::epochs::{Driver, DriverParts};
 use crate::grpc::Services;
 use crate::key::OracleKey;
+use crate::notices::Notices;
 use crate::onchain::OnChain;
 use crate::onchain::real::RealChain;
 use crate::peers::{GrpcLinks, Links};
@@ -142,7 +143,11 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
         Some(Metrics::install()?),
     )
     .await?
-    .merge(web::router(store.clone(), exporter));
+    .merge(web::router(
+        store.clone(),
+        exporter,
+        Notices::new(store.clone(), deployment, key.address()),
+    ));
     let driver = Driver::new(DriverParts {
         store: store.clone(),
         rules: rules.clone(),

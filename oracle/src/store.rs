@@ -16,10 +16,11 @@ mod apply;
 mod chain;
 mod evidence;
 mod judgements;
+mod notices;
 mod pages;
 
 pub use agreement::LedView;
-pub use chain::{LogEntry, NodeRow, WorkItem};
+pub use chain::{LogEntry, MachineRow, NodeRow, WorkItem};
 pub use evidence::{EnrolmentRow, EvidenceName, EvidenceRow};
 pub use judgements::{JudgementRow, KnownClock};
 pub use pages::{EpochPage, NodePage, VerdictPage};

@@ -87,7 +87,7 @@ impl VerdictSource for SignedIsValid {
                         case.submission.as_ref(),
                     );
                     let clock = clock_of(piece);
-                    let backwards = case.previous.zip(clock).and_then(|(before, now)| {
+                    let fault = case.previous.zip(clock).and_then(|(before, now)| {
                         let error = ClockInfo::check_progress(&before, &now).err()?;
                         Some(Fault {
                             reason: Reason::AttestationFailed,
@@ -97,8 +97,8 @@ impl VerdictSource for SignedIsValid {
                     let judged = evidence::Judged {
                         envelope_hash: opened.envelope_hash,
                         quote_hash: opened.quote_hash,
-                        clock,
-                        fault: backwards,
+                        clock: clock.filter(|_| fault.is_none()),
+                        fault,
                     };
                     Some((judged, timely))
                 };
@@ -147,9 +147,11 @@ pub(crate) fn probe(epoch: Epoch, node: NodeId, first_byte: u32) -> ProbeRecord 
 }
 
 /// A storage node's keys.
+#[derive(Clone)]
 pub(crate) struct TestNode {
     pub(crate) node: NodeId,
     key: SigningKey,
+    ak_public: Vec<u8>,
     pub(crate) identity: Identity,
     roots: Vec<ShardRoots>,
 }
@@ -171,6 +173,7 @@ impl TestNode {
         let mut node = Self {
             node: NodeId(number.into()),
             key,
+            ak_public: vec![number],
             identity: Identity {
                 account: Address::repeat_byte(number),
                 hardware_id: B256::repeat_byte(number),
@@ -180,6 +183,14 @@ impl TestNode {
             roots,
         };
         node.identity.node_key_hash = keccak256(node.node_key());
+        node
+    }
+
+    /// The same node after it enrolled with another attestation key.
+    pub(crate) fn with_attestation_key(&self, ak_public: &[u8]) -> Self {
+        let mut node = self.clone();
+        node.ak_public = ak_public.to_vec();
+        node.identity.ak_hash = keccak256(ak_public);
         node
     }
 
@@ -247,7 +258,7 @@ impl TestNode {
             envelope: cbor::encode(&envelope).into(),
             proof: proof.into(),
             event_log: event_log.to_vec().into(),
-            ak_public: vec![self.node.0 as u8].into(),
+            ak_public: self.ak_public.clone().into(),
             node_key: self.node_key().into(),
             receipts: Vec::new(),
         }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use verifier::{Epoch, NodeId};
 
 use crate::bundle::{ExportError, Exporter};
+use crate::notices::Notices;
 use crate::store::{EpochPage, NodePage, Store, StoreError, VerdictPage};
 
 /// Epochs shown at once.
@@ -20,18 +21,24 @@ const EPOCHS: u32 = 50;
 struct Pages {
     store: Store,
     exporter: Exporter,
+    notices: Notices,
 }
 
 /// The pages, to be merged into the health server.
-pub fn router(store: Store, exporter: Exporter) -> Router {
+pub fn router(store: Store, exporter: Exporter, notices: Notices) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/epoch/{epoch}", get(epoch_page))
         .route("/api/v1/nodes", get(nodes))
         .route("/api/v1/epochs", get(epochs))
         .route("/api/v1/verdicts", get(verdicts))
+        .route("/api/v1/notices", get(feed))
         .route("/api/v1/bundle/{node}/{epoch}", get(bundle))
-        .with_state(Pages { store, exporter })
+        .with_state(Pages {
+            store,
+            exporter,
+            notices,
+        })
 }
 
 /// What is said to whoever asked.
@@ -100,6 +107,18 @@ async fn bundle(
         (header::CONTENT_DISPOSITION, name),
     ];
     Ok((headers, bundle.to_bytes()).into_response())
+}
+
+/// This oracle's revocation notices, as `verifier notices` reads them.
+async fn feed(State(pages): State<Pages>) -> Result<Response, Failed> {
+    let headers = [
+        (header::CONTENT_TYPE, "application/cbor"),
+        (
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"notices.feed\"",
+        ),
+    ];
+    Ok((headers, pages.notices.feed().await?.to_bytes()).into_response())
 }
 
 /// Text that is safe inside HTML, also in attributes.

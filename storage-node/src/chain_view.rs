@@ -68,7 +68,9 @@ pub struct NodeRecord {
     pub active: bool,
     /// Epoch of registration.
     pub registered: Epoch,
-    /// Keys, from the registry.
+    /// First epoch that is judged by the keys below; before it those that the node had before are in force.
+    pub identity_from: Epoch,
+    /// keccak256 of the attestation key's TPMT_PUBLIC.
     pub ak_hash: B256,
     /// keccak256 of the node key's point.
     pub node_key_hash: B256,
@@ -203,15 +205,22 @@ pub trait ChainView: Send + Sync {
     async fn resolved_to(&self, node: NodeId) -> Result<Epoch, ChainError>;
 }
 
-/// What is registered at enrolment.
+/// A machine and its keys, and the oracles that vouch for them.
 #[derive(Clone, Debug)]
-pub struct Registration {
+pub struct SignedEnrolment {
     /// What the oracles signed.
-    pub enrolment: verifier::typed_data::Enrolment,
+    pub statement: verifier::typed_data::Enrolment,
     /// Bit i: the oracle at index i signed.
     pub bitmap: U256,
     /// 65 bytes a signer, ascending by index.
     pub signatures: Bytes,
+}
+
+/// What is registered at enrolment.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The machine.
+    pub enrolment: SignedEnrolment,
     /// Where the node is served.
     pub url: String,
     /// SHA-256 of its TLS public key.
@@ -257,4 +266,6 @@ pub trait ChainActions: Send + Sync {
     ) -> Result<B256, ChainError>;
     /// Approves the bond and registers.
     async fn register(&self, registration: Registration) -> Result<B256, ChainError>;
+    /// Puts another machine, or other keys, in the place of those the node has.
+    async fn reenrol(&self, enrolment: SignedEnrolment) -> Result<B256, ChainError>;
 }

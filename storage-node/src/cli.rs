@@ -41,6 +41,8 @@ enum Command {
         #[arg(long, value_name = "AMOUNT")]
         bond: String,
     },
+    /// Put this machine's TPM and keys in the place of those the node was enrolled with, from the next epoch on
+    Reenrol(At),
     /// Run the node until it is told to stop
     Run(At),
     /// Show what the node stores and how its last epochs ended
@@ -67,6 +69,13 @@ struct Enrolled {
     tls_key_hash: String,
 }
 
+#[derive(Debug, Serialize)]
+struct Reenrolled {
+    node: u64,
+    account: String,
+    from_epoch: u64,
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -79,6 +88,9 @@ pub async fn main(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Enrol { at, bond } => cli
             .output
             .print(&enrol(&Config::load(&at.config)?, &bond).await?)?,
+        Command::Reenrol(at) => cli
+            .output
+            .print(&reenrol(&Config::load(&at.config)?).await?)?,
         Command::Run(at) => {
             let config = Config::load(&at.config)?;
             let metrics = Metrics::install()?;
@@ -93,6 +105,24 @@ pub async fn main(cli: Cli) -> Result<ExitCode, Failure> {
             .print(&status::status(&Config::load(&at.config)?).await?)?,
     }
     Ok(ExitCode::Yes)
+}
+
+async fn reenrol(config: &Config) -> Result<Reenrolled, Failure> {
+    let chain = real_chain(config).await?;
+    let tpm = open_tpm(config).await?;
+    let oracles = GrpcOracles::new(push_timeout(config));
+    let enroller = Enroller {
+        chain: &chain,
+        actions: &chain,
+        tpm: &tpm,
+        oracles: &oracles,
+    };
+    let record = enroller.reenrol().await?;
+    Ok(Reenrolled {
+        node: record.node.0,
+        account: crate::chain_view::ChainView::account(&chain).to_string(),
+        from_epoch: record.identity_from.0,
+    })
 }
 
 async fn enrol(config: &Config, bond: &str) -> Result<Enrolled, Failure> {

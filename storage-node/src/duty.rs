@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{B256, U256};
+use alloy::primitives::{B256, U256, keccak256};
 use circuits::{Profile, Public, StorageRoot, epoch_seed};
 use verifier::cbor;
 use verifier::envelope::{Claim, Envelope};
@@ -47,6 +47,16 @@ pub enum DutyError {
     /// The TPM failed.
     #[error(transparent)]
     Tpm(#[from] TpmError),
+    /// Other keys than this machine's are in force.
+    #[error(
+        "other TPM keys than this machine's are in force for node {node} in epoch {epoch}; its proof would not count"
+    )]
+    NotInForce {
+        /// The node.
+        node: NodeId,
+        /// The epoch.
+        epoch: Epoch,
+    },
     /// The frozen inventory cannot be proven by any circuit.
     #[error("the frozen inventory is no statement: {0}")]
     Statement(String),
@@ -278,7 +288,27 @@ impl Duty {
         }
     }
 
+    /// Refuses to prove with keys that a re-enrolment replaced, or that it brings in only later: on chain such a proof would stand
+    /// for an attestation that is withheld.
+    async fn check_in_force(&self, epoch: Epoch) -> Result<(), DutyError> {
+        let own = (
+            keccak256(&self.keys.ak_public),
+            keccak256(self.keys.node_key),
+        );
+        let record = self.edges.chain.node().await?;
+        let in_force = record.is_some_and(|record| {
+            let latest = own == (record.ak_hash, record.node_key_hash);
+            latest == (epoch >= record.identity_from)
+        });
+        if in_force {
+            return Ok(());
+        }
+        let node = self.node;
+        Err(DutyError::NotInForce { node, epoch })
+    }
+
     async fn prove(&mut self, epoch: Epoch, beacon: B256) -> Result<(), DutyError> {
+        self.check_in_force(epoch).await?;
         let deployment = self.edges.chain.deployment();
         // Read again: what was read in the epoch's first blocks may have been reorganised since.
         let frozen = self.ledger.frozen_for(epoch).await?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alloy::primitives::{B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use daemon::exit::Failure;
 use proto::v1::{BeginEnrolmentRequest, FinishEnrolmentRequest};
 use verifier::NodeId;
@@ -12,7 +12,10 @@ use verifier::tpm::{
 };
 use verifier::typed_data::{Enrolment, recover};
 
-use crate::chain_view::{ChainActions, ChainError, ChainView, Oracle, Registration, epoch_at};
+use crate::chain_view::{
+    ChainActions, ChainError, ChainView, NodeRecord, Oracle, Registration, SignedEnrolment,
+    epoch_at,
+};
 use crate::oracles::GrpcOracles;
 use crate::tpm::{TpmError, TpmHandle, TpmIdentity};
 
@@ -23,13 +26,23 @@ const VALIDITY: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
     /// The account has a node already.
-    #[error("account {account} is already enrolled as node {node}")]
+    #[error(
+        "account {account} is already enrolled as node {node}; `storage-node reenrol` puts another machine or other keys in its place"
+    )]
     Already {
         /// The account.
-        account: alloy::primitives::Address,
+        account: Address,
         /// Its node.
         node: NodeId,
     },
+    /// The account has no node whose machine could be replaced.
+    #[error("account {0} has no node; enrol it first")]
+    NoNode(Address),
+    /// The node has these keys.
+    #[error(
+        "node {0} has this machine and these keys already; a new identity needs new keys: move the TPM's key files away first"
+    )]
+    Unchanged(NodeId),
     /// This machine's own evidence is not what it should be.
     #[error("this machine's endorsement evidence does not hold: {0}; check tpm.intermediates")]
     OwnEvidence(verifier::tpm::Reject),
@@ -58,6 +71,8 @@ impl From<EnrolError> for Failure {
         let text = error.to_string();
         match error {
             EnrolError::Already { .. }
+            | EnrolError::NoNode(_)
+            | EnrolError::Unchanged(_)
             | EnrolError::OwnEvidence(_)
             | EnrolError::Chain(ChainError::Reverted { .. }) => Self::rejected(text),
             EnrolError::Tpm(_) | EnrolError::Chain(_) => Self::unavailable(text),
@@ -86,8 +101,8 @@ pub struct Enroller<'a> {
     pub oracles: &'a GrpcOracles,
 }
 
-/// A statement and who signed it.
-struct Signed {
+/// A statement and who signed it so far.
+struct Found {
     statement: Enrolment,
     bitmap: U256,
     signatures: Vec<u8>,
@@ -119,6 +134,48 @@ impl Enroller<'_> {
             });
         }
         let identity = self.tpm.identity().await?;
+        let registration = Registration {
+            enrolment: self.vouched(identity).await?,
+            url: terms.url,
+            tls_key_hash: terms.tls_key_hash,
+            bond: terms.bond,
+        };
+        let transaction = self.actions.register(registration).await?;
+        let record = self.chain.node().await?.ok_or_else(|| {
+            ChainError::Inconsistent(format!(
+                "transaction {transaction} registered, but the registry does not know {account}"
+            ))
+        })?;
+        Ok(record.node)
+    }
+
+    /// Puts this machine and its keys in the place of those that the account's node has: the way back after a TPM was replaced, cleared
+    /// or rolled back. The record says from which epoch on they are in force.
+    ///
+    /// # Errors
+    /// [`EnrolError`].
+    pub async fn reenrol(&self) -> Result<NodeRecord, EnrolError> {
+        let account = self.chain.account();
+        let active = self.chain.node().await?.filter(|record| record.active);
+        let before = active.ok_or(EnrolError::NoNode(account))?;
+        let identity = self.tpm.identity().await?;
+        if keccak256(&identity.ak_public) == before.ak_hash {
+            return Err(EnrolError::Unchanged(before.node));
+        }
+        let transaction = self.actions.reenrol(self.vouched(identity).await?).await?;
+        let after = self.chain.node().await?;
+        Ok(after
+            .filter(|after| after.ak_hash != before.ak_hash)
+            .ok_or_else(|| {
+                ChainError::Inconsistent(format!(
+                    "transaction {transaction} changed the machine of {account}, but the registry does not show it"
+                ))
+            })?)
+    }
+
+    /// Has the oracles judge a machine, and returns what a quorum of them signed.
+    async fn vouched(&self, identity: TpmIdentity) -> Result<SignedEnrolment, EnrolError> {
+        let account = self.chain.account();
         let deployment = self.chain.deployment();
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -144,7 +201,7 @@ impl Enroller<'_> {
             expiry,
         };
         let needed = committee.set.quorum();
-        let mut found = enrolments.map(|statement| Signed {
+        let mut found = enrolments.map(|statement| Found {
             statement,
             bitmap: U256::ZERO,
             signatures: Vec::new(),
@@ -184,21 +241,11 @@ impl Enroller<'_> {
                 refusals,
             });
         }
-        let registration = Registration {
-            enrolment: best.statement,
+        Ok(SignedEnrolment {
+            statement: best.statement,
             bitmap: best.bitmap,
             signatures: Bytes::from(best.signatures),
-            url: terms.url,
-            tls_key_hash: terms.tls_key_hash,
-            bond: terms.bond,
-        };
-        let transaction = self.actions.register(registration).await?;
-        let record = self.chain.node().await?.ok_or_else(|| {
-            ChainError::Inconsistent(format!(
-                "transaction {transaction} registered, but the registry does not know {account}"
-            ))
-        })?;
-        Ok(record.node)
+        })
     }
 
     /// What the oracles will sign: the same judgement they make, made first by the node itself; one statement for each class of

@@ -274,7 +274,7 @@ fn check_identity(record: &NodeRecord, keys: &NodeKeys) -> Result<(), Failure> {
         || keccak256(keys.node_key) != record.node_key_hash
     {
         return Err(Failure::rejected(format!(
-            "node {} was enrolled with other TPM keys than this machine has; restore its TPM and keys/tpm, or enrol another account",
+            "node {} was enrolled with other TPM keys than this machine has; restore its TPM and keys/tpm, or put this machine in its place: `storage-node reenrol`",
             record.node
         )));
     }

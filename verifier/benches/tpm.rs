@@ -17,7 +17,7 @@ use verifier::tpm::{
 use zeroize::Zeroizing;
 
 /// The software TPM of the crate's own tests.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "not every bench needs all of it")]
 #[path = "../src/tpm/fixture.rs"]
 mod fixture;
 

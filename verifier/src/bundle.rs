@@ -3,7 +3,7 @@
 //! Every byte of it is bound to the report's root, to the trust file or to a signature by one of the parties they
 //! name; anything else is refused. What rests on the quorum's word alone is said so, check by check. Protocol: section 8.
 
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,10 @@ use crate::committee::{Deployment, OracleSet, SignedObservation};
 use crate::envelope::Envelope;
 use crate::evidence::Evidence;
 use crate::report::{Identity, Report, Verdict};
+use crate::tpm::EnrolmentRequest;
 
 mod audit;
+pub mod history;
 
 pub use audit::{Audit, Check, Outcome, audit};
 
@@ -65,6 +67,24 @@ pub struct EnrolmentRecord {
     pub signatures: Vec<SignatureBytes>,
 }
 
+impl EnrolmentRecord {
+    /// The request that the oracles judged.
+    pub fn request(&self, deployment: &Deployment, account: Address) -> EnrolmentRequest {
+        let intermediates = self.intermediates.iter().map(|it| it.0.to_vec());
+        EnrolmentRequest {
+            chain_id: deployment.chain_id,
+            registry: deployment.registry.into_array(),
+            address: account.into_array(),
+            ek_certificate: self.ek_certificate.0.to_vec(),
+            intermediates: intermediates.collect(),
+            ek_public: self.ek_public.to_vec(),
+            ak_public: self.ak_public.to_vec(),
+            node_key_public: self.node_key_public.to_vec(),
+            expiry: self.expiry,
+        }
+    }
+}
+
 /// Everything a verdict rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
 #[cbor(array)]
@@ -99,8 +119,8 @@ pub struct Bundle {
     /// The evidence the verdict rests on; absent if none was received in time.
     #[n(9)]
     pub evidence: Option<Evidence>,
-    /// The node's envelope of an earlier epoch, the one that an accepted report rested on last: what the counters of the quote
-    /// in `evidence` are compared with.
+    /// The node's envelope of an earlier epoch: of those with an accepted quote of this attestation key the one that an accepted report
+    /// rested on last. What the counters of the quote in `evidence` are compared with.
     #[n(10)]
     pub previous: Option<Envelope>,
     /// The observations that were revealed, ascending by oracle.

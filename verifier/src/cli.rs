@@ -6,11 +6,13 @@ mod ek;
 mod eventlog;
 mod explain;
 mod files;
+mod notices;
 mod policy;
 pub mod print;
 mod quote;
 mod roots;
 mod snp;
+mod standing;
 mod tdx;
 mod tee;
 mod time;
@@ -50,6 +52,10 @@ enum Command {
     Roots(roots::Args),
     /// Verifies and prints attestation results (EAR tokens).
     Ear(ear::Args),
+    /// Folds the bundles of many epochs: where each machine stands, and what their clocks show.
+    Standing(standing::Args),
+    /// Follows an issuer's revocation notices.
+    Notices(notices::Args),
     /// Says what a permanent code means and what to do.
     Explain(explain::Args),
     /// Checks a policy, and tries a change on the evidence on file.
@@ -116,6 +122,8 @@ pub fn run(args: &Args) -> Result<Answer, String> {
         Command::Ek(command) => ek::run(command, args.output),
         Command::Roots(command) => roots::run(command, args.output),
         Command::Ear(command) => ear::run(command, args.output),
+        Command::Standing(command) => standing::run(command, args.output),
+        Command::Notices(command) => notices::run(command, args.output),
         Command::Explain(command) => explain::run(command, args.output),
         Command::Policy(command) => policy::run(command, args.output),
         Command::Snp(command) => snp::run(command, args.output),

@@ -193,7 +193,7 @@ pub struct Signed {
     pub envelope_hash: B256,
     /// keccak256 of the quote's TPMS_ATTEST.
     pub quote_hash: B256,
-    /// The quote's clock, if the quote is the attestation key's and shows what the policy accepts.
+    /// The quote's clock, if the quote is the attestation key's, shows what the policy accepts, and did not run backwards.
     pub clock: Option<ClockInfo>,
     /// What is wrong so far; the gravest.
     fault: Option<Fault>,
@@ -217,7 +217,7 @@ pub struct Judged {
     pub envelope_hash: B256,
     /// keccak256 of the quote.
     pub quote_hash: B256,
-    /// The quote's clock.
+    /// The quote's clock; `None` if the quote is not accepted.
     pub clock: Option<ClockInfo>,
     /// `None`: proof and attestation hold.
     pub fault: Option<Fault>,
@@ -401,10 +401,12 @@ fn judge_quote(
             if let Some(denial) = context.policy.judge_state(&state, at).first() {
                 return (None, failed(format!("{}: {denial}", denial.code())));
             }
-            let fault = previous
-                .and_then(|before| ClockInfo::check_progress(before, &facts.clock).err())
-                .and_then(|error| failed(error.to_string()));
-            (Some(facts.clock), fault)
+            // A clock that ran backwards is none to compare with later: a copy or a TPM that was rolled back would fail once, and
+            // pass from then on. The way back is another attestation key.
+            match previous.map(|before| ClockInfo::check_progress(before, &facts.clock)) {
+                Some(Err(error)) => (None, failed(error.to_string())),
+                None | Some(Ok(())) => (Some(facts.clock), None),
+            }
         }
         Err(error) => (None, failed(error.to_string())),
     }

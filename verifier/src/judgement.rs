@@ -2,7 +2,8 @@
 //!
 //! Proof and attestation are functions of evidence and never voted. Reachability is opinion: it takes f + 1 equal
 //! explicit statements to say UNREACHABLE or SLOW, and 2f + 1 values for a median. What falls short is not judged, and
-//! costs nobody anything. Protocol: sections 6.2 and 6.5.
+//! costs nobody anything. So is revocation, which no evidence shows: a machine that f + 1 oracles have revoked attests
+//! nothing any more, however well it quotes. Protocol: sections 5, 6.2 and 6.5.
 
 use alloy_primitives::{B256, keccak256};
 use alloy_sol_types::SolValue;
@@ -73,7 +74,7 @@ pub fn find(received: &Received) -> Finding {
 /// What the committee's observations say of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opinion {
-    /// UNREACHABLE or SLOW, if f + 1 oracles said the same.
+    /// ATTESTATION_FAILED, UNREACHABLE or SLOW, if f + 1 oracles said the same: revoked, unreachable, slow.
     pub reason: Option<Reason>,
     /// Whether the figures below, or the reason, are backed by enough oracles.
     pub judged: bool,
@@ -109,7 +110,9 @@ pub fn opine(context: &EpochContext<'_>, node: NodeId, observations: &Observatio
             .count()
     };
     let needed = context.set.faults() + 1;
-    let reason = if said(Reachability::Unreachable) >= needed {
+    let reason = if said(Reachability::Revoked) >= needed {
+        Some(Reason::AttestationFailed)
+    } else if said(Reachability::Unreachable) >= needed {
         Some(Reason::Unreachable)
     } else if said(Reachability::Slow) >= needed {
         Some(Reason::Slow)
@@ -118,7 +121,12 @@ pub fn opine(context: &EpochContext<'_>, node: NodeId, observations: &Observatio
     };
     let valued: Vec<&&NodeStatement> = statements
         .iter()
-        .filter(|statement| statement.reachability != Reachability::NotChecked)
+        .filter(|statement| {
+            !matches!(
+                statement.reachability,
+                Reachability::NotChecked | Reachability::Revoked
+            )
+        })
         .collect();
     let enough = valued.len() >= context.set.quorum();
     let hashes: Vec<u8> = observations

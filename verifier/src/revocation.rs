@@ -22,6 +22,9 @@ mod feed;
 mod reject;
 mod set;
 
+use std::fmt;
+use std::str::FromStr;
+
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -59,6 +62,36 @@ pub enum Subject {
     /// A root: SHA-256 of its DER.
     #[n(3)]
     Root(#[cbor(n(0), with = "crate::cbor::fixed")] B256),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, hash) = match self {
+            Self::Hardware(hash) => ("hardware", hash),
+            Self::AttestationKey(hash) => ("attestation-key", hash),
+            Self::Certificate(hash) => ("certificate", hash),
+            Self::Root(hash) => ("root", hash),
+        };
+        write!(f, "{kind}:{hash}")
+    }
+}
+
+/// `hardware:HASH`, `attestation-key:HASH`, `certificate:HASH` or `root:HASH`.
+impl FromStr for Subject {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let what = "a subject is KIND:HASH, the kind one of hardware, attestation-key, certificate and root";
+        let (kind, hash) = text.split_once(':').ok_or(what)?;
+        let hash: B256 = hash.parse().map_err(|error| format!("{hash}: {error}"))?;
+        Ok(match kind {
+            "hardware" => Self::Hardware(hash),
+            "attestation-key" => Self::AttestationKey(hash),
+            "certificate" => Self::Certificate(hash),
+            "root" => Self::Root(hash),
+            _ => return Err(what.into()),
+        })
+    }
 }
 
 /// Why.
@@ -103,12 +136,39 @@ impl RevocationReason {
         Self::CeasedOperation,
     ];
 
+    /// Its name: what the command line takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reinstated => "reinstated",
+            Self::KeyCompromise => "key-compromise",
+            Self::Forgery => "forgery",
+            Self::IssuerCompromise => "issuer-compromise",
+            Self::Vulnerable => "vulnerable",
+            Self::Replaced => "replaced",
+            Self::CeasedOperation => "ceased-operation",
+        }
+    }
+
     /// Whether no later notice can undo it: a key that was out once stays out.
     pub fn is_permanent(self) -> bool {
         matches!(
             self,
             Self::KeyCompromise | Self::Forgery | Self::IssuerCompromise
         )
+    }
+}
+
+impl FromStr for RevocationReason {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|it| it.name() == text);
+        found.ok_or_else(|| {
+            format!(
+                "no such reason; there are {}",
+                Self::ALL.map(Self::name).join(", ")
+            )
+        })
     }
 }
 

@@ -27,6 +27,8 @@ interface IRegistry {
         uint64 registeredEpoch;
         /// Epoch in which exit was requested, 0 if not.
         uint64 exitEpoch;
+        /// First epoch that is judged by the machine and keys below; 0 if the node never had others.
+        uint64 identityFrom;
         bytes32 hardwareId;
         bytes32 akHash;
         bytes32 nodeKeyHash;
@@ -44,6 +46,7 @@ interface IRegistry {
         Status status;
         uint64 registeredEpoch;
         uint64 exitEpoch;
+        uint64 identityFrom;
         bytes32 identityHash;
         uint256 bond;
     }
@@ -77,8 +80,18 @@ interface IRegistry {
         string url,
         bytes32 tlsKeyHash
     );
-    /// @notice A policy for quotes, or none (zero), is in force from this epoch on.
+    /// @notice Another machine, or other keys of the same one, stand for a node from this epoch on.
+    event MachineChanged(
+        uint64 indexed node,
+        bytes32 indexed hardwareId,
+        bytes32 akHash,
+        bytes32 nodeKeyHash,
+        bytes32 resultHash,
+        uint8 tpmClass,
+        uint64 fromEpoch
+    );
     event VirtualCapChanged(uint64 cap);
+    /// @notice A policy for quotes, or none (zero), is in force from this epoch on.
     event QuotePolicyChanged(address indexed policy, uint64 fromEpoch);
     /// @notice The attestation key certified the node key on chain; both public areas, for whoever checks what they sign later.
     event KeysProven(uint64 indexed node, bytes akPublic, bytes nodeKeyPublic);
@@ -113,6 +126,7 @@ interface IRegistry {
     error WrongAccount(address expected, address actual);
     error EnrolmentExpired(uint64 expiry, uint256 nowSeconds);
     error BondTooLow(uint256 expected, uint256 actual);
+    error SameIdentity(uint64 node);
     error ZeroAmount();
     error UnknownNode(uint64 node);
     error NotActive(uint64 node, Status status);
@@ -162,6 +176,23 @@ interface IRegistry {
         uint256 bond,
         EnrolmentEvidence calldata evidence
     ) external returns (uint64 node);
+    /// @notice The way back after a TPM was replaced, cleared or rolled back: another machine, or other keys of the same one, take the place of those
+    ///         that the caller's node has, from the next epoch on. Bond, deals and reputation stay. A machine that served a node is bound to it until
+    ///         the node withdraws. Epochs before the last such change must be settled. Who vouches for the machine is as with `register`.
+    function reenrol(Enrolment calldata enrolment, QuorumSignatures calldata quorum) external;
+    /// @notice As `reenrol`, under a quote policy without a roster; see `registerWithQuote`.
+    function reenrolWithQuote(
+        Enrolment calldata enrolment,
+        QuorumSignatures calldata quorum,
+        EnrolmentEvidence calldata evidence
+    ) external;
+    /// @notice As `reenrol`, under a quote policy with a roster; see `registerFromRoster`.
+    function reenrolFromRoster(
+        Enrolment calldata enrolment,
+        bytes32[] calldata proof,
+        EnrolmentEvidence calldata evidence
+    ) external;
+
     /// @notice Brings a fresh quote of a node's enrolled attestation key, over a later block than the last one; anybody may. A quote that is
     ///         refused costs the node nothing. Under a policy with a roster the node must be on it (`rosterProof`, else empty).
     function attest(uint64 node, QuoteEvidence calldata evidence, bytes32[] calldata rosterProof) external;
@@ -201,9 +232,12 @@ interface IRegistry {
     function nodeOf(uint64 node) external view returns (Node memory);
     /// @notice The record without its strings and hardware; status None if there is no such node.
     function summaryOf(uint64 node) external view returns (NodeSummary memory);
+    /// @notice Hash of the identity that a node's verdict of `epoch` must name; right for every epoch that is not settled yet.
+    function identityAt(uint64 node, uint64 epoch) external view returns (bytes32);
     /// @notice Node id of an account, 0 if none; the latest where an account enrolled again after a withdrawal.
     function nodeIdOf(address account) external view returns (uint64);
-    /// @notice Node id of a machine, 0 if none; the latest where it enrolled again after a withdrawal.
+    /// @notice Node id of a machine, 0 if none; the latest where it enrolled again after a withdrawal. Machines that served a node before
+    ///         are still bound to it.
     function nodeByHardware(bytes32 hardwareId) external view returns (uint64);
     /// @notice Node ids are 1 ... nodeCount.
     function nodeCount() external view returns (uint64);

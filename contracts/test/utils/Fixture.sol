@@ -241,7 +241,7 @@ abstract contract Fixture is Test {
         return Verdict({
             epoch: epoch,
             node: node,
-            identityHash: registry.summaryOf(node).identityHash,
+            identityHash: registry.identityAt(node, epoch),
             root: inventory.root,
             count: inventory.count,
             reason: reason,

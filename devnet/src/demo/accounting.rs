@@ -127,6 +127,11 @@ impl Story {
                 first + 2..=first + 2,
             ),
             (
+                "it is paid again with its new TPM",
+                vec![DARK],
+                first + 3..=first + 3,
+            ),
+            (
                 "a node that is cut off submits on chain and is paid",
                 vec![CUT_OFF],
                 first + 2..=first + 2,
@@ -339,10 +344,10 @@ impl Story {
         holders.extend(self.network.oracles.iter().map(|oracle| oracle.account));
         holders.extend([self.owner.account, self.network.deployer.address(), BURN]);
         holders.extend([self.network.deployment().registry, deals]);
-        let clone =
-            daemon::secret::load_chain_key(&self.network.dir.join("clone/data/keys/chain.key"))?
-                .address();
-        holders.push(clone);
+        for stranger in ["clone", "revoked"] {
+            let key = self.network.dir.join(stranger).join("data/keys/chain.key");
+            holders.push(daemon::secret::load_chain_key(&key)?.address());
+        }
         for holder in holders {
             sum += view.token_balance(holder).await?;
         }

@@ -1,6 +1,6 @@
 //! The auditor: every bundle judged again with the network stopped, and damaged ones refused.
 
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use anyhow::Result;
 
@@ -54,6 +54,7 @@ impl Story {
                 &path,
             ));
         }
+        self.standings(&trust).await?;
         let honest = self.bundle_path("honest");
         let ran = self.verify(&honest, None).await?;
         self.steps.add(judged(
@@ -90,6 +91,36 @@ impl Story {
             evidence: Some(damaged),
             ..Step::default()
         });
+        Ok(())
+    }
+
+    /// All bundles together, and the notices of an oracle.
+    async fn standings(&mut self, trust: &Path) -> Result<()> {
+        let issuer = self.network.oracles[0].account;
+        let mut command = Command::new(program("verifier")?);
+        command
+            .args(["standing", "--output", "json", "--block-ms", "1000"])
+            .arg("--trust")
+            .arg(trust)
+            .arg("--notices")
+            .arg(format!("{issuer}={}", self.feed().display()))
+            .args(&self.bundles);
+        let ran = process::run(command, &self.network.dir.join("logs/auditor.log")).await?;
+        let read: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for machine in read["machines"].as_array().into_iter().flatten() {
+            let standing = machine["state"]["standing"].as_str();
+            *counts.entry(standing.unwrap_or("unknown")).or_default() += 1;
+        }
+        let counts: Vec<String> = counts
+            .iter()
+            .map(|(standing, count)| format!("{count} {standing}"))
+            .collect();
+        self.steps.compare(
+            "the auditor folds the bundles and an oracle's notices into every machine's standing",
+            "exit 1: 6 attested, 1 revoked",
+            format!("exit {}: {}", ran.code, counts.join(", ")),
+        );
         Ok(())
     }
 

@@ -1,17 +1,23 @@
 //! Who got in, and who did not.
 
-use std::{collections::HashSet, fs, net::Ipv4Addr, process::Command};
+use std::{
+    collections::HashSet,
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use alloy::primitives::U256;
-use anyhow::Result;
+use alloy::primitives::{B256, U256};
+use anyhow::{Result, ensure};
 use chain::types::NodeStatus;
 use daemon::{config::to_toml, secret};
 
-use super::{SPARE, Step, Story};
+use super::{DARK, SPARE, Step, Story};
 use crate::{
     network::{BOND, NODES, NodeSeat},
     ports::Port,
-    process::{self, program},
+    process::{self, Ran, program},
     swtpm::{SwTpm, clone_state},
 };
 
@@ -35,25 +41,84 @@ impl Story {
         self.a_copied_tpm_is_refused().await
     }
 
-    /// A seventh process with the secrets of node 6's TPM and an account of its own.
-    async fn a_copied_tpm_is_refused(&mut self) -> Result<()> {
-        let dir = self.network.dir.join("clone");
+    /// The dark node comes back with another TPM: bond, deal and reputation stay, the machine is in force from the next epoch on.
+    pub(super) async fn another_tpm(&mut self) -> Result<()> {
+        let before = self.network.client.latest().node(DARK).await?;
+        let ca = self.network.ca.clone();
+        let ran = self.network.node(DARK)?.replace_tpm(&ca).await?;
+        let after = self.network.client.latest().node(DARK).await?;
+        let changed = before.hardwareId != after.hardwareId && before.akHash != after.akHash;
+        let ok = ran.code == 0
+            && changed
+            && (before.bond, before.account) == (after.bond, after.account)
+            && after.identityFrom == self.first + 3;
+        let expected = format!("in force from epoch {}", self.first + 3);
+        self.steps.add(Step {
+            name: format!("node {DARK}'s TPM is replaced; a quorum of oracles judges the new one, and the node keeps bond and deal"),
+            seen: if ok {
+                expected.clone()
+            } else {
+                format!(
+                    "exit {}: {}; machine changed: {changed}, in force from epoch {}",
+                    ran.code, ran.message, after.identityFrom
+                )
+            },
+            expected,
+            ok,
+            evidence: Some(self.network.node(DARK)?.log()),
+            ..Step::default()
+        });
+        self.a_revoked_tpm_enrols_nowhere(before.hardwareId).await
+    }
+
+    /// A TPM that was taken out comes back under another account: two oracles have revoked it, and the other two are no quorum.
+    pub(super) async fn a_revoked_tpm_enrols_nowhere(&mut self, hardware_id: B256) -> Result<()> {
+        let faults = 1;
+        for oracle in &self.network.oracles[..=faults] {
+            let ran = oracle.revoke(hardware_id, "key-compromise").await?;
+            ensure!(ran.code == 0, "oracle {}: {}", oracle.index, ran.message);
+        }
+        let state = self.network.node(DARK)?.taken_out();
+        let (ran, log) = self.stranger("revoked", &state).await?;
+        let refused = ran.code == 1
+            && ran.message.contains("REVOKED_HARDWARE")
+            && ran.message.contains("2 of 4 oracles signed");
+        self.steps.add(Step {
+            name: format!(
+                "{} oracles revoke the TPM that was taken out; with another account it enrols no more",
+                faults + 1
+            ),
+            expected: "exit 1, 2 of 4 oracles signed".into(),
+            seen: if refused {
+                "exit 1, 2 of 4 oracles signed".into()
+            } else {
+                format!("exit {}: {}", ran.code, ran.message)
+            },
+            ok: refused,
+            reason: Some("REVOKED_HARDWARE".into()),
+            evidence: Some(log),
+            ..Step::default()
+        });
+        Ok(())
+    }
+
+    /// Another process with the secrets of a TPM and an account of its own tries to enrol.
+    async fn stranger(&mut self, name: &str, state: &Path) -> Result<(Ran, PathBuf)> {
+        let dir = self.network.dir.join(name);
         let account = secret::load_or_create_chain_key(&dir.join("data/keys/chain.key"))?.address();
         self.network.give_gas_money(account).await?;
         self.network.mint(account, U256::from(BOND)).await?;
-        let original = self.network.node(SPARE)?.tpm_state();
-        clone_state(&original, &dir.join("tpm"))?;
+        clone_state(state, &dir.join("tpm"))?;
         let tpm = SwTpm::start(&dir.join("tpm"))?;
         let [grpc, health] = [
             Port::any(Ipv4Addr::LOCALHOST.into())?,
             Port::any(Ipv4Addr::LOCALHOST.into())?,
         ];
         let at = |port: &Port| (Ipv4Addr::LOCALHOST, port.number()).into();
-        let keys = self.network.dir.join("clone/proving-keys");
         let mut config = NodeSeat::example(
             &dir,
             &self.network.dir,
-            &keys,
+            &dir.join("proving-keys"),
             &self.network.ca,
             at(&grpc),
             at(&health),
@@ -67,7 +132,14 @@ impl Story {
             .arg("--config")
             .arg(dir.join("node.toml"))
             .args(["--bond", &BOND.to_string()]);
-        let ran = process::run(command, &dir.join("log")).await?;
+        let log = dir.join("log");
+        Ok((process::run(command, &log).await?, log))
+    }
+
+    /// A seventh process with the secrets of node 6's TPM.
+    async fn a_copied_tpm_is_refused(&mut self) -> Result<()> {
+        let original = self.network.node(SPARE)?.tpm_state();
+        let (ran, log) = self.stranger("clone", &original).await?;
         let refused = ran.code == 1 && ran.message.contains("HardwareAlreadyEnrolled");
         self.steps.add(Step {
             name: format!("a seventh process with a copy of node {SPARE}'s TPM is refused"),
@@ -79,7 +151,7 @@ impl Story {
             },
             ok: refused,
             reason: Some("HardwareAlreadyEnrolled".into()),
-            evidence: Some(dir.join("log")),
+            evidence: Some(log),
             ..Step::default()
         });
         Ok(())

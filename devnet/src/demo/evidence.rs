@@ -18,6 +18,7 @@ impl Story {
             ("honest", SLANDERED, first),
             ("without-power", DARK, first + 2),
             ("cut-off", CUT_OFF, first + 2),
+            ("another-tpm", DARK, first + 3),
             ("zeroes", LOSER, first + 2),
             ("replay", REPLAYER, first + 4),
             ("lied-about", SLANDERED, first + 4),
@@ -30,11 +31,15 @@ impl Story {
             fs::write(&path, bundle)?;
             self.bundles.push(path);
         }
+        let feed = self.network.oracles[0].http_url() + "/api/v1/notices";
+        let answer = reqwest::get(feed).await?.error_for_status()?;
+        fs::write(self.feed(), answer.bytes().await?)?;
         self.steps.attach_evidence(
             &[
                 ("honest epochs", "honest"),
                 ("without power", "without-power"),
                 ("cut off submits", "cut-off"),
+                ("with its new TPM", "another-tpm"),
                 ("proves zeroes", "zeroes"),
                 ("replays its last proof", "replay"),
                 ("lies about is paid", "lied-about"),
@@ -73,6 +78,11 @@ impl Story {
             "no oracle exports node {node}'s verdict in epoch {epoch}: {}",
             refusals.join("; ")
         )
+    }
+
+    /// The revocation notices of oracle 0.
+    pub(super) fn feed(&self) -> PathBuf {
+        self.network.dir.join("evidence/oracle-0.feed")
     }
 
     fn bundle(&self, name: &str) -> Result<Bundle> {

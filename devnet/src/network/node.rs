@@ -8,7 +8,7 @@ use std::{
 };
 
 use alloy::primitives::Address;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use circuits::Profile;
 use daemon::{config::to_toml, secret};
 use storage_node::config::{Config, DutyConfig, Enrol, Grpc, Health, ProverConfig, TpmConfig};
@@ -17,7 +17,7 @@ use verifier::tpm::EndorsementKey;
 use super::{BOND, Options};
 use crate::{
     ports::Port,
-    process::{Process, program},
+    process::{self, Process, Ran, program},
     swtpm::{Ca, SwTpm},
 };
 
@@ -182,13 +182,7 @@ impl NodeSeat {
     /// # Errors
     /// If a program is missing or the TPM does not come up.
     pub fn power_on(&mut self) -> Result<()> {
-        let tpm = SwTpm::start(&self.tpm_state())?;
-        let file = self.config_file();
-        if let Some(config) = &mut self.config {
-            config.tpm.tcti = tpm.tcti();
-            fs::write(file, to_toml(config)?)?;
-        }
-        self.tpm = Some(tpm);
+        self.power_on_tpm()?;
         let mut command = Command::new(program(if self.may_be_faulty() {
             "faulty-node"
         } else {
@@ -206,6 +200,44 @@ impl NodeSeat {
             &self.log(),
         )?);
         Ok(())
+    }
+
+    fn power_on_tpm(&mut self) -> Result<()> {
+        let tpm = SwTpm::start(&self.tpm_state())?;
+        let file = self.config_file();
+        if let Some(config) = &mut self.config {
+            config.tpm.tcti = tpm.tcti();
+            fs::write(file, to_toml(config)?)?;
+        }
+        self.tpm = Some(tpm);
+        Ok(())
+    }
+
+    /// Where the state of a TPM lies that was taken out of the machine.
+    #[must_use]
+    pub fn taken_out(&self) -> PathBuf {
+        self.dir.join("tpm-taken-out")
+    }
+
+    /// Puts a new TPM into the machine, which is off, and tells the registry; the wrapped keys of the old one are worth nothing now.
+    ///
+    /// # Errors
+    /// If the TPM cannot be made, or a program is missing.
+    pub async fn replace_tpm(&mut self, ca: &Ca) -> Result<Ran> {
+        self.power_off();
+        let config = self.config.as_ref().context("the node is configured")?;
+        fs::remove_dir_all(config.tpm_dir())?;
+        fs::rename(self.tpm_state(), self.taken_out())?;
+        ca.manufacture(&self.tpm_state(), &format!("node-{}-again", self.number))?;
+        self.power_on_tpm()?;
+        let mut command = Command::new(program("storage-node")?);
+        command
+            .arg("reenrol")
+            .arg("--config")
+            .arg(self.config_file());
+        let ran = process::run(command, &self.log()).await;
+        self.tpm = None;
+        ran
     }
 
     /// Stops the daemon in order, then the TPM.

@@ -16,7 +16,7 @@ use oracle::config::Config;
 use super::Options;
 use crate::{
     ports::Port,
-    process::{Process, program},
+    process::{self, Process, Ran, program},
 };
 
 const GRPC_PORT: u16 = 7100;
@@ -154,6 +154,20 @@ impl OracleSeat {
         let process = Process::start(&format!("oracle {}", self.index), &mut command, &self.log());
         self.process = Some(process.context("starting an oracle")?);
         Ok(())
+    }
+
+    /// Has its operator revoke a machine.
+    ///
+    /// # Errors
+    /// If the program is missing.
+    pub async fn revoke(&self, hardware_id: B256, reason: &str) -> Result<Ran> {
+        let mut command = Command::new(program("oracle")?);
+        command
+            .args(["notice", "issue", &format!("hardware:{hardware_id}")])
+            .args(["--reason", reason, "--text", "taken out of its machine"])
+            .arg("--config")
+            .arg(self.config_file());
+        process::run(command, &self.log()).await
     }
 
     /// Stops its process, if it runs, and waits for its end.

@@ -5,11 +5,14 @@ use futures::future::join_all;
 use rand::RngCore;
 use rand::rngs::OsRng;
 use verifier::committee::{
-    Observation, Observations, Reveal, SignedCommitment, SignedObservation, commitment,
+    Observation, Observations, Reachability, Reveal, SignedCommitment, SignedObservation,
+    commitment,
 };
 use verifier::{Epoch, cbor};
 
 use super::{Agreement, AgreementError};
+use crate::enrol::unix_time;
+use crate::notices::names;
 use crate::probe::{ProbeRecord, network_worked, summarise};
 use crate::rules::EpochView;
 
@@ -48,11 +51,16 @@ impl Agreement {
             statements: Vec::new(),
         };
         let worked = network_worked(&probes);
+        let (revocations, now) = (self.notices.revocations().await?, unix_time());
         let statements = judged.iter().map(|judged| {
             let node = judged.verdict.node;
             let records: Vec<&ProbeRecord> =
                 probes.iter().filter(|record| record.node == node).collect();
             let mut statement = summarise(node, &records, worked, self.rules.policy().slow_after);
+            let identity = view.item(node).map(|item| item.duty.identity);
+            if identity.is_some_and(|identity| names(&revocations, &identity, now)) {
+                statement.reachability = Reachability::Revoked;
+            }
             statement.reason = judged.finding.reason.code();
             statement.envelope_hash = judged
                 .finding

@@ -7,9 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use alloy::primitives::B256;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use verifier::committee::{Observations, SignedProposal};
+use verifier::evidence::Duty;
 use verifier::report::Report;
 use verifier::{BlockNumber, Epoch, NodeId};
 
@@ -147,9 +149,14 @@ impl Agreement {
         let judged =
             report.leaf_count == 0 || !self.store.judgements(epoch, root).await?.is_empty();
         if judged {
-            self.store.conclude(epoch, root).await?;
+            self.keep_clocks(epoch, root).await?;
         }
         Ok(judged)
+    }
+
+    async fn keep_clocks(&self, epoch: Epoch, root: B256) -> Result<(), AgreementError> {
+        let start = self.rules.schedule().start(epoch);
+        Ok(self.store.conclude(epoch, start, root).await?)
     }
 
     /// Repeats a report that this oracle did not sign, with what peers hold; false if nothing they give leads to its root.
@@ -178,7 +185,7 @@ impl Agreement {
                 self.store
                     .keep_judgements(epoch, root, &judged, None)
                     .await?;
-                self.store.conclude(epoch, root).await?;
+                self.keep_clocks(epoch, root).await?;
                 tracing::info!(%epoch, "repeated a report this oracle did not sign from what its peers hold");
                 return Ok(true);
             }
@@ -253,20 +260,28 @@ impl Agreement {
             return Ok(unknown);
         }
         let clocks = self.store.previous_clocks(view.epoch, anchor).await?;
-        let mut undecided: BTreeSet<NodeId> = view.work.iter().map(|it| it.duty.node).collect();
+        // A node that has another key since has no clock to compare with: none of the old one.
+        let key = |duty: &Duty| (duty.node, duty.identity.ak_hash);
+        let mut undecided: BTreeSet<(NodeId, B256)> =
+            view.work.iter().map(|it| key(&it.duty)).collect();
         for epoch in &open {
-            undecided.retain(|node| clocks.get(node).is_none_or(|known| known.epoch < *epoch));
+            undecided.retain(|key| clocks.get(key).is_none_or(|known| known.epoch < *epoch));
             if undecided.is_empty() {
                 return Ok(unknown);
             }
             let earlier = EpochView::load(&self.store, &self.rules, *epoch).await?;
-            let owed = |node: &NodeId| earlier.as_ref().is_none_or(|it| it.item(*node).is_some());
+            let owed = |(node, ak_hash): &(NodeId, B256)| {
+                earlier.as_ref().is_none_or(|it| {
+                    it.item(*node)
+                        .is_some_and(|item| item.duty.identity.ak_hash == *ak_hash)
+                })
+            };
             let (quoted, others) = undecided.into_iter().partition::<BTreeSet<_>, _>(owed);
-            unknown.extend(quoted);
+            unknown.extend(quoted.into_iter().map(|(node, _)| node));
             undecided = others;
         }
         if open.len() >= MAX_LOOKED_BACK as usize {
-            unknown.extend(undecided);
+            unknown.extend(undecided.into_iter().map(|(node, _)| node));
         }
         Ok(unknown)
     }

@@ -8,9 +8,11 @@ use verifier::committee::{
 };
 use verifier::evidence::EpochContext;
 use verifier::report::{Report, VerdictTree};
+use verifier::revocation::{RevocationReason, Subject};
 use verifier::{Availability, BlockNumber, LatencyMs, Reason, Throughput};
 
 use super::{AgreementError, Led, Observer};
+use crate::notices::Notices;
 use crate::onchain::{BlockRef, Event, OnChain};
 use crate::peers::Answer;
 use crate::store::{Store, StoreError};
@@ -172,6 +174,58 @@ async fn a_liars_figures_leave_the_median_within_the_honest_values() {
             );
             assert!(row.verdict.throughput.0 < u64::MAX / 2);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_f_plus_one_oracles_revoked_attests_nothing_and_f_expel_nobody() {
+    for revoking in [1, 2] {
+        let world = World::new().await;
+        let node = &world.nodes[0];
+        for (index, member) in world.members.iter().enumerate() {
+            for node in &world.nodes {
+                let record = probe(EPOCH, node.node, 10);
+                member.store.keep_probe(&record).await.unwrap();
+            }
+            if index < revoking {
+                let deployment = *world.rules.deployment();
+                let address = member.key.address();
+                Notices::new(member.store.clone(), deployment, address)
+                    .issue(
+                        &member.key,
+                        Subject::AttestationKey(node.identity.ak_hash),
+                        RevocationReason::KeyCompromise,
+                        1,
+                        String::new(),
+                    )
+                    .await
+                    .unwrap();
+            }
+        }
+        world.push_all().await;
+        world.commit_all().await;
+        let report = agreed(world.leader(0), 0).await;
+        let expected = if revoking == 2 { (2, 1) } else { (3, 0) };
+        assert_eq!((report.passed, report.failed), expected);
+        let rows = world.members[3]
+            .store
+            .judgements(EPOCH, report.verdict_root);
+        let rows = rows.await.unwrap();
+        let verdict = &rows[0].verdict;
+        assert_eq!(
+            verdict.reason,
+            if revoking == 2 {
+                Reason::AttestationFailed
+            } else {
+                Reason::Pass
+            }
+        );
+        // Three values are left of four: enough for figures with one revocation, not with two.
+        assert!(verdict.judged);
+        assert_eq!(
+            verdict.availability,
+            Availability(if revoking == 2 { 0 } else { 10_000 })
+        );
     }
 }
 

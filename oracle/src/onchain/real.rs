@@ -1,7 +1,7 @@
 //! The chain over JSON-RPC, through the crate `chain`.
 
 use alloy::primitives::{B256, Bytes, U256};
-use alloy::sol_types::SolCall;
+use alloy::sol_types::SolInterface;
 use async_trait::async_trait;
 use chain::bindings::StorageProofVerifier;
 use chain::bindings::deals::Deals::DealsEvents;
@@ -94,7 +94,7 @@ impl RealChain {
         ))
     }
 
-    async fn input_of<C: SolCall>(&self, transaction: B256) -> Result<C, ChainError> {
+    async fn input_of<C: SolInterface>(&self, transaction: B256) -> Result<C, ChainError> {
         use alloy::consensus::Transaction;
         use alloy::providers::Provider;
         let unavailable =
@@ -109,6 +109,35 @@ impl RealChain {
             .ok_or_else(|| unavailable("the endpoint does not have it".into()))?;
         C::abi_decode(found.input())
             .map_err(|error| unavailable(format!("called another function: {error}")))
+    }
+
+    /// What a node registered or enrolled again with. Under a quote policy the calls have other names, and the TPM's statements beside the
+    /// same arguments.
+    async fn enrolment_in(
+        &self,
+        transaction: B256,
+    ) -> Result<(Registry::Enrolment, Registry::QuorumSignatures), ChainError> {
+        use Registry::{
+            RegistryCalls as Call, reenrolCall, reenrolWithQuoteCall, registerCall,
+            registerWithQuoteCall,
+        };
+        Ok(match self.input_of(transaction).await? {
+            Call::register(registerCall {
+                enrolment, quorum, ..
+            })
+            | Call::registerWithQuote(registerWithQuoteCall {
+                enrolment, quorum, ..
+            })
+            | Call::reenrol(reenrolCall { enrolment, quorum })
+            | Call::reenrolWithQuote(reenrolWithQuoteCall {
+                enrolment, quorum, ..
+            }) => (enrolment, quorum),
+            _ => {
+                return Err(ChainError::Unavailable(format!(
+                    "transaction {transaction}: no quorum of oracles enrols a machine in it"
+                )));
+            }
+        })
     }
 }
 
@@ -204,6 +233,12 @@ fn registry_event(event: RegistryEvents) -> Option<Event> {
                 url: it.url,
                 tls_key_hash: it.tlsKeyHash,
             },
+        },
+        RegistryEvents::MachineChanged(it) => Event::MachineChanged {
+            node: NodeId(it.node),
+            hardware_id: it.hardwareId,
+            ak_hash: it.akHash,
+            node_key_hash: it.nodeKeyHash,
         },
         RegistryEvents::EndpointChanged(it) => Event::EndpointChanged {
             node: NodeId(it.node),
@@ -399,12 +434,7 @@ impl OnChain for RealChain {
     }
 
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {
-        let quoted = self.input_of::<Registry::registerWithQuoteCall>(transaction);
-        let (it, quorum) = match self.input_of::<Registry::registerCall>(transaction).await {
-            Ok(call) => (call.enrolment, call.quorum),
-            // Under a policy the same, with the TPM's statements beside it.
-            Err(_) => quoted.await.map(|call| (call.enrolment, call.quorum))?,
-        };
+        let (it, quorum) = self.enrolment_in(transaction).await?;
         Ok(Registration {
             enrolment: typed_data::Enrolment {
                 account: it.account,
@@ -420,13 +450,12 @@ impl OnChain for RealChain {
     }
 
     async fn report_signatures(&self, transaction: B256) -> Result<Vec<Bytes>, ChainError> {
-        Ok(split(
-            &self
-                .input_of::<Hub::submitReportCall>(transaction)
-                .await?
-                .quorum
-                .signatures,
-        ))
+        match self.input_of(transaction).await? {
+            Hub::HubCalls::submitReport(call) => Ok(split(&call.quorum.signatures)),
+            _ => Err(ChainError::Unavailable(format!(
+                "transaction {transaction}: no report is submitted in it"
+            ))),
+        }
     }
 
     async fn record_beacon(&self, epoch: Epoch) -> Result<(), ChainError> {

@@ -2,7 +2,7 @@
 
 use alloy::primitives::B256;
 use sqlx::{Sqlite, Transaction};
-use verifier::{BlockNumber, cbor};
+use verifier::{BlockNumber, NodeId, cbor};
 
 use super::{Store, StoreError, int};
 use crate::onchain::{BlockRef, Event, InventoryChange, Logged};
@@ -57,20 +57,30 @@ async fn apply_one(
             endpoint,
         } => {
             sqlx::query(
-                "INSERT INTO nodes (node, account, hardware_id, ak_hash, node_key_hash, registered_block, registered_in, url, tls_key_hash)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO nodes (node, account, registered_block, url, tls_key_hash) VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT DO NOTHING",
             )
             .bind(int(node.0))
             .bind(identity.account.as_slice())
-            .bind(identity.hardware_id.as_slice())
-            .bind(identity.ak_hash.as_slice())
-            .bind(identity.node_key_hash.as_slice())
             .bind(int(block.0))
-            .bind(transaction.as_slice())
             .bind(&endpoint.url)
             .bind(endpoint.tls_key_hash.as_slice())
             .execute(&mut **tx)
             .await?;
+            let keys = [
+                identity.hardware_id,
+                identity.ak_hash,
+                identity.node_key_hash,
+            ];
+            add_machine(tx, logged, *node, keys).await?;
+        }
+        Event::MachineChanged {
+            node,
+            hardware_id,
+            ak_hash,
+            node_key_hash,
+        } => {
+            add_machine(tx, logged, *node, [*hardware_id, *ak_hash, *node_key_hash]).await?;
         }
         Event::EndpointChanged { node, endpoint } => {
             sqlx::query("UPDATE nodes SET url = ?, tls_key_hash = ? WHERE node = ?")
@@ -182,6 +192,27 @@ async fn apply_one(
                 .await?;
         }
     }
+    Ok(())
+}
+
+async fn add_machine(
+    tx: &mut Transaction<'_, Sqlite>,
+    logged: &Logged,
+    node: NodeId,
+    [hardware_id, ak_hash, node_key_hash]: [B256; 3],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO machines
+         SELECT ?1, COALESCE(MAX(position) + 1, 0), ?2, ?3, ?4, ?5, ?6 FROM machines WHERE node = ?1",
+    )
+    .bind(int(node.0))
+    .bind(int(logged.block.0))
+    .bind(logged.transaction.as_slice())
+    .bind(hardware_id.as_slice())
+    .bind(ak_hash.as_slice())
+    .bind(node_key_hash.as_slice())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 

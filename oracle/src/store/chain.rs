@@ -16,10 +16,19 @@ use crate::onchain::{BlockRef, Endpoint, OracleMember};
 pub struct NodeRow {
     /// Its id.
     pub node: NodeId,
-    /// Its keys and machine.
+    /// Its latest keys and machine; in force from the epoch after they were enrolled.
     pub identity: Identity,
     /// Where it is reached.
     pub endpoint: Endpoint,
+}
+
+/// A machine that stands or stood for a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineRow {
+    /// It and its keys.
+    pub identity: Identity,
+    /// Transaction of its enrolment.
+    pub enrolled_in: B256,
 }
 
 /// One entry of a node's inventory log.
@@ -53,16 +62,25 @@ fn node_row(
 ) -> Result<NodeRow, StoreError> {
     Ok(NodeRow {
         node: NodeId(uint(node)),
-        identity: Identity {
-            account: address("node account", &account)?,
-            hardware_id: hash("hardware id", &hardware)?,
-            ak_hash: hash("attestation key hash", &ak)?,
-            node_key_hash: hash("node key hash", &node_key)?,
-        },
+        identity: identity(&account, &hardware, &ak, &node_key)?,
         endpoint: Endpoint {
             url,
             tls_key_hash: hash("TLS key hash", &tls)?,
         },
+    })
+}
+
+fn identity(
+    account: &[u8],
+    hardware: &[u8],
+    ak: &[u8],
+    node_key: &[u8],
+) -> Result<Identity, StoreError> {
+    Ok(Identity {
+        account: address("node account", account)?,
+        hardware_id: hash("hardware id", hardware)?,
+        ak_hash: hash("attestation key hash", ak)?,
+        node_key_hash: hash("node key hash", node_key)?,
     })
 }
 
@@ -97,7 +115,10 @@ impl Store {
     /// [`StoreError`].
     pub async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let rows: Vec<NodeColumns> = sqlx::query_as(
-            "SELECT node, account, hardware_id, ak_hash, node_key_hash, url, tls_key_hash FROM nodes ORDER BY node",
+            "SELECT n.node, n.account, m.hardware_id, m.ak_hash, m.node_key_hash, n.url, n.tls_key_hash
+             FROM nodes n JOIN machines m ON m.node = n.node
+              AND m.position = (SELECT MAX(position) FROM machines WHERE node = n.node)
+             ORDER BY n.node",
         )
         .fetch_all(&self.read)
         .await?;
@@ -110,12 +131,44 @@ impl Store {
     /// [`StoreError`].
     pub async fn node(&self, node: NodeId) -> Result<Option<NodeRow>, StoreError> {
         let row: Option<NodeColumns> = sqlx::query_as(
-            "SELECT node, account, hardware_id, ak_hash, node_key_hash, url, tls_key_hash FROM nodes WHERE node = ?",
+            "SELECT n.node, n.account, m.hardware_id, m.ak_hash, m.node_key_hash, n.url, n.tls_key_hash
+             FROM nodes n JOIN machines m ON m.node = n.node
+             WHERE n.node = ? ORDER BY m.position DESC LIMIT 1",
         )
         .bind(int(node.0))
         .fetch_optional(&self.read)
         .await?;
         row.map(node_row).transpose()
+    }
+
+    /// The machine of a node that a verdict names by the hash of its identity; of several enrolments of one the latest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn machine(
+        &self,
+        node: NodeId,
+        identity_hash: B256,
+    ) -> Result<Option<MachineRow>, StoreError> {
+        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT n.account, m.hardware_id, m.ak_hash, m.node_key_hash, m.enrolled_in
+             FROM nodes n JOIN machines m ON m.node = n.node WHERE n.node = ? ORDER BY m.position DESC",
+        )
+        .bind(int(node.0))
+        .fetch_all(&self.read)
+        .await?;
+        for (account, hardware, ak, node_key, enrolled_in) in rows {
+            let identity = identity(&account, &hardware, &ak, &node_key)?;
+            if identity.hash() == identity_hash {
+                let enrolled_in = hash("transaction", &enrolled_in)?;
+                return Ok(Some(MachineRow {
+                    identity,
+                    enrolled_in,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// A node's inventory log, in order.
@@ -221,10 +274,12 @@ impl Store {
             Option<Vec<u8>>,
         );
         let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT n.node, n.account, n.hardware_id, n.ak_hash, n.node_key_hash, n.url, n.tls_key_hash,
+            "SELECT n.node, n.account, m.hardware_id, m.ak_hash, m.node_key_hash, n.url, n.tls_key_hash,
                     l.root, l.count, l.replayed_root
              FROM nodes n JOIN inventory_log l ON l.node = n.node
               AND l.position = (SELECT MAX(position) FROM inventory_log WHERE node = n.node AND block < ?1)
+             JOIN machines m ON m.node = n.node
+              AND m.position = (SELECT MAX(position) FROM machines WHERE node = n.node AND block < ?1)
              WHERE l.count > 0 AND n.registered_block < ?1 AND (n.left_block IS NULL OR n.left_block >= ?1)
              ORDER BY n.node",
         )
@@ -396,19 +451,6 @@ impl Store {
                 .await?;
         row.map(|(report, block)| Ok((cbor::decode("report", &report)?, BlockNumber(uint(block)))))
             .transpose()
-    }
-
-    /// Transaction by which a node registered.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn registered_in(&self, node: NodeId) -> Result<Option<B256>, StoreError> {
-        let row: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT registered_in FROM nodes WHERE node = ?")
-                .bind(int(node.0))
-                .fetch_optional(&self.read)
-                .await?;
-        row.map(|bytes| hash("transaction", &bytes)).transpose()
     }
 
     /// Transaction by which an epoch was reported.

@@ -106,19 +106,27 @@ impl Store {
     }
 
     /// Keeps the clocks that an accepted report leaves behind, those of the judgement under `verdict_root`, and marks the
-    /// report concluded.
+    /// report concluded. `start` is the epoch's first block: clocks are those of the machines in force at it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn conclude(&self, epoch: Epoch, verdict_root: B256) -> Result<(), StoreError> {
+    pub async fn conclude(
+        &self,
+        epoch: Epoch,
+        start: BlockNumber,
+        verdict_root: B256,
+    ) -> Result<(), StoreError> {
         let mut tx = self.write.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(
             "INSERT INTO clocks
-             SELECT node, epoch, clock_ms, reset_count, restart_count, safe, envelope_hash FROM judgements
-             WHERE epoch = ? AND verdict_root = ? AND clock_ms IS NOT NULL ON CONFLICT DO NOTHING",
+             SELECT j.node, j.epoch, m.ak_hash, j.clock_ms, j.reset_count, j.restart_count, j.safe, j.envelope_hash
+             FROM judgements j JOIN machines m ON m.node = j.node
+              AND m.position = (SELECT MAX(position) FROM machines WHERE node = j.node AND block < ?3)
+             WHERE j.epoch = ?1 AND j.verdict_root = ?2 AND j.clock_ms IS NOT NULL ON CONFLICT DO NOTHING",
         )
         .bind(int(epoch.0))
         .bind(verdict_root.as_slice())
+        .bind(int(start.0))
         .execute(&mut *tx)
         .await?;
         sqlx::query("UPDATE reports SET concluded = 1 WHERE epoch = ?")
@@ -129,7 +137,8 @@ impl Store {
         Ok(())
     }
 
-    /// For each node the clock of its last quote before `epoch` that a report accepted at or before `anchor` rests on.
+    /// For each node and each attestation key it had, by hash, the clock of the last accepted quote before `epoch` that a report
+    /// accepted at or before `anchor` rests on.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -137,20 +146,20 @@ impl Store {
         &self,
         epoch: Epoch,
         anchor: BlockNumber,
-    ) -> Result<BTreeMap<NodeId, KnownClock>, StoreError> {
-        type Columns = (i64, i64, i64, i64, i64, bool, Vec<u8>);
+    ) -> Result<BTreeMap<(NodeId, B256), KnownClock>, StoreError> {
+        type Columns = (i64, Vec<u8>, i64, i64, i64, i64, bool, Vec<u8>);
         let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT c.node, c.epoch, c.clock_ms, c.reset_count, c.restart_count, c.safe, c.envelope_hash
+            "SELECT c.node, c.ak_hash, c.epoch, c.clock_ms, c.reset_count, c.restart_count, c.safe, c.envelope_hash
              FROM clocks c WHERE c.epoch =
                (SELECT MAX(k.epoch) FROM clocks k JOIN reports r ON r.epoch = k.epoch
-                 WHERE k.node = c.node AND k.epoch < ? AND r.block <= ?)",
+                 WHERE k.node = c.node AND k.ak_hash = c.ak_hash AND k.epoch < ? AND r.block <= ?)",
         )
         .bind(int(epoch.0))
         .bind(int(anchor.0))
         .fetch_all(&self.read)
         .await?;
         let mut clocks = BTreeMap::new();
-        for (node, epoch, clock_ms, resets, restarts, safe, envelope) in rows {
+        for (node, ak, epoch, clock_ms, resets, restarts, safe, envelope) in rows {
             let clock = ClockInfo {
                 clock_ms: uint(clock_ms),
                 reset_count: small("reset count", resets)?,
@@ -162,7 +171,8 @@ impl Store {
                 epoch: Epoch(uint(epoch)),
                 envelope_hash: hash("envelope hash", &envelope)?,
             };
-            clocks.insert(NodeId(uint(node)), known);
+            let ak_hash = hash("attestation key hash", &ak)?;
+            clocks.insert((NodeId(uint(node)), ak_hash), known);
         }
         Ok(clocks)
     }

@@ -11,6 +11,7 @@ use crate::rules::EpochView;
 use crate::store::{Store, StoreError};
 use crate::testing::{EPOCH, World, accepted};
 use verifier::inventory::Operation;
+use verifier::report::Identity;
 
 fn watcher(world: &World, store: &Store) -> Watcher {
     Watcher::new(store.clone(), world.chain.clone(), Profile::DEV)
@@ -63,6 +64,43 @@ fn dropped(world: &World, at: usize) -> Event {
         root: replay.root(),
         count: replay.count(),
     })
+}
+
+#[tokio::test]
+async fn another_machine_stands_for_its_node_from_the_next_epoch_on() {
+    let world = World::new().await;
+    let old = world.nodes[1].identity;
+    let new = Identity {
+        hardware_id: B256::repeat_byte(0xe1),
+        ak_hash: B256::repeat_byte(0xe2),
+        node_key_hash: B256::repeat_byte(0xe3),
+        ..old
+    };
+    world.chain.log(
+        60,
+        Event::MachineChanged {
+            node: NodeId(2),
+            hardware_id: new.hardware_id,
+            ak_hash: new.ak_hash,
+            node_key_hash: new.node_key_hash,
+        },
+    );
+    world
+        .chain
+        .log(91, Event::Beacon(EPOCH.next(), B256::repeat_byte(1)));
+    world.to_block(95).await;
+    let store = &world.members[0].store;
+    for (epoch, identity) in [(EPOCH, old), (EPOCH.next(), new)] {
+        let view = EpochView::load(store, &world.rules, epoch).await;
+        let view = view.unwrap().unwrap();
+        assert_eq!(view.item(NodeId(2)).unwrap().duty.identity, identity);
+        let machine = store.machine(NodeId(2), identity.hash()).await;
+        assert_eq!(machine.unwrap().unwrap().identity, identity);
+    }
+    assert_eq!(store.nodes().await.unwrap()[1].identity, new);
+    assert_eq!(store.node(NodeId(2)).await.unwrap().unwrap().identity, new);
+    let unknown = store.machine(NodeId(1), new.hash()).await;
+    assert_eq!(unknown.unwrap(), None);
 }
 
 #[tokio::test]

@@ -42,19 +42,19 @@ pub fn against_single() -> Record {
         .map(|(public, proof)| (*public, proof.rerandomized(key)))
         .collect();
     let one = pool(1);
-    let (ours, peer) = turns(
-        Clock::Processor,
-        10,
-        || one.install(|| proof::verify_batch(key, &batch)),
-        || {
-            one.install(|| {
+    let (ours, peer) = one.install(|| {
+        turns(
+            Clock::Thread,
+            10,
+            || proof::verify_batch(key, &batch),
+            || {
                 batch[..SINGLE].iter().all(|(public, proof)| {
                     let inputs = public.to_inputs();
                     Groth16::<Bn254>::verify_proof(key.prepared(), proof.points(), &inputs).unwrap()
                 })
-            })
-        },
-    );
+            },
+        )
+    });
     assert!(peer.result && ours.result.iter().all(Result::is_ok));
     SUBJECT.measured(
         1e6 * ours.seconds / count(BATCH),

@@ -34,12 +34,14 @@ pub fn encode() -> Record {
         let (sources, targets) = ours.split_at_mut(DATA);
         let sources: Vec<&[u8]> = sources.iter().map(Vec::as_slice).collect();
         let mut targets: Vec<&mut [u8]> = targets.iter_mut().map(Vec::as_mut_slice).collect();
-        turns(
-            Clock::Processor,
-            ROUNDS,
-            || one.install(|| code.encode(&sources, &mut targets).unwrap()),
-            || peer.encode(&mut theirs).unwrap(),
-        )
+        one.install(|| {
+            turns(
+                Clock::Thread,
+                ROUNDS,
+                || code.encode(&sources, &mut targets).unwrap(),
+                || peer.encode(&mut theirs).unwrap(),
+            )
+        })
     };
     assert!(ours == theirs, "both make the same parity");
     let rate = |seconds: f64| megabytes(DATA * SHARD_BYTES) / seconds;
@@ -67,27 +69,29 @@ fn rebuild(subject: Subject, lost: &[usize]) -> Record {
         shards.iter().map(|shard| (shard.clone(), true)).collect();
     let mut rebuilt = vec![vec![0; SHARD_BYTES]; lost.len()];
     let (threads, clock) = match subject.threads {
-        1 => (pool(1), Clock::Processor),
+        1 => (pool(1), Clock::Thread),
         more => (pool(more), Clock::Wall),
     };
-    let (ours, theirs) = turns(
-        clock,
-        ROUNDS,
-        || {
-            let mut places: Vec<Place<'_>> =
-                shards.iter().map(|shard| Place::Present(shard)).collect();
-            for (slot, shard) in lost.iter().zip(&mut rebuilt) {
-                places[*slot] = Place::Wanted(shard);
-            }
-            threads.install(|| code.rebuild(&mut places).unwrap());
-        },
-        || {
-            for slot in lost {
-                flagged[*slot].1 = false;
-            }
-            peer.reconstruct(&mut flagged).unwrap();
-        },
-    );
+    let (ours, theirs) = threads.install(|| {
+        turns(
+            clock,
+            ROUNDS,
+            || {
+                let mut places: Vec<Place<'_>> =
+                    shards.iter().map(|shard| Place::Present(shard)).collect();
+                for (slot, shard) in lost.iter().zip(&mut rebuilt) {
+                    places[*slot] = Place::Wanted(shard);
+                }
+                code.rebuild(&mut places).unwrap();
+            },
+            || {
+                for slot in lost {
+                    flagged[*slot].1 = false;
+                }
+                peer.reconstruct(&mut flagged).unwrap();
+            },
+        )
+    });
     for (slot, shard) in lost.iter().zip(&rebuilt) {
         assert!(shard == &shards[*slot] && shard == &flagged[*slot].0);
     }

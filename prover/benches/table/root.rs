@@ -34,12 +34,8 @@ const SHARDS: usize = 4;
 pub fn against_sponge() -> Record {
     let shard = bytes(SHARD_BYTES);
     let one = pool(1);
-    let (ours, peer) = turns(
-        Clock::Processor,
-        15,
-        || one.install(|| roots(&shard)),
-        || sponge::root(&shard),
-    );
+    let (ours, peer) =
+        one.install(|| turns(Clock::Thread, 15, || roots(&shard), || sponge::root(&shard)));
     assert_ne!(ours.result[0].to_bytes(), [0; 32]);
     let rate = |seconds: f64| megabytes(shard.len()) / seconds;
     SUBJECT.measured(rate(ours.seconds), rate(peer.seconds))

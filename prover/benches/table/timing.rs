@@ -8,8 +8,9 @@ use std::{hint::black_box, time::Duration};
 /// What counts as time.
 #[derive(Clone, Copy)]
 pub enum Clock {
-    /// The processor's, of all threads of this process together: for work on one thread, whose pauses do not count.
-    Processor,
+    /// The processor's, of the thread that measures: for work that stays on it, whose pauses do not count. That of the whole process
+    /// would not do: what other threads have used is known only as of their last tick.
+    Thread,
     /// That on the wall.
     Wall,
 }
@@ -17,7 +18,7 @@ pub enum Clock {
 impl Clock {
     fn now(self) -> Duration {
         let now = clock_gettime(match self {
-            Self::Processor => ClockId::ProcessCPUTime,
+            Self::Thread => ClockId::ThreadCPUTime,
             Self::Wall => ClockId::Monotonic,
         });
         Duration::try_from(now).unwrap()

@@ -64,6 +64,37 @@ async fn an_honest_epoch_brings_a_receipt_of_every_oracle_and_shows_each_the_oth
     assert!(node.chain.with(|world| world.submissions.is_empty()));
 }
 
+/// Whether a node makes evidence, and what its duty says if not, when the registry's record is such.
+async fn proves(identity_from: u64, other_machine: bool) -> bool {
+    let mut node = TestNode::new().await;
+    at_epoch(&mut node).await;
+    node.chain.with(|world| {
+        world.identity_from = Epoch(identity_from);
+        world.other_machine = other_machine;
+    });
+    let outcome = node.duty.round().await;
+    let made = node.state.epoch(EPOCH).await.unwrap().evidence.is_some();
+    match outcome {
+        Ok(()) => assert!(made),
+        Err(DutyError::NotInForce {
+            node: NODE,
+            epoch: EPOCH,
+        }) => assert!(!made),
+        Err(other) => panic!("{other}"),
+    }
+    made
+}
+
+#[tokio::test]
+async fn a_machine_proves_from_the_epoch_in_which_its_keys_come_into_force_to_that_in_which_others_do()
+ {
+    assert!(proves(0, false).await, "the first machine");
+    assert!(proves(2, false).await, "the new one, from now on");
+    assert!(!proves(3, false).await, "the new one, too early");
+    assert!(proves(3, true).await, "the old one, for the last time");
+    assert!(!proves(2, true).await, "the old one, too late");
+}
+
 #[tokio::test]
 async fn the_verifier_accepts_what_the_real_prover_and_the_node_make_together() {
     is_accepted(real_prover().await).await;

@@ -14,7 +14,9 @@ use chain::types::{OracleInfo, Schedule, ShardRoots};
 use chain::{Deployment, Sender};
 use daemon::exit::ExitCode;
 use serde_json::json;
-use storage_node::chain_view::{ChainActions, ChainError, ChainView, RealChain, Registration};
+use storage_node::chain_view::{
+    ChainActions, ChainError, ChainView, RealChain, Registration, SignedEnrolment, epoch_at,
+};
 use storage_node::config::Config;
 use storage_node::edges::real_prover;
 use storage_node::inventory::Frozen;
@@ -168,8 +170,20 @@ impl Network {
     }
 
     pub async fn enrol(&self, chain: &RealChain, hardware: u8) -> Result<NodeId, ChainError> {
+        let enrolment = self.vouched(chain, hardware);
+        let registration = Registration {
+            enrolment,
+            url: "https://127.0.0.1:7300".to_owned(),
+            tls_key_hash: B256::repeat_byte(7),
+            bond: U256::from(BOND),
+        };
+        chain.register(registration).await?;
+        Ok(chain.node().await?.unwrap().node)
+    }
+
+    fn vouched(&self, chain: &RealChain, hardware: u8) -> SignedEnrolment {
         let (ak_hash, node_key_hash) = SoftTpm::key_hashes();
-        let enrolment = Enrolment {
+        let statement = Enrolment {
             account: chain.account(),
             hardwareId: B256::repeat_byte(hardware),
             akHash: ak_hash,
@@ -178,7 +192,7 @@ impl Network {
             tpmClass: 1,
             expiry: u64::MAX,
         };
-        let digest = chain.deployment().registry_digest(&enrolment);
+        let digest = chain.deployment().registry_digest(&statement);
         let signatures: Vec<u8> = [0, 1, 3]
             .into_iter()
             .flat_map(|index| {
@@ -189,16 +203,11 @@ impl Network {
                     .as_bytes()
             })
             .collect();
-        let registration = Registration {
-            enrolment,
+        SignedEnrolment {
+            statement,
             bitmap: U256::from(0b1011),
             signatures: signatures.into(),
-            url: "https://127.0.0.1:7300".to_owned(),
-            tls_key_hash: B256::repeat_byte(7),
-            bond: U256::from(BOND),
-        };
-        chain.register(registration).await?;
-        Ok(chain.node().await?.unwrap().node)
+        }
     }
 
     /// The owner proposes a deal of one data and one parity shard and publishes the same roots for both slots.
@@ -282,6 +291,13 @@ async fn a_node_holds_proves_loses_its_database_submits_and_drops_against_the_re
     let refused = network.enrol(&other, 1).await.unwrap_err();
     assert!(refused.is_revert("HardwareAlreadyEnrolled"), "{refused}");
     let second = network.enrol(&other, 2).await.unwrap();
+    // Another machine in the first one's place, but not the other node's.
+    let taken = chain.reenrol(network.vouched(&chain, 2)).await.unwrap_err();
+    assert!(taken.is_revert("HardwareAlreadyEnrolled"), "{taken}");
+    chain.reenrol(network.vouched(&chain, 3)).await.unwrap();
+    let changed = chain.node().await.unwrap().unwrap();
+    let epoch = epoch_at(chain.clock(), chain.head().await.unwrap().latest);
+    assert_eq!((changed.node, changed.identity_from), (node, epoch.next()));
     chain
         .set_endpoint(node, "https://127.0.0.1:7999", B256::repeat_byte(9))
         .await

@@ -12,7 +12,7 @@ use crate::envelope::{Envelope, sha256};
 use crate::evidence::{self, Duty, EpochContext};
 use crate::judgement::{self, Received};
 use crate::report::{Identity, Verdict, verdict_in_tree};
-use crate::tpm::{self, ClockInfo, EnrolmentRequest};
+use crate::tpm::{self, ClockInfo};
 use crate::trust::Trust;
 use crate::{Epoch, EvidenceReason, Reason, typed_data};
 
@@ -61,10 +61,15 @@ pub struct Audit {
 impl Audit {
     /// Whether nothing failed.
     pub fn accepted(&self) -> bool {
-        !self
-            .checks
-            .iter()
-            .any(|check| matches!(check.outcome, Outcome::Failed { .. }))
+        self.failure().is_none()
+    }
+
+    /// The check that failed: its name, the code of the reason, and what was expected and found.
+    pub fn failure(&self) -> Option<(&'static str, EvidenceReason, &str)> {
+        self.checks.iter().find_map(|check| match &check.outcome {
+            Outcome::Failed { reason, detail } => Some((check.name, *reason, detail.as_str())),
+            Outcome::Passed { .. } | Outcome::RestsOnQuorum { .. } => None,
+        })
     }
 }
 
@@ -256,21 +261,7 @@ impl Auditor<'_> {
 
     fn enrolment(&self) -> Step {
         let (bundle, record) = (self.bundle, &self.bundle.enrolment);
-        let request = EnrolmentRequest {
-            chain_id: bundle.deployment.chain_id,
-            registry: bundle.deployment.registry.into_array(),
-            address: bundle.identity.account.into_array(),
-            ek_certificate: record.ek_certificate.0.to_vec(),
-            intermediates: record
-                .intermediates
-                .iter()
-                .map(|it| it.0.to_vec())
-                .collect(),
-            ek_public: record.ek_public.to_vec(),
-            ak_public: record.ak_public.to_vec(),
-            node_key_public: record.node_key_public.to_vec(),
-            expiry: record.expiry,
-        };
+        let request = record.request(&bundle.deployment, bundle.identity.account);
         let Some(at) = record.expiry.checked_sub(1) else {
             return failed(EvidenceReason::Malformed, "expiry is zero");
         };
@@ -374,7 +365,16 @@ impl Auditor<'_> {
     fn receipts(&self) -> Step {
         let bundle = self.bundle;
         let Some(evidence) = &bundle.evidence else {
+            let key = self.key()?;
+            let opinion = judgement::opine(
+                &self.context(&key),
+                bundle.verdict.node,
+                &self.observations()?,
+            );
             return match bundle.verdict.reason {
+                Reason::AttestationFailed if opinion.reason == Some(Reason::AttestationFailed) => {
+                    passed("no evidence was received in time, and none would count: the machine is revoked")
+                }
                 Reason::AttestationFailed => Ok(Outcome::RestsOnQuorum {
                     detail: "a proof was submitted on chain in time under an envelope that is not the node's evidence"
                         .into(),
@@ -539,11 +539,13 @@ impl Auditor<'_> {
             count: bundle.verdict.count,
         };
         let previous = self.previous()?.map(|(_, clock)| clock);
+        let opinion = judgement::opine(&context, duty.node, &self.observations()?);
         let mut received = Received {
             pieces: Vec::new(),
             inventory_mismatch: bundle.verdict.reason == Reason::InventoryMismatch,
             unopened_submission: bundle.verdict.reason == Reason::AttestationFailed
-                && bundle.evidence.is_none(),
+                && bundle.evidence.is_none()
+                && opinion.reason != Some(Reason::AttestationFailed),
         };
         if let Some(evidence) = &bundle.evidence {
             let signed = evidence::open(&context, &duty, previous.as_ref(), evidence)
@@ -554,7 +556,6 @@ impl Auditor<'_> {
                 .collect();
         }
         let finding = judgement::find(&received);
-        let opinion = judgement::opine(&context, duty.node, &self.observations()?);
         let repeated = judgement::verdict(&context, &duty, &finding, &opinion);
         if repeated != bundle.verdict {
             return failed(
@@ -566,6 +567,12 @@ impl Auditor<'_> {
             );
         }
         let what = match &finding.detail {
+            _ if finding.reason != repeated.reason
+                && repeated.reason == Reason::AttestationFailed =>
+            {
+                "f + 1 oracles have revoked the machine; the evidence for that is in their notices"
+                    .to_owned()
+            }
             None => "storage proof, quote and observations give it again".to_owned(),
             Some(detail) => detail.clone(),
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
-use verifier::bundle::{Audit, Bundle, Check, Outcome, audit};
+use verifier::bundle::{Audit, Bundle, Outcome, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::trust::Trust;
 
@@ -72,7 +72,7 @@ fn one(file: &Path, trust: &Trust, output: Output) -> Result<Answer, String> {
 }
 
 /// Files as they are, folders as the bundles in them, in order of their names.
-fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
+pub fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -131,16 +131,12 @@ impl End {
             Ok(bytes) => bytes,
             Err(detail) => return Self::CouldNotCheck { detail },
         };
-        let mut audit = audit(&bytes, trust);
-        if let Some(Check {
-            name: check,
-            outcome: Outcome::Failed { reason, detail },
-        }) = audit.checks.pop()
-        {
+        let audit = audit(&bytes, trust);
+        if let Some((check, reason, detail)) = audit.failure() {
             return Self::Rejected {
                 check,
                 reason: reason.name(),
-                detail,
+                detail: detail.to_owned(),
             };
         }
         match audit.verdict {
@@ -219,7 +215,7 @@ fn summary(lines: &[Line]) -> Result<(), String> {
 }
 
 /// A bar on standard error, if that is a terminal.
-fn progress(length: usize) -> ProgressBar {
+pub fn progress(length: usize) -> ProgressBar {
     let bar = ProgressBar::new(length as u64);
     match ProgressStyle::with_template("{bar:40} {pos}/{len} bundles, {eta} left") {
         Ok(style) => bar.with_style(style),

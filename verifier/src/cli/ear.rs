@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
 use clap::{Subcommand, ValueEnum};
+use verifier::bundle::{Bundle, audit};
+use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::ear::{
     Ear, Findings, IssuerKey, MAX_TOKEN_BYTES, Profile, Reject, Rules, Tier, Verified, VerifierKey,
     read_unverified, verify,
 };
+use verifier::tpm::judge_request;
 
 use super::{
     Answer,
-    files::{read, read_text},
+    files::{read, read_text, read_trust},
     print::{self, Output, line},
     time,
 };
@@ -36,7 +39,8 @@ enum Command {
         /// The token, a JWT in compact form.
         token: PathBuf,
     },
-    /// Signs a token from findings (JSON); the same findings and time give the same token.
+    /// Signs a token: of findings (JSON), or of the enrolment in an evidence bundle that is accepted. The same findings and time give
+    /// the same token.
     Issue(IssueArgs),
 }
 
@@ -70,7 +74,14 @@ struct VerifyArgs {
 #[derive(clap::Args)]
 struct IssueArgs {
     /// Findings about the machine, JSON.
-    findings: PathBuf,
+    #[arg(required_unless_present = "bundle")]
+    findings: Option<PathBuf>,
+    /// A bundle whose node's enrolment is attested; what the token says hashes to the node's `resultHash` on chain.
+    #[arg(long, requires = "trust", conflicts_with_all = ["findings", "attester", "lifetime"])]
+    bundle: Option<PathBuf>,
+    /// Your own trust file, to judge the bundle with.
+    #[arg(long)]
+    trust: Option<PathBuf>,
     /// The issuer's private key, PKCS#8 in PEM.
     #[arg(long)]
     key: PathBuf,
@@ -109,7 +120,7 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
             }
             Err(error) => reject(&error, output),
         },
-        Command::Issue(args) => issue(args),
+        Command::Issue(args) => issue(args, output),
     }
 }
 
@@ -200,15 +211,49 @@ fn print(read: &Verified, word: &str, output: Output) -> Result<(), String> {
     ))
 }
 
-fn issue(args: &IssueArgs) -> Result<Answer, String> {
-    let findings: Findings =
-        serde_json::from_str(&read_text("findings", &args.findings, MAX_TOKEN_BYTES)?)
-            .map_err(|error| format!("{}: {error}", args.findings.display()))?;
+/// The enrolment in a bundle as an attestation result; or why the bundle is not accepted.
+fn of_bundle(file: &Path, trust: &Path, now: u64) -> Result<Result<Ear, String>, String> {
+    let trust = read_trust(trust)?;
+    let bytes = read(file, MAX_DOCUMENT_BYTES + 1)?;
+    if let Some((check, reason, detail)) = audit(&bytes, &trust).failure() {
+        return Ok(Err(format!("{reason}: {check}: {detail}")));
+    }
+    let bundle = Bundle::from_bytes(&bytes).map_err(|error| error.to_string())?;
+    let record = &bundle.enrolment;
+    let request = record.request(&bundle.deployment, bundle.identity.account);
+    // As the audit judges certificates: just before the enrolment expires.
+    let at = record.expiry.saturating_sub(1);
+    let facts = judge_request(&request, trust.roots(), at)
+        .map_err(|error| format!("{}: {error}", error.code()))?;
+    Ok(Ok(facts.ear(now, record.expiry)))
+}
+
+fn issue(args: &IssueArgs, output: Output) -> Result<Answer, String> {
     let key = IssuerKey::from_pem(&read_text("key", &args.key, MAX_KEY_BYTES)?)
         .map_err(|error| format!("{}: {error}", args.key.display()))?;
     let now = args.now.map_or_else(time::clock, Ok)?;
-    let mut ear = Ear::new(now, &args.attester, findings.appraise());
-    ear.expires = args.lifetime.map(|seconds| now.saturating_add(seconds));
+    let mut ear = match (&args.bundle, &args.trust, &args.findings) {
+        (Some(bundle), Some(trust), _) => match of_bundle(bundle, trust, now)? {
+            Ok(ear) => ear,
+            Err(why) => {
+                if output == Output::Json {
+                    print::json(&serde_json::json!({ "issued": false, "error": why }))?;
+                } else {
+                    line(&format!("rejected: {why}"))?;
+                }
+                return Ok(Answer::Rejected);
+            }
+        },
+        (_, _, Some(findings)) => {
+            let text = read_text("findings", findings, MAX_TOKEN_BYTES)?;
+            let findings: Findings = serde_json::from_str(&text)
+                .map_err(|error| format!("{}: {error}", findings.display()))?;
+            let mut ear = Ear::new(now, &args.attester, findings.appraise());
+            ear.expires = args.lifetime.map(|seconds| now.saturating_add(seconds));
+            ear
+        }
+        _ => return Err("give findings, or a bundle and your trust file".into()),
+    };
     ear.profile = match args.profile {
         ProfileName::Ietf04 => Profile::Ietf04,
         ProfileName::Veraison2023 => Profile::Veraison2023,

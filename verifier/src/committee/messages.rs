@@ -13,7 +13,7 @@ use crate::cbor;
 use crate::ids::{Availability, Epoch, LatencyMs, NodeId, Throughput};
 use crate::typed_data;
 
-/// What an oracle's probes of one node came to.
+/// What an oracle's probes of one node came to, or what it holds against the node's machine.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Encode, Decode,
 )]
@@ -32,6 +32,9 @@ pub enum Reachability {
     /// Not one range was served.
     #[n(3)]
     Unreachable,
+    /// A revocation notice of this oracle's names the node's machine: whatever it serves, it does not count.
+    #[n(4)]
+    Revoked,
 }
 
 /// One oracle's statement on one node.

@@ -17,7 +17,7 @@ fn one_line(output: &Output, code: i32, needle: &str) {
     assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
 }
 
-fn trust(dir: &Path) -> String {
+pub fn trust(dir: &Path) -> String {
     let path = dir.join("trust.toml");
     let zero = format!("0x{}", "00".repeat(32));
     let account = format!("0x{}", "11".repeat(20));

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 pub use verifier::eventlog::{Digest, EventKind, bank_name};
 
 /// Logs as the crate's own tests make them.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "these tests do not need all of it")]
 #[path = "../../src/eventlog/fixture.rs"]
 pub mod fixture;
 

@@ -4,6 +4,7 @@
 mod cli;
 mod eventlog;
 mod merkle;
+mod notices;
 mod quote;
 mod reasons;
 mod results;

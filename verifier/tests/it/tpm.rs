@@ -2,6 +2,6 @@
 
 pub use verifier::tpm::*;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "these tests do not need all of it")]
 #[path = "../../src/tpm/fixture.rs"]
 pub mod fixture;

@@ -17,7 +17,7 @@ use crate::intake::EvidencePage;
 use crate::onchain::{Event, OracleMember};
 use crate::peers::{Answer, Links, Peer, PeerError};
 use crate::rules::EpochView;
-use crate::testing::{Character, Member, MemoryLinks, World};
+use crate::testing::{Character, Member, MemoryLinks, TestNode, World};
 
 /// Node 1, whose clock is played with.
 const NODE: NodeId = NodeId(1);
@@ -77,10 +77,14 @@ impl Story {
 
     /// Nodes push to every oracle that is up, to the one that was away last, with the others' receipts.
     async fn evidence(&self, epoch: Epoch, clock_ms: u64) {
+        self.evidence_of(&self.world.nodes, epoch, clock_ms).await;
+    }
+
+    async fn evidence_of(&self, nodes: &[TestNode], epoch: Epoch, clock_ms: u64) {
         self.world.to_block(start(epoch) + 12).await;
         let mut members: Vec<&Member> = self.world.members.iter().collect();
         members.sort_by_key(|it| it.key.address() == self.absent().key.address());
-        for node in &self.world.nodes {
+        for node in nodes {
             let clock = if node.node == NODE {
                 clock_ms
             } else {
@@ -161,7 +165,14 @@ impl Story {
             .previous_clocks(epoch, BlockNumber(start(epoch.next())))
             .await
             .unwrap();
-        (clocks[&NODE].epoch, clocks[&NODE].clock.clock_ms)
+        let [known] = clocks
+            .iter()
+            .filter_map(|((node, _), known)| (*node == NODE).then_some(known))
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("one clock, of one key");
+        };
+        (known.epoch, known.clock.clock_ms)
     }
 
     /// The next epoch as the other three agree on it; the absent oracle holds the evidence, and is asked afterwards.
@@ -220,6 +231,54 @@ async fn a_clock_that_ran_backwards_since_a_missed_epoch_gives_all_oracles_the_s
 }
 
 #[tokio::test]
+async fn a_clock_that_ran_backwards_is_none_to_compare_with_in_the_epochs_after() {
+    let story = Story::begin().await;
+    story.world.links.down.lock().unwrap().clear();
+    // Rolled back, and running on from there: it fails until it is past where it had been.
+    let mut epoch = MISSED;
+    for (clock_ms, failed) in [(200, 1), (250, 1), (301, 0)] {
+        epoch = epoch.next();
+        story.beacon(epoch, |leader, absent| leader != absent);
+        story.evidence(epoch, clock_ms).await;
+        let report = story.report(epoch).await;
+        assert_eq!(report.failed, failed, "clock {clock_ms}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_attestation_key_is_the_way_back_and_the_old_one_leads_nowhere() {
+    let story = Story::begin().await;
+    story.world.links.down.lock().unwrap().clear();
+    let mut nodes = story.world.nodes.clone();
+    let old = nodes[0].identity;
+    nodes[0] = nodes[0].with_attestation_key(&[0xa2]);
+    let new = nodes[0].identity.ak_hash;
+    story.beacon(NEXT, |leader, absent| leader != absent);
+    story.evidence(NEXT, 310).await;
+    let changed = Event::MachineChanged {
+        node: NODE,
+        hardware_id: old.hardware_id,
+        ak_hash: new,
+        node_key_hash: old.node_key_hash,
+    };
+    story.world.chain.log(start(NEXT) + 30, changed);
+    assert_eq!(story.report(NEXT).await.failed, 0);
+    // The new key's first clock is compared with none.
+    let after = NEXT.next();
+    story.beacon(after, |leader, absent| leader != absent);
+    story.evidence_of(&nodes, after, 50).await;
+    assert_eq!(story.report(after).await.failed, 0);
+    let leader = story.leader(after).await;
+    let anchor = BlockNumber(start(after.next()) + 6);
+    assert!(leader.agreement.conclude(anchor).await.unwrap());
+    let clocks = leader.store.previous_clocks(after.next(), anchor).await;
+    let clocks = clocks.unwrap();
+    let of = |ak_hash: B256| clocks[&(NODE, ak_hash)].clock.clock_ms;
+    // Whoever goes back to the old key is compared with what it showed last.
+    assert_eq!((of(old.ak_hash), of(new)), (310, 50));
+}
+
+#[tokio::test]
 async fn an_oracle_that_missed_two_epochs_repeats_both_in_order() {
     let story = Story::begin().await;
     story.beacon(NEXT, |leader, absent| leader != absent);
@@ -239,7 +298,8 @@ async fn an_oracle_that_missed_two_epochs_repeats_both_in_order() {
     let row = rows.iter().find(|row| row.verdict.node == NODE).unwrap();
     assert_eq!(row.verdict.reason, Reason::AttestationFailed);
     assert_eq!(story.known_before(NEXT).await, (MISSED, 300));
-    assert_eq!(story.known_before(Epoch(4)).await, (NEXT, 200));
+    // What ran backwards is none to compare with.
+    assert_eq!(story.known_before(Epoch(4)).await, (MISSED, 300));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use chain::types::{Enrolment, QuorumSignatures};
 use verifier::{Epoch, NodeId};
 
 use super::RealChain;
-use crate::chain_view::{ChainActions, ChainError, OnChainProof, Registration};
+use crate::chain_view::{ChainActions, ChainError, OnChainProof, Registration, SignedEnrolment};
 use crate::inventory::Frozen;
 use crate::shard::SlotId;
 
@@ -115,21 +115,9 @@ impl ChainActions for RealChain {
             };
             self.call(deployment.token, &approve).await?;
         }
-        let signed = registration.enrolment;
-        let quorum = QuorumSignatures {
-            bitmap: registration.bitmap,
-            signatures: registration.signatures,
-        };
+        let (enrolment, quorum) = arguments(registration.enrolment);
         let call = Registry::registerCall {
-            enrolment: Enrolment {
-                account: signed.account,
-                hardwareId: signed.hardwareId,
-                akHash: signed.akHash,
-                nodeKeyHash: signed.nodeKeyHash,
-                resultHash: signed.resultHash,
-                tpmClass: signed.tpmClass,
-                expiry: signed.expiry,
-            },
+            enrolment,
             quorum: quorum.into(),
             url: registration.url,
             tlsKeyHash: registration.tls_key_hash,
@@ -137,4 +125,31 @@ impl ChainActions for RealChain {
         };
         self.call(deployment.registry, &call).await
     }
+
+    async fn reenrol(&self, enrolment: SignedEnrolment) -> Result<B256, ChainError> {
+        let (enrolment, quorum) = arguments(enrolment);
+        let call = Registry::reenrolCall {
+            enrolment,
+            quorum: quorum.into(),
+        };
+        self.call(self.client.deployment().registry, &call).await
+    }
+}
+
+fn arguments(signed: SignedEnrolment) -> (Enrolment, QuorumSignatures) {
+    let statement = signed.statement;
+    let enrolment = Enrolment {
+        account: statement.account,
+        hardwareId: statement.hardwareId,
+        akHash: statement.akHash,
+        nodeKeyHash: statement.nodeKeyHash,
+        resultHash: statement.resultHash,
+        tpmClass: statement.tpmClass,
+        expiry: statement.expiry,
+    };
+    let quorum = QuorumSignatures {
+        bitmap: signed.bitmap,
+        signatures: signed.signatures,
+    };
+    (enrolment, quorum)
 }

@@ -50,21 +50,27 @@ impl RealChain {
             tlsKeyHash: B256::ZERO,
         };
         self.ask(name, at, &endpoint).await?;
+        let enrolment = chain::types::Enrolment {
+            account: Address::ZERO,
+            hardwareId: B256::ZERO,
+            akHash: B256::ZERO,
+            nodeKeyHash: B256::ZERO,
+            resultHash: B256::ZERO,
+            tpmClass: 0,
+            expiry: 0,
+        };
+        let quorum = chain::types::QuorumSignatures {
+            bitmap: U256::ZERO,
+            signatures: Bytes::new(),
+        };
+        let again = Registry::reenrolCall {
+            enrolment: enrolment.clone(),
+            quorum: quorum.clone().into(),
+        };
+        self.ask(name, at, &again).await?;
         let nobody = Registry::registerCall {
-            enrolment: chain::types::Enrolment {
-                account: Address::ZERO,
-                hardwareId: B256::ZERO,
-                akHash: B256::ZERO,
-                nodeKeyHash: B256::ZERO,
-                resultHash: B256::ZERO,
-                tpmClass: 0,
-                expiry: 0,
-            },
-            quorum: chain::types::QuorumSignatures {
-                bitmap: U256::ZERO,
-                signatures: Bytes::new(),
-            }
-            .into(),
+            enrolment,
+            quorum: quorum.into(),
             url: String::new(),
             tlsKeyHash: B256::ZERO,
             bond: U256::ZERO,

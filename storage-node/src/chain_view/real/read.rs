@@ -79,6 +79,7 @@ impl ChainView for RealChain {
                 Ok(NodeStatus::Active | NodeStatus::Exiting)
             ),
             registered: Epoch(node.registeredEpoch),
+            identity_from: Epoch(node.identityFrom),
             ak_hash: node.akHash,
             node_key_hash: node.nodeKeyHash,
             url: node.url,

@@ -10,7 +10,7 @@ use chain::EpochClock;
 use chain::types::Schedule;
 use storage_node::chain_view::{
     Assignment, ChainActions, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head,
-    NodeRecord, OnChainProof, Registration, Submission, epoch_at,
+    NodeRecord, OnChainProof, Registration, SignedEnrolment, Submission, epoch_at,
 };
 use storage_node::inventory::{Frozen, LogEntry};
 use storage_node::shard::SlotId;
@@ -62,6 +62,10 @@ pub struct World {
     pub submissions: HashMap<Epoch, Submission>,
     pub resolved: Epoch,
     pub claims: Vec<(SlotId, u64)>,
+    /// From when on the keys in the registry's record are in force.
+    pub identity_from: Epoch,
+    /// Whether those are another machine's.
+    pub other_machine: bool,
     pub url: String,
     pub tls_key_hash: B256,
     /// Names of transactions that are refused, once each, as if overtaken.
@@ -371,7 +375,12 @@ impl ChainView for MemoryChain {
             node: NODE,
             active: true,
             registered: Epoch(0),
-            ak_hash,
+            identity_from: world.identity_from,
+            ak_hash: if world.other_machine {
+                B256::repeat_byte(0xee)
+            } else {
+                ak_hash
+            },
             node_key_hash,
             url: world.url.clone(),
             tls_key_hash: world.tls_key_hash,
@@ -558,5 +567,9 @@ impl ChainActions for MemoryChain {
 
     async fn register(&self, _: Registration) -> Result<B256, ChainError> {
         Err(revert("AccountAlreadyEnrolled"))
+    }
+
+    async fn reenrol(&self, _: SignedEnrolment) -> Result<B256, ChainError> {
+        Err(revert("SameIdentity"))
     }
 }

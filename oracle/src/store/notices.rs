@@ -1,0 +1,38 @@
+//! This oracle's own revocation notices.
+
+use verifier::cbor;
+use verifier::revocation::SignedNotice;
+
+use super::{Store, StoreError, int};
+
+impl Store {
+    /// All of them, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn notices(&self) -> Result<Vec<SignedNotice>, StoreError> {
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar("SELECT notice FROM notices ORDER BY sequence")
+            .fetch_all(&self.read)
+            .await?;
+        rows.iter()
+            .map(|bytes| Ok(cbor::decode("notice", bytes)?))
+            .collect()
+    }
+
+    /// Adds one. Its number must be new: two notices with one number would be an equivocation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn keep_notice(
+        &self,
+        sequence: u64,
+        notice: &SignedNotice,
+    ) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO notices VALUES (?, ?)")
+            .bind(int(sequence))
+            .bind(cbor::encode(notice))
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+}
