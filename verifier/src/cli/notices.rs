@@ -6,7 +6,9 @@ use std::str::FromStr;
 use alloy_primitives::Address;
 use verifier::committee::Deployment;
 use verifier::report::Identity;
-use verifier::revocation::{Feed, Machine, Notice, Reject, RevocationReason, Revocations, Subject};
+use verifier::revocation::{
+    Equivocation, Feed, Machine, Notice, Reject, RevocationReason, Revocations, Subject,
+};
 
 use super::{
     Answer,
@@ -97,6 +99,10 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let mut latest = Feed::default();
     for file in args.earlier.iter().chain([&args.feed]) {
         let followed = read_feed(file)?.and_then(|feed| {
+            // A reader keeps the last notice only; here the whole of both is at hand, so a fork shows wherever it is.
+            if let Some(proof) = Equivocation::between(&deployment, &latest.0, &feed.0) {
+                return Err(Reject::Fork(Box::new(proof)));
+            }
             revocations.extend(&deployment, args.issuer, &feed.0)?;
             Ok(feed)
         });
