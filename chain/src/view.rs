@@ -51,6 +51,8 @@ impl<'a> View<'a> {
     getters! { registry:
         /// What the registry keeps of a node.
         node(node: u64) -> Node = Registry::nodeOfCall { node };
+        /// Hash of the identity that a node's verdict of an epoch must name.
+        identity_at(node: u64, epoch: u64) -> B256 = Registry::identityAtCall { node, epoch };
         /// The node of an account, 0 if none.
         node_id(account: Address) -> u64 = Registry::nodeIdOfCall { account };
         /// The node of a machine, 0 if none.

@@ -11,7 +11,7 @@ library Reasons {
     uint8 internal constant SLOW = 1;
     /// @notice At least f+1 oracles could not fetch a single probed range although their own network was up.
     uint8 internal constant UNREACHABLE = 2;
-    /// @notice A timely envelope is signed by the enrolled keys, but its quote does not satisfy the policy.
+    /// @notice A timely envelope is signed by the enrolled keys, but its quote does not satisfy the policy; or f+1 oracles have revoked the machine.
     uint8 internal constant ATTESTATION_FAILED = 3;
     /// @notice No envelope was received by f+1 oracles before the deadline, nor submitted on chain.
     uint8 internal constant MISSING = 4;

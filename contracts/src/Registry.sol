@@ -181,7 +181,7 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
             policy.checkRoster(entry, rosterProof);
         }
         QuoteFacts memory facts = policy.judgeQuote(address(this), record.account, record.akHash, evidence);
-        _record(policy, node, record.akHash, evidence.blockNumber, facts);
+        _record(policy, node, record.akHash, evidence.blockNumber, facts, false);
     }
 
     /// @inheritdoc IRegistry
@@ -540,20 +540,25 @@ contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
         IQuotePolicy policy = _quotePolicy(epoch);
         QuoteFacts memory facts = policy.judgeEnrolment(address(this), enrolment, evidence);
         emit KeysProven(node, evidence.quote.akPublic, evidence.nodeKeyPublic);
-        _record(policy, node, enrolment.akHash, evidence.quote.blockNumber, facts);
+        _record(policy, node, enrolment.akHash, evidence.quote.blockNumber, facts, true);
     }
 
-    /// @dev Each quote of a node is over a later block than the one before, so none counts twice. One that a node registers with may be
-    ///      over the same block as the last of its predecessor: somebody may have shown it there before.
-    function _record(IQuotePolicy policy, uint64 node, bytes32 akHash, uint64 blockNumber, QuoteFacts memory facts)
-        private
-    {
+    /// @dev Each quote of a node is over a later block than the one before, so none counts twice. One that a machine enrols with may be
+    ///      over the same block as the last of its key: somebody may have taken it from the transaction and shown it before.
+    function _record(
+        IQuotePolicy policy,
+        uint64 node,
+        bytes32 akHash,
+        uint64 blockNumber,
+        QuoteFacts memory facts,
+        bool enrols
+    ) private {
         // Whatever a policy says: a quote over a block to come would lock its key out.
         require(blockNumber < block.number, QuoteFromTheFuture(blockNumber));
         Attestation storage last = _attestations[akHash];
         require(
             last.blockNumber == 0 || blockNumber > last.blockNumber
-                || (blockNumber == last.blockNumber && node != last.node),
+                || (blockNumber == last.blockNumber && (enrols || node != last.node)),
             QuoteAlreadyOutdated(last.blockNumber, blockNumber)
         );
         TpmClocks.checkProgress(

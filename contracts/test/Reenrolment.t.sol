@@ -250,6 +250,24 @@ contract ReenrolmentTest is AttestationFixture {
         assertEq(registry.attestationOf(node).pcrDigest, STATE);
     }
 
+    function test_nobody_holds_a_change_up_by_showing_its_quote_before() public {
+        (uint64 node, Machine memory machine) = _attestedNode();
+        _forward(1);
+        // A new node key beside the same attestation key.
+        Machine memory next = machine;
+        next.nodeSecret = 7777;
+        next.clock.clockMs += 1;
+        (Enrolment memory enrolment, EnrolmentEvidence memory evidence) = _present(next);
+        QuorumSignatures memory quorum = _quorum(registry.enrolmentDigest(enrolment));
+        registry.attest(node, evidence.quote, new bytes32[](0));
+        vm.prank(machine.account);
+        registry.reenrolWithQuote(enrolment, quorum, evidence);
+        assertEq(registry.nodeOf(node).nodeKeyHash, enrolment.nodeKeyHash);
+        // Shown again it counts no more.
+        vm.expectRevert();
+        registry.attest(node, evidence.quote, new bytes32[](0));
+    }
+
     function test_under_a_roster_the_new_machine_must_be_on_it_and_no_quorum_will_do() public {
         _setPolicy(rosterPolicy);
         (Enrolment memory first, EnrolmentEvidence memory evidence) = _present(_machine("node a", 1));

@@ -29,7 +29,10 @@ CREATE TABLE clocks (
 ) STRICT;
 INSERT INTO clocks
     SELECT c.node, c.epoch, n.ak_hash, c.clock_ms, c.reset_count, c.restart_count, c.safe, c.envelope_hash
-    FROM node_clocks c JOIN nodes n ON n.node = c.node;
+    FROM node_clocks c JOIN nodes n ON n.node = c.node
+    -- Of verdicts that say that the quote was accepted: PASS, SLOW, UNREACHABLE.
+    JOIN reports r ON r.epoch = c.epoch
+    JOIN judgements j ON j.node = c.node AND j.epoch = c.epoch AND j.verdict_root = r.verdict_root AND j.reason IN (0, 1, 2);
 DROP TABLE node_clocks;
 
 ALTER TABLE nodes DROP COLUMN hardware_id;

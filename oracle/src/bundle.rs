@@ -86,7 +86,9 @@ impl Exporter {
         let Some((set, _)) = self.store.oracle_set(epoch).await? else {
             return missing("the oracle set is not known");
         };
-        let Some(machine) = self.store.machine(node, row.verdict.identity_hash).await? else {
+        let start = self.rules.schedule().start(epoch);
+        let named = row.verdict.identity_hash;
+        let Some(machine) = self.store.machine(node, named, start).await? else {
             return missing(format!("node {node}'s enrolment is not known"));
         };
         let observations: BTreeMap<_, _> = proposal

@@ -14,7 +14,7 @@ use daemon::telemetry::TelemetryArgs;
 use daemon::tls::TlsIdentity;
 use serde::Serialize;
 use verifier::committee::Deployment;
-use verifier::revocation::{Notice, RevocationReason, Subject};
+use verifier::revocation::{Feed, Notice, RevocationReason, Subject};
 
 use crate::config::Config;
 use crate::enrol::unix_time;
@@ -59,6 +59,11 @@ enum NoticeCommand {
     Issue(IssueArgs),
     /// Shows every notice of this oracle.
     List,
+    /// Takes up notices that this oracle published and its database has lost, from a reader's copy of the feed.
+    Import {
+        /// The feed, as `/api/v1/notices` gave it.
+        feed: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -232,7 +237,7 @@ async fn notice(
         .map_err(|error| Failure::usage(error.to_string()))?;
     let notices = Notices::new(store.clone(), deployment, key.address());
     let failed = |error: NoticeError| match error {
-        NoticeError::Pointless(_) => Failure::rejected(error.to_string()),
+        NoticeError::Pointless(_) | NoticeError::Feed(_) => Failure::rejected(error.to_string()),
         other => Failure::unavailable(other.to_string()),
     };
     match command {
@@ -245,6 +250,14 @@ async fn notice(
             let from = from.unwrap_or_else(unix_time);
             let issued = notices.issue(&key, subject, reason, from, text).await;
             output.print(&shown(&issued.map_err(failed)?))?;
+        }
+        NoticeCommand::Import { feed: file } => {
+            let bytes = std::fs::read(&file)
+                .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+            let feed = Feed::from_bytes(&bytes)
+                .map_err(|error| Failure::rejected(format!("{}: {error}", error.code())))?;
+            let imported = notices.import(&feed).await.map_err(failed)?;
+            output.print(&serde_json::json!({ "imported": imported }))?;
         }
         NoticeCommand::List => {
             let feed = notices.feed().await.map_err(database)?;

@@ -56,16 +56,17 @@ impl Notices {
     /// # Errors
     /// [`StoreError`].
     pub async fn feed(&self) -> Result<Feed, StoreError> {
-        Ok(Feed(self.store.notices().await?))
+        Ok(Feed(self.store.notices(self.issuer).await?))
     }
 
     /// What is revoked. Read anew each time: the operator's command writes it, not the daemon.
     ///
     /// # Errors
-    /// [`NoticeError::Feed`] if the database holds another feed than this oracle's.
+    /// [`NoticeError::Feed`] if what the database holds is no feed.
     pub async fn revocations(&self) -> Result<Revocations, NoticeError> {
         let mut revocations = Revocations::new([self.issuer]);
-        revocations.extend(&self.deployment, self.issuer, &self.store.notices().await?)?;
+        let notices = self.store.notices(self.issuer).await?;
+        revocations.extend(&self.deployment, self.issuer, &notices)?;
         Ok(revocations)
     }
 
@@ -111,8 +112,26 @@ impl Notices {
             notice: notice.to_bytes().into(),
             signature: key.sign(&notice.digest(&self.deployment))?,
         };
-        self.store.keep_notice(notice.sequence, &signed).await?;
+        self.keep(notice.sequence, &signed).await?;
         Ok(notice)
+    }
+
+    async fn keep(&self, sequence: u64, signed: &SignedNotice) -> Result<(), StoreError> {
+        self.store.keep_notice(self.issuer, sequence, signed).await
+    }
+
+    /// Takes up again what this oracle published and its database has lost; returns how many notices that were.
+    ///
+    /// # Errors
+    /// [`NoticeError::Feed`] if the feed is not this oracle's, does not hold, or is not what the database has a part of.
+    pub async fn import(&self, feed: &Feed) -> Result<usize, NoticeError> {
+        let mut revocations = self.revocations().await?;
+        let new = revocations.extend(&self.deployment, self.issuer, &feed.0)?;
+        for signed in feed.0.iter().skip(feed.0.len().saturating_sub(new)) {
+            let notice = signed.open(&self.deployment)?;
+            self.keep(notice.sequence, signed).await?;
+        }
+        Ok(new)
     }
 }
 
@@ -132,7 +151,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::testing::{World, oracle_key};
-    use alloy::primitives::B256;
 
     #[tokio::test]
     async fn what_is_issued_is_followed_by_others_and_undone_only_if_it_can_be() {
@@ -176,17 +194,30 @@ mod tests {
         let shorter = reader.extend(&deployment, key.address(), &feed.0[..2]);
         assert!(matches!(shorter, Err(Reject::Rollback { .. })));
 
-        // Another oracle's feed in the database is not taken for this one's.
-        let foreign = Notices::new(store, deployment, oracle_key(1).address());
+        // A database that was restored from a backup takes up again what was published, and nothing else.
+        let world = World::new().await;
+        let restored = Notices::new(world.members[1].store.clone(), deployment, key.address());
+        assert_eq!(
+            restored.import(&Feed(feed.0[..1].to_vec())).await.unwrap(),
+            1
+        );
+        assert_eq!(restored.import(&feed).await.unwrap(), 2);
+        assert_eq!(restored.feed().await.unwrap(), feed);
+        assert!(restored.import(&Feed(feed.0[..2].to_vec())).await.is_err());
+
+        // Whoever takes another key begins another feed.
+        let other = oracle_key(1);
+        let renamed = Notices::new(store, deployment, other.address());
+        assert!(!names(
+            &renamed.revocations().await.unwrap(),
+            &identity,
+            u64::MAX
+        ));
         assert!(matches!(
-            foreign.revocations().await,
+            renamed.import(&feed).await,
             Err(NoticeError::Feed(_))
         ));
-        let (subject, other) = (Subject::Hardware(B256::ZERO), oracle_key(1));
-        let reason = RevocationReason::Vulnerable;
-        let refused = foreign
-            .issue(&other, subject, reason, 0, String::new())
-            .await;
-        assert!(refused.is_err());
+        let first = renamed.issue(&other, ak, RevocationReason::Vulnerable, 0, String::new());
+        assert_eq!(first.await.unwrap().sequence, 1);
     }
 }

@@ -171,6 +171,8 @@ pub trait ChainView: Send + Sync {
     async fn head(&self) -> Result<Head, ChainError>;
     /// The registry's record of this account, if it is enrolled.
     async fn node(&self) -> Result<Option<NodeRecord>, ChainError>;
+    /// Hash of the identity that a node's verdict of an epoch must name.
+    async fn identity_at(&self, node: NodeId, epoch: Epoch) -> Result<B256, ChainError>;
     /// A deal, if there is one.
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError>;
     /// A deal after a block.

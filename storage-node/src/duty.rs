@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use alloy::primitives::{B256, U256, keccak256};
+use alloy::primitives::{B256, U256};
 use circuits::{Profile, Public, StorageRoot, epoch_seed};
 use verifier::cbor;
 use verifier::envelope::{Claim, Envelope};
@@ -291,15 +291,8 @@ impl Duty {
     /// Refuses to prove with keys that a re-enrolment replaced, or that it brings in only later: on chain such a proof would stand
     /// for an attestation that is withheld.
     async fn check_in_force(&self, epoch: Epoch) -> Result<(), DutyError> {
-        let own = (
-            keccak256(&self.keys.ak_public),
-            keccak256(self.keys.node_key),
-        );
-        let record = self.edges.chain.node().await?;
-        let in_force = record.is_some_and(|record| {
-            let latest = own == (record.ak_hash, record.node_key_hash);
-            latest == (epoch >= record.identity_from)
-        });
+        let own = self.keys.identity(self.edges.chain.account()).hash();
+        let in_force = self.edges.chain.identity_at(self.node, epoch).await? == own;
         if in_force {
             return Ok(());
         }

@@ -1,9 +1,11 @@
 //! One epoch's envelope: the statement, quoted by the TPM and signed by the node key. Protocol: section 5.
 
+use alloy::primitives::{Address, B256, keccak256};
 use verifier::cbor;
 use verifier::committee::Deployment;
 use verifier::envelope::{Claim, Envelope, EnvelopeBody, EnvelopeStatement};
 use verifier::evidence::Evidence;
+use verifier::report::Identity;
 use verifier::tpm::{Public, check_node_key};
 
 use crate::tpm::{TpmError, TpmHandle, TpmIdentity};
@@ -15,6 +17,8 @@ pub struct NodeKeys {
     pub ak_public: Vec<u8>,
     /// The node key's point, x ‖ y.
     pub node_key: [u8; 64],
+    /// Hardware id: the hash of the endorsement key.
+    pub hardware_id: B256,
 }
 
 impl NodeKeys {
@@ -27,7 +31,22 @@ impl NodeKeys {
         Ok(Self {
             ak_public: identity.ak_public.clone(),
             node_key,
+            hardware_id: Public::parse(&identity.ek_public)?
+                .key
+                .spki_hash()
+                .map_err(TpmError::Malformed)?,
         })
+    }
+
+    /// What the registry must have for an epoch that is to be proven with these keys.
+    #[must_use]
+    pub fn identity(&self, account: Address) -> Identity {
+        Identity {
+            account,
+            hardware_id: self.hardware_id,
+            ak_hash: keccak256(&self.ak_public),
+            node_key_hash: keccak256(self.node_key),
+        }
     }
 }
 

@@ -141,7 +141,8 @@ impl Store {
         row.map(node_row).transpose()
     }
 
-    /// The machine of a node that a verdict names by the hash of its identity; of several enrolments of one the latest.
+    /// The machine of a node that a verdict names by the hash of its identity. Of several enrolments of one the last before the
+    /// epoch that begins at `start`: what its oracles signed.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -149,13 +150,15 @@ impl Store {
         &self,
         node: NodeId,
         identity_hash: B256,
+        start: BlockNumber,
     ) -> Result<Option<MachineRow>, StoreError> {
         type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT n.account, m.hardware_id, m.ak_hash, m.node_key_hash, m.enrolled_in
-             FROM nodes n JOIN machines m ON m.node = n.node WHERE n.node = ? ORDER BY m.position DESC",
+             FROM nodes n JOIN machines m ON m.node = n.node WHERE n.node = ? AND m.block < ? ORDER BY m.position DESC",
         )
         .bind(int(node.0))
+        .bind(int(start.0))
         .fetch_all(&self.read)
         .await?;
         for (account, hardware, ak, node_key, enrolled_in) in rows {

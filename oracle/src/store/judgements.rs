@@ -6,7 +6,7 @@ use alloy::primitives::B256;
 use verifier::cbor;
 use verifier::report::Verdict;
 use verifier::tpm::ClockInfo;
-use verifier::{BlockNumber, Epoch, NodeId};
+use verifier::{BlockNumber, Epoch, NodeId, Reason};
 
 use super::{Store, StoreError, hash, int, small, uint};
 use crate::verdicts::NodeVerdict;
@@ -108,6 +108,9 @@ impl Store {
     /// Keeps the clocks that an accepted report leaves behind, those of the judgement under `verdict_root`, and marks the
     /// report concluded. `start` is the epoch's first block: clocks are those of the machines in force at it.
     ///
+    /// Only verdicts that say that a quote was accepted leave a clock: then it is as much the report's word as they are. A graver one hides
+    /// whether its quote would have been accepted, and oracles that hold a piece of evidence with its event log and without may differ.
+    ///
     /// # Errors
     /// [`StoreError`].
     pub async fn conclude(
@@ -122,11 +125,15 @@ impl Store {
              SELECT j.node, j.epoch, m.ak_hash, j.clock_ms, j.reset_count, j.restart_count, j.safe, j.envelope_hash
              FROM judgements j JOIN machines m ON m.node = j.node
               AND m.position = (SELECT MAX(position) FROM machines WHERE node = j.node AND block < ?3)
-             WHERE j.epoch = ?1 AND j.verdict_root = ?2 AND j.clock_ms IS NOT NULL ON CONFLICT DO NOTHING",
+             WHERE j.epoch = ?1 AND j.verdict_root = ?2 AND j.clock_ms IS NOT NULL AND j.reason IN (?4, ?5, ?6)
+             ON CONFLICT DO NOTHING",
         )
         .bind(int(epoch.0))
         .bind(verdict_root.as_slice())
         .bind(int(start.0))
+        .bind(i64::from(Reason::Pass.code()))
+        .bind(i64::from(Reason::Slow.code()))
+        .bind(i64::from(Reason::Unreachable.code()))
         .execute(&mut *tx)
         .await?;
         sqlx::query("UPDATE reports SET concluded = 1 WHERE epoch = ?")

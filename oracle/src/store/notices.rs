@@ -1,19 +1,22 @@
 //! This oracle's own revocation notices.
 
+use alloy::primitives::Address;
 use verifier::cbor;
 use verifier::revocation::SignedNotice;
 
 use super::{Store, StoreError, int};
 
 impl Store {
-    /// All of them, in order.
+    /// All of an issuer, in order.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn notices(&self) -> Result<Vec<SignedNotice>, StoreError> {
-        let rows: Vec<Vec<u8>> = sqlx::query_scalar("SELECT notice FROM notices ORDER BY sequence")
-            .fetch_all(&self.read)
-            .await?;
+    pub async fn notices(&self, issuer: Address) -> Result<Vec<SignedNotice>, StoreError> {
+        let rows: Vec<Vec<u8>> =
+            sqlx::query_scalar("SELECT notice FROM notices WHERE issuer = ? ORDER BY sequence")
+                .bind(issuer.as_slice())
+                .fetch_all(&self.read)
+                .await?;
         rows.iter()
             .map(|bytes| Ok(cbor::decode("notice", bytes)?))
             .collect()
@@ -25,10 +28,12 @@ impl Store {
     /// [`StoreError`].
     pub async fn keep_notice(
         &self,
+        issuer: Address,
         sequence: u64,
         notice: &SignedNotice,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO notices VALUES (?, ?)")
+        sqlx::query("INSERT INTO notices VALUES (?, ?, ?)")
+            .bind(issuer.as_slice())
             .bind(int(sequence))
             .bind(cbor::encode(notice))
             .execute(&self.write)

@@ -94,12 +94,17 @@ async fn another_machine_stands_for_its_node_from_the_next_epoch_on() {
         let view = EpochView::load(store, &world.rules, epoch).await;
         let view = view.unwrap().unwrap();
         assert_eq!(view.item(NodeId(2)).unwrap().duty.identity, identity);
-        let machine = store.machine(NodeId(2), identity.hash()).await;
+        let start = world.rules.schedule().start(epoch);
+        let machine = store.machine(NodeId(2), identity.hash(), start).await;
         assert_eq!(machine.unwrap().unwrap().identity, identity);
+        let early = store.machine(NodeId(2), new.hash(), start).await.unwrap();
+        assert_eq!(early.is_some(), epoch != EPOCH);
     }
     assert_eq!(store.nodes().await.unwrap()[1].identity, new);
     assert_eq!(store.node(NodeId(2)).await.unwrap().unwrap().identity, new);
-    let unknown = store.machine(NodeId(1), new.hash()).await;
+    let unknown = store
+        .machine(NodeId(1), new.hash(), BlockNumber(1000))
+        .await;
     assert_eq!(unknown.unwrap(), None);
 }
 

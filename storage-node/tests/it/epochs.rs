@@ -64,35 +64,27 @@ async fn an_honest_epoch_brings_a_receipt_of_every_oracle_and_shows_each_the_oth
     assert!(node.chain.with(|world| world.submissions.is_empty()));
 }
 
-/// Whether a node makes evidence, and what its duty says if not, when the registry's record is such.
-async fn proves(identity_from: u64, other_machine: bool) -> bool {
-    let mut node = TestNode::new().await;
-    at_epoch(&mut node).await;
-    node.chain.with(|world| {
-        world.identity_from = Epoch(identity_from);
-        world.other_machine = other_machine;
-    });
-    let outcome = node.duty.round().await;
-    let made = node.state.epoch(EPOCH).await.unwrap().evidence.is_some();
-    match outcome {
-        Ok(()) => assert!(made),
-        Err(DutyError::NotInForce {
-            node: NODE,
-            epoch: EPOCH,
-        }) => assert!(!made),
-        Err(other) => panic!("{other}"),
-    }
-    made
-}
-
 #[tokio::test]
-async fn a_machine_proves_from_the_epoch_in_which_its_keys_come_into_force_to_that_in_which_others_do()
- {
-    assert!(proves(0, false).await, "the first machine");
-    assert!(proves(2, false).await, "the new one, from now on");
-    assert!(!proves(3, false).await, "the new one, too early");
-    assert!(proves(3, true).await, "the old one, for the last time");
-    assert!(!proves(2, true).await, "the old one, too late");
+async fn a_machine_proves_while_its_keys_are_in_force_and_else_sends_nothing_anywhere() {
+    for (in_force, proves) in [(0..9, true), (2..3, true), (3..9, false), (0..2, false)] {
+        let mut node = TestNode::new().await;
+        at_epoch(&mut node).await;
+        node.chain.with(|world| world.in_force = in_force.clone());
+        let outcome = node.duty.round().await;
+        let made = node.state.epoch(EPOCH).await.unwrap().evidence.is_some();
+        assert_eq!(made, proves, "{in_force:?}");
+        if !proves {
+            let expected = DutyError::NotInForce {
+                node: NODE,
+                epoch: EPOCH,
+            };
+            assert_eq!(outcome.unwrap_err().to_string(), expected.to_string());
+            // Nor on chain, where it would stand for an attestation that is withheld.
+            node.chain.go_to(2, 17);
+            assert!(node.duty.round().await.is_err());
+            assert!(node.chain.with(|world| world.submissions.is_empty()));
+        }
+    }
 }
 
 #[tokio::test]

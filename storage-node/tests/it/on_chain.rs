@@ -19,10 +19,12 @@ use storage_node::chain_view::{
 };
 use storage_node::config::Config;
 use storage_node::edges::real_prover;
+use storage_node::evidence::NodeKeys;
 use storage_node::inventory::Frozen;
 use storage_node::reclaim::Reclaimer;
 use storage_node::shard::SlotId;
 use storage_node::state::{Outcome, TenureState};
+use storage_node::tpm::Tpm as _;
 use verifier::typed_data::Enrolment;
 use verifier::{DealId, Epoch, NodeId};
 
@@ -68,6 +70,9 @@ fn bytecode(name: &str) -> Option<Vec<u8>> {
         .unwrap(),
     )
 }
+
+/// The machine of the software TPM, with which nodes here prove; other numbers are machines that only enrol.
+pub const OWN: u8 = 0;
 
 /// Starts a chain and deploys the contracts, or prints why the test cannot run.
 pub async fn network(test: &str) -> Option<Network> {
@@ -183,9 +188,14 @@ impl Network {
 
     fn vouched(&self, chain: &RealChain, hardware: u8) -> SignedEnrolment {
         let (ak_hash, node_key_hash) = SoftTpm::key_hashes();
+        let keys = NodeKeys::of(&SoftTpm::new().identity().unwrap()).unwrap();
         let statement = Enrolment {
             account: chain.account(),
-            hardwareId: B256::repeat_byte(hardware),
+            hardwareId: if hardware == OWN {
+                keys.hardware_id
+            } else {
+                B256::repeat_byte(hardware)
+            },
             akHash: ak_hash,
             nodeKeyHash: node_key_hash,
             resultHash: B256::ZERO,
@@ -294,7 +304,7 @@ async fn a_node_holds_proves_loses_its_database_submits_and_drops_against_the_re
     // Another machine in the first one's place, but not the other node's.
     let taken = chain.reenrol(network.vouched(&chain, 2)).await.unwrap_err();
     assert!(taken.is_revert("HardwareAlreadyEnrolled"), "{taken}");
-    chain.reenrol(network.vouched(&chain, 3)).await.unwrap();
+    chain.reenrol(network.vouched(&chain, OWN)).await.unwrap();
     let changed = chain.node().await.unwrap().unwrap();
     let epoch = epoch_at(chain.clock(), chain.head().await.unwrap().latest);
     assert_eq!((changed.node, changed.identity_from), (node, epoch.next()));

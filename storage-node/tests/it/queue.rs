@@ -12,7 +12,7 @@ use storage_node::shard::SlotId;
 use storage_node::state::Outcome;
 use verifier::Epoch;
 
-use crate::on_chain::network;
+use crate::on_chain::{OWN, network};
 use crate::support::{MemoryChain, Parts, TestNode, real_prover, slot_shards};
 
 const A: SlotId = SlotId::new(1, 2);
@@ -160,7 +160,7 @@ async fn on_a_real_chain_the_submission_takes_the_nonce_of_an_accept_that_hangs(
         return;
     };
     let (chain, other) = (network.chain(2).await, network.chain(3).await);
-    let node = network.enrol(&chain, 1).await.unwrap();
+    let node = network.enrol(&chain, OWN).await.unwrap();
     let second = network.enrol(&other, 2).await.unwrap();
     let source = real_prover().await;
     let folder = tempfile::tempdir().unwrap();

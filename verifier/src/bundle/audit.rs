@@ -365,16 +365,7 @@ impl Auditor<'_> {
     fn receipts(&self) -> Step {
         let bundle = self.bundle;
         let Some(evidence) = &bundle.evidence else {
-            let key = self.key()?;
-            let opinion = judgement::opine(
-                &self.context(&key),
-                bundle.verdict.node,
-                &self.observations()?,
-            );
             return match bundle.verdict.reason {
-                Reason::AttestationFailed if opinion.reason == Some(Reason::AttestationFailed) => {
-                    passed("no evidence was received in time, and none would count: the machine is revoked")
-                }
                 Reason::AttestationFailed => Ok(Outcome::RestsOnQuorum {
                     detail: "a proof was submitted on chain in time under an envelope that is not the node's evidence"
                         .into(),
@@ -544,8 +535,7 @@ impl Auditor<'_> {
             pieces: Vec::new(),
             inventory_mismatch: bundle.verdict.reason == Reason::InventoryMismatch,
             unopened_submission: bundle.verdict.reason == Reason::AttestationFailed
-                && bundle.evidence.is_none()
-                && opinion.reason != Some(Reason::AttestationFailed),
+                && bundle.evidence.is_none(),
         };
         if let Some(evidence) = &bundle.evidence {
             let signed = evidence::open(&context, &duty, previous.as_ref(), evidence)

@@ -15,10 +15,11 @@ use crate::committee::{Observations, Reachability};
 use crate::envelope::{Envelope, EnvelopeBody};
 use crate::evidence::Evidence;
 use crate::ids::{BlockNumber, Epoch, NodeId};
+use crate::revocation::Machine;
 use crate::tpm::correlation::Sighting;
 use crate::tpm::standing::{Event, Standing};
-use crate::tpm::{Attest, ClockInfo};
-use crate::trust::TrustedSchedule;
+use crate::tpm::{Attest, ClockInfo, Reject, judge_request};
+use crate::trust::Trust;
 use crate::{Reason, report::Identity};
 
 /// One accepted bundle, as far as a machine's history needs it.
@@ -32,8 +33,10 @@ pub struct Entry {
     pub identity: Identity,
     /// The verdict.
     pub reason: Reason,
-    /// What happened to the machine.
-    pub event: Event,
+    /// What happened to the machine; nothing if a graver fault hides whether its quote would have been accepted.
+    pub event: Option<Event>,
+    /// The machine by everything that a notice can name it with.
+    pub machine: Machine,
     /// The clock its quote showed.
     pub clock: Option<ClockInfo>,
     /// Blocks between which the quote was made: the epoch's first, and that of the earliest receipt.
@@ -41,23 +44,31 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads a bundle that was accepted.
-    pub fn of(bundle: &Bundle, schedule: &TrustedSchedule) -> Self {
-        let verdict = &bundle.verdict;
+    /// Reads a bundle that was accepted, with the trust file it was accepted by.
+    ///
+    /// # Errors
+    /// If its certificates do not hold: then it was not accepted.
+    pub fn of(bundle: &Bundle, trust: &Trust) -> Result<Self, Reject> {
+        let (verdict, schedule) = (&bundle.verdict, &trust.schedule);
+        let record = &bundle.enrolment;
+        let request = record.request(&bundle.deployment, bundle.identity.account);
+        // As the audit judges certificates: just before the enrolment expires.
+        let facts = judge_request(&request, trust.roots(), record.expiry.saturating_sub(1))?;
         let clock = bundle.evidence.as_ref().and_then(clock_of_evidence);
         let deadline = schedule.deadline(verdict.epoch);
         let start = BlockNumber(deadline.0.saturating_sub(schedule.deadline_block));
         let receipts = bundle.evidence.iter().flat_map(|it| &it.receipts);
         let received = receipts.map(|it| it.block).min().unwrap_or(deadline);
-        Self {
+        Ok(Self {
             node: verdict.node,
             epoch: verdict.epoch,
             identity: bundle.identity,
             reason: verdict.reason,
             event: event(bundle, clock.as_ref()),
+            machine: Machine::of(facts.hardware_id, facts.ak_hash, &facts.certificate),
             clock,
             blocks: (start, received.max(start)),
-        }
+        })
     }
 
     /// The clock with the times between which it was read, if a block takes so many milliseconds.
@@ -81,9 +92,9 @@ fn clock_of_evidence(evidence: &Evidence) -> Option<ClockInfo> {
     clock_of(&envelope.open().ok()?.0)
 }
 
-/// What an accepted verdict says of the machine: a bad proof or a slow answer says nothing.
-fn event(bundle: &Bundle, clock: Option<&ClockInfo>) -> Event {
-    match bundle.verdict.reason {
+/// What an accepted verdict says of the machine.
+fn event(bundle: &Bundle, clock: Option<&ClockInfo>) -> Option<Event> {
+    Some(match bundle.verdict.reason {
         Reason::AttestationForged => Event::Forged,
         Reason::AttestationFailed if is_revoked(bundle) => Event::Notice { permanent: false },
         Reason::AttestationFailed => match clock {
@@ -97,9 +108,11 @@ fn event(bundle: &Bundle, clock: Option<&ClockInfo>) -> Event {
                 }
             }
         },
-        _ if bundle.evidence.is_some() => Event::QuoteAccepted,
-        _ => Event::QuoteMissing,
-    }
+        Reason::Pass | Reason::Slow | Reason::Unreachable => Event::QuoteAccepted,
+        _ if bundle.evidence.is_none() => Event::QuoteMissing,
+        // A bad proof or inventory is graver than a bad quote: the verdict says nothing of it.
+        _ => return None,
+    })
 }
 
 /// Whether f + 1 oracles said that they have revoked it.
@@ -143,30 +156,45 @@ pub fn fold(entries: impl IntoIterator<Item = Entry>) -> BTreeMap<Tenure, Histor
         by_epoch.entry((entry.node, entry.epoch)).or_insert(entry);
     }
     let mut histories: BTreeMap<Tenure, History> = BTreeMap::new();
+    // Where a machine stood when another one took its place: one that comes back begins there, not anew.
+    let mut left: BTreeMap<Tenure, Standing> = BTreeMap::new();
     let mut present: BTreeMap<NodeId, Identity> = BTreeMap::new();
     for entry in by_epoch.into_values() {
+        let (node, now) = (entry.node, entry.epoch);
         let tenure = |identity: &Identity| Tenure {
-            node: entry.node,
+            node,
             hardware_id: identity.hardware_id,
         };
-        let before = present.insert(entry.node, entry.identity);
+        let machine = tenure(&entry.identity);
+        let before = present.insert(node, entry.identity);
+        let before = before.filter(|before| *before != entry.identity);
         let mut events = Vec::new();
-        if let Some(before) = before.filter(|before| *before != entry.identity) {
-            if before.hardware_id == entry.identity.hardware_id {
-                events.push(Event::Enrolled);
-            } else if let Some(old) = histories.get_mut(&tenure(&before)) {
-                let by = entry.identity.hardware_id;
-                old.standing = old.standing.after(Event::Replaced { by }, entry.epoch);
+        if let Some(before) = before.map(|before| tenure(&before)) {
+            if before != machine
+                && let Some(old) = histories.get_mut(&before)
+            {
+                left.insert(before, old.standing);
+                let by = machine.hardware_id;
+                old.standing = old.standing.after(Event::Replaced { by }, now);
             }
+            // With keys that a quorum has activated, in this machine or another.
+            events.push(Event::Enrolled);
         }
-        events.push(entry.event);
-        let history = histories
-            .entry(tenure(&entry.identity))
-            .or_insert_with(|| History {
-                standing: Standing::Attested,
-                entries: Vec::new(),
-            });
-        history.standing = history.standing.after_epoch(&events, entry.epoch);
+        let history = histories.entry(machine).or_insert_with(|| History {
+            standing: Standing::Attested,
+            entries: Vec::new(),
+        });
+        if let Some(standing) = left.remove(&machine) {
+            history.standing = standing;
+        }
+        // The quorum passes what it has revoked no more: the notices were undone, or named a key that is gone.
+        if matches!(history.standing, Standing::Revoked { .. })
+            && entry.event == Some(Event::QuoteAccepted)
+        {
+            events.insert(0, Event::Reinstated);
+        }
+        events.extend(entry.event);
+        history.standing = history.standing.after_epoch(&events, now);
         history.entries.push(entry);
     }
     histories
@@ -179,7 +207,7 @@ mod tests {
     use crate::tpm::standing::{Doubt, SUSPECT_EPOCHS};
     use alloy_primitives::Address;
 
-    fn entry(epoch: u64, machine: u8, key: u8, event: Event) -> Entry {
+    fn entry(epoch: u64, machine: u8, key: u8, event: impl Into<Option<Event>>) -> Entry {
         Entry {
             node: NodeId(1),
             epoch: Epoch(epoch),
@@ -190,7 +218,8 @@ mod tests {
                 node_key_hash: B256::repeat_byte(key),
             },
             reason: Reason::Pass,
-            event,
+            event: event.into(),
+            machine: Machine::default(),
             clock: None,
             blocks: (BlockNumber(epoch * 40), BlockNumber(epoch * 40 + 5)),
         }
@@ -251,5 +280,65 @@ mod tests {
             }
         );
         assert!(matches!(standing(entries, 2), Standing::Suspect { .. }));
+    }
+
+    #[test]
+    fn no_other_machine_and_no_graver_fault_washes_a_standing() {
+        let backwards = vec![
+            entry(4, 1, 1, Event::CountersBackwards),
+            entry(5, 2, 2, Event::QuoteAccepted),
+            // Back with its old keys, as if nothing had been: enrolled again, but a bad proof hides its quotes.
+            entry(6, 1, 1, None),
+        ];
+        // The quorum activated it anew, which is the way back; what hides a quote is no accepted one.
+        assert_eq!(standing(backwards, 1), Standing::Attested);
+        let hidden = vec![
+            entry(4, 1, 1, Event::QuoteMissing),
+            entry(5, 1, 1, None),
+            entry(6, 1, 1, None),
+        ];
+        assert!(matches!(
+            standing(hidden, 1),
+            Standing::Suspect {
+                since: Epoch(4),
+                ..
+            }
+        ));
+        let forged = vec![
+            entry(4, 1, 1, Event::Forged),
+            entry(5, 2, 2, Event::QuoteAccepted),
+            entry(6, 1, 3, Event::QuoteAccepted),
+        ];
+        assert!(matches!(
+            standing(forged, 1),
+            Standing::Revoked {
+                permanent: true,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_revoked_key_is_left_behind_by_enrolling_another_and_a_notice_undone_needs_that_too() {
+        let revoked = Event::Notice { permanent: false };
+        let mut entries = vec![entry(4, 1, 1, revoked)];
+        assert!(matches!(
+            standing(entries.clone(), 1),
+            Standing::Revoked {
+                permanent: false,
+                ..
+            }
+        ));
+        let mut undone = entries.clone();
+        undone.push(entry(5, 1, 1, Event::QuoteAccepted));
+        assert!(matches!(
+            standing(undone, 1),
+            Standing::Quarantined {
+                doubt: Doubt::Reinstated,
+                ..
+            }
+        ));
+        entries.push(entry(5, 1, 2, Event::QuoteAccepted));
+        assert_eq!(standing(entries, 1), Standing::Attested);
     }
 }

@@ -281,6 +281,7 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     surplus_signatures_must_hold_too(&case);
     false_verdicts_are_not_supported(&case);
     others_trust_files_reject(&case);
+    revocations_are_repeated(&case);
     policies_are_simulated(&case);
     previous::a_previous_quote_counts_only_if_the_node_made_it_for_an_earlier_epoch_here(&case);
     previous::a_clock_that_ran_backwards_is_repeated_from_both_quotes(&case);
@@ -416,6 +417,66 @@ fn false_verdicts_are_not_supported(case: &Case) {
         (Reason::Pass, true, LatencyMs(12))
     );
     assert_eq!(verdict.availability, Availability(10_000));
+}
+
+/// What f + 1 oracles have revoked attests nothing, whatever came of it; an auditor comes to the same from the bundle.
+fn revocations_are_repeated(case: &Case) {
+    let revoked_by = |count: usize| {
+        let mut revoked = case.again();
+        for oracle in 0..count {
+            let mut statement = revoked.world.node_statement(B256::ZERO);
+            statement.reachability = Reachability::Revoked;
+            revoked.bundle.observations[oracle] = revoked.world.observe(oracle, vec![statement]);
+        }
+        revoked
+    };
+    let verdict = revoked_by(1).judged(false);
+    assert_eq!((verdict.reason, verdict.judged), (Reason::Pass, true));
+
+    let mut quoted = revoked_by(2);
+    let verdict = quoted.judged(false);
+    assert_eq!(
+        (verdict.reason, verdict.judged),
+        (Reason::AttestationFailed, true)
+    );
+    quoted.report(verdict.clone());
+    let Outcome::Passed { detail } = quoted.said("verdict from evidence") else {
+        panic!("it follows from what is in the bundle");
+    };
+    assert!(detail.contains("revoked"), "{detail}");
+    let entry = history::Entry::of(
+        &quoted.bundle,
+        &Trust::from_file(quoted.trust.clone()).unwrap(),
+    );
+    let revoked = crate::tpm::standing::Event::Notice { permanent: false };
+    assert_eq!(entry.unwrap().event, Some(revoked));
+
+    // Two that say so are too few to hide that nothing came: that is graver.
+    let mut silent = revoked_by(2);
+    silent.bundle.evidence = None;
+    silent.bundle.previous = None;
+    let verdict = silent.judged(false);
+    assert_eq!(verdict.reason, Reason::Missing);
+    silent.report(verdict);
+    assert!(silent.audit().accepted());
+
+    // A proof on chain under a junk envelope, too, fails the attestation, and rests on the quorum as ever.
+    let mut unopened = revoked_by(2);
+    unopened.bundle.evidence = None;
+    unopened.bundle.previous = None;
+    let mut verdict = unopened.judged(false);
+    verdict.reason = Reason::AttestationFailed;
+    unopened.report(verdict);
+    assert!(matches!(
+        unopened.said("verdict from evidence"),
+        Outcome::Passed { .. } | Outcome::RestsOnQuorum { .. }
+    ));
+
+    let mut mismatched = revoked_by(2);
+    let verdict = mismatched.judged(true);
+    assert_eq!(verdict.reason, Reason::InventoryMismatch);
+    mismatched.report(verdict);
+    assert!(mismatched.audit().accepted());
 }
 
 /// A change of policy can be tried on a bundle.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
 use clap::{Subcommand, ValueEnum};
+use verifier::Reason;
 use verifier::bundle::{Bundle, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::ear::{
@@ -76,8 +77,9 @@ struct IssueArgs {
     /// Findings about the machine, JSON.
     #[arg(required_unless_present = "bundle")]
     findings: Option<PathBuf>,
-    /// A bundle whose node's enrolment is attested; what the token says hashes to the node's `resultHash` on chain.
-    #[arg(long, requires = "trust", conflicts_with_all = ["findings", "attester", "lifetime"])]
+    /// A bundle whose node's enrolment is attested, unless its verdict is that the attestation failed or was forged; what the token says
+    /// hashes to the node's `resultHash` on chain.
+    #[arg(long, requires = "trust", conflicts_with_all = ["findings", "attester"])]
     bundle: Option<PathBuf>,
     /// Your own trust file, to judge the bundle with.
     #[arg(long)]
@@ -219,6 +221,13 @@ fn of_bundle(file: &Path, trust: &Path, now: u64) -> Result<Result<Ear, String>,
         return Ok(Err(format!("{reason}: {check}: {detail}")));
     }
     let bundle = Bundle::from_bytes(&bytes).map_err(|error| error.to_string())?;
+    let reason = bundle.verdict.reason;
+    if matches!(
+        reason,
+        Reason::AttestationFailed | Reason::AttestationForged
+    ) {
+        return Ok(Err(format!("{reason}: {}", reason.meaning())));
+    }
     let record = &bundle.enrolment;
     let request = record.request(&bundle.deployment, bundle.identity.account);
     // As the audit judges certificates: just before the enrolment expires.
@@ -234,7 +243,11 @@ fn issue(args: &IssueArgs, output: Output) -> Result<Answer, String> {
     let now = args.now.map_or_else(time::clock, Ok)?;
     let mut ear = match (&args.bundle, &args.trust, &args.findings) {
         (Some(bundle), Some(trust), _) => match of_bundle(bundle, trust, now)? {
-            Ok(ear) => ear,
+            // How long it holds is the issuer's to say: an enrolment's own time is over when it is registered.
+            Ok(ear) => Ear {
+                expires: args.lifetime.map(|seconds| now.saturating_add(seconds)),
+                ..ear
+            },
             Err(why) => {
                 if output == Output::Json {
                     print::json(&serde_json::json!({ "issued": false, "error": why }))?;

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use alloy_primitives::Address;
 use verifier::committee::Deployment;
-use verifier::report::Identity;
 use verifier::revocation::{
     Equivocation, Feed, Machine, Notice, Reject, RevocationReason, Revocations, Subject,
 };
@@ -76,17 +75,15 @@ pub fn read_all(sources: &[Source], deployment: &Deployment) -> Result<Revocatio
     Ok(revocations)
 }
 
-/// Whether a notice names the machine or its attestation key: then whether it holds for good.
-pub fn revokes(revocations: &Revocations, identity: &Identity, now: u64) -> Option<bool> {
-    let machine = Machine {
-        hardware_id: identity.hardware_id,
-        ak_hash: identity.ak_hash,
-        path: Vec::new(),
-    };
-    match revocations.check(&machine, now) {
-        Err(Reject::Hardware { reason, .. } | Reject::AttestationKey { reason, .. }) => {
-            Some(reason.is_permanent())
-        }
+/// Whether a notice names the machine, its attestation key or a certificate: then whether it holds for good.
+pub fn revokes(revocations: &Revocations, machine: &Machine, now: u64) -> Option<bool> {
+    match revocations.check(machine, now) {
+        Err(
+            Reject::Hardware { reason, .. }
+            | Reject::AttestationKey { reason, .. }
+            | Reject::Certificate { reason, .. }
+            | Reject::Root { reason, .. },
+        ) => Some(reason.is_permanent()),
         _ => None,
     }
 }

@@ -89,7 +89,7 @@ fn entry(bytes: &[u8], trust: &Trust) -> Result<Entry, String> {
         return Err(format!("{reason}: {check}: {detail}"));
     }
     let bundle = Bundle::from_bytes(bytes).map_err(|error| error.to_string())?;
-    Ok(Entry::of(&bundle, &trust.schedule))
+    Entry::of(&bundle, trust).map_err(|error| format!("{}: {error}", error.code()))
 }
 
 /// A notice that names the machine, its key or a certificate revokes it after the last epoch there is a bundle of.
@@ -97,7 +97,7 @@ fn revoke(history: &mut History, revocations: &Revocations, now: u64) {
     let Some(last) = history.entries.last() else {
         return;
     };
-    if let Some(permanent) = notices::revokes(revocations, &last.identity, now) {
+    if let Some(permanent) = notices::revokes(revocations, &last.machine, now) {
         let event = Event::Notice { permanent };
         history.standing = history.standing.after(event, last.epoch.next());
     }

@@ -10,7 +10,7 @@ pub enum Reason {
     Slow = 1,
     /// At least f+1 oracles could not fetch a single probed range although their own network was up.
     Unreachable = 2,
-    /// A timely envelope is signed by the enrolled keys, but its quote does not satisfy the policy.
+    /// A timely envelope is signed by the enrolled keys, but its quote does not satisfy the policy; or f+1 oracles have revoked the machine.
     AttestationFailed = 3,
     /// No envelope was received by f+1 oracles before the deadline, nor submitted on chain.
     Missing = 4,
@@ -65,7 +65,7 @@ impl Reason {
             Self::Pass => "The proof and the attestation hold and were in time; probes were answered.",
             Self::Slow => "At least f+1 oracles measured answers slower than the deal allows.",
             Self::Unreachable => "At least f+1 oracles could not fetch a single probed range although their own network was up.",
-            Self::AttestationFailed => "A timely envelope is signed by the enrolled keys, but its quote does not satisfy the policy.",
+            Self::AttestationFailed => "A timely envelope is signed by the enrolled keys, but its quote does not satisfy the policy; or f+1 oracles have revoked the machine.",
             Self::Missing => "No envelope was received by f+1 oracles before the deadline, nor submitted on chain.",
             Self::ProofBad => "A timely envelope carries a storage proof that does not verify for this node, epoch and inventory.",
             Self::InventoryMismatch => "The inventory root the node claimed on chain is not the one its log of accepted slots replays to.",
@@ -81,7 +81,7 @@ impl Reason {
             Self::Pass => "Nothing to do.",
             Self::Slow => "Check the node's uplink and disk; compare with the probe records in the evidence.",
             Self::Unreachable => "Check that the registered URL and TLS key are the ones the node serves, that its port is open, and that nothing in front of it ends TLS.",
-            Self::AttestationFailed => "See the evidence for the check that failed: PCR selection, PCR values or counters running backwards.",
+            Self::AttestationFailed => "See the evidence for the check that failed: PCR selection, PCR values or counters running backwards. A revoked machine, or one whose counters ran backwards, is replaced, or gets new keys: `storage-node reenrol`.",
             Self::Missing => "Receipts of f+1 oracles with a block at or before the deadline refute it; otherwise check uptime and links.",
             Self::ProofBad => "Run `verifier bundle` on the evidence; check the shard store for lost data and rebuild from the other slots.",
             Self::InventoryMismatch => "Replay the log from the chain's events; the node software computed a wrong root or was tampered with.",

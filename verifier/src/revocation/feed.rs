@@ -1,5 +1,7 @@
 //! Following an issuer's feed, and catching an issuer with two of them.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::{Address, B256};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -100,17 +102,14 @@ impl Equivocation {
                 })
                 .collect()
         };
-        let theirs = open(other);
+        let mut theirs: BTreeMap<(Address, u64), Vec<SignedNotice>> = BTreeMap::new();
+        for (issuer, sequence, notice) in open(other) {
+            theirs.entry((issuer, sequence)).or_default().push(notice);
+        }
         open(one).into_iter().find_map(|(issuer, sequence, first)| {
-            theirs
-                .iter()
-                .find(|(who, number, second)| {
-                    (*who, *number) == (issuer, sequence) && second.hash() != first.hash()
-                })
-                .map(|(_, _, second)| Self {
-                    first,
-                    second: second.clone(),
-                })
+            let others = theirs.get(&(issuer, sequence))?;
+            let second = others.iter().find(|it| it.hash() != first.hash())?.clone();
+            Some(Self { first, second })
         })
     }
 }

@@ -217,7 +217,7 @@ impl Authority {
             PublicKey::Ecc {
                 curve: EccCurve::P384,
                 point,
-            } => p384_vartime::ecdsa::VerifyingKey::from_sec1_bytes(&point)
+            } => p384_v14::ecdsa::VerifyingKey::from_sec1_bytes(&point)
                 .map_err(|_| Reject::Extension("its key is not a point of P-384"))?,
             _ => return Err(Reject::Extension("its key is not on P-384")),
         };
@@ -252,12 +252,12 @@ pub struct EndorsementKey {
     /// SHA-256 of the certificates it was verified with: its own, its issuer's, the root's.
     pub certificates: [B256; 3],
     #[serde(skip)]
-    key: p384_vartime::ecdsa::VerifyingKey,
+    key: p384_v14::ecdsa::VerifyingKey,
 }
 
 impl EndorsementKey {
     /// The key itself.
-    pub fn verifying_key(&self) -> &p384_vartime::ecdsa::VerifyingKey {
+    pub fn verifying_key(&self) -> &p384_v14::ecdsa::VerifyingKey {
         &self.key
     }
 }

@@ -5,7 +5,7 @@
 
 use alloy_primitives::{B128, B256, FixedBytes};
 use minicbor::{Decode, Encode};
-use p384_vartime::ecdsa::{Signature, signature::hazmat::PrehashVerifier as _};
+use p384_v14::ecdsa::{Signature, signature::hazmat::PrehashVerifier as _};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha384};
 

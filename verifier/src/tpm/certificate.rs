@@ -15,6 +15,7 @@ mod class;
 mod crl;
 pub mod import;
 mod path;
+mod pkcs1;
 mod profile;
 mod pss;
 mod revocation;

@@ -8,7 +8,6 @@
 
 use cfb_mode::cipher::{AsyncStreamCipher, KeyIvInit};
 use hmac::{Hmac, Mac};
-use p256::elliptic_curve::sec1::ToEncodedPoint;
 use rand_core::{CryptoRngCore, OsRng};
 use zeroize::Zeroizing;
 
@@ -83,6 +82,29 @@ fn share_seed(
     ek: &Public,
     hash: Kdf,
 ) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), Reject> {
+    macro_rules! exchange {
+        ($curve:ident, $width:literal, $point:ident) => {{
+            use $curve::elliptic_curve::sec1::ToSec1Point as _;
+            let peer = $curve::PublicKey::from_sec1_bytes($point)
+                .map_err(|_| Reject::InvalidPublicKey("endorsement key"))?;
+            let mut bytes = Zeroizing::new([0; $width]);
+            let ephemeral = loop {
+                rng.fill_bytes(&mut bytes[..]);
+                // Zero, or not below the order: about as likely as a guess of somebody's key.
+                if let Ok(key) = $curve::SecretKey::from_slice(&bytes[..]) {
+                    break key;
+                }
+            };
+            let shared = ephemeral.diffie_hellman(&peer);
+            let ours = ephemeral.public_key().to_sec1_point(false);
+            Ok(ecdh_seed(
+                hash,
+                shared.raw_secret_bytes(),
+                ours.as_bytes(),
+                $point,
+            ))
+        }};
+    }
     match &ek.key {
         PublicKey::Rsa(key) => {
             let mut seed = Zeroizing::new(vec![0; hash.len()]);
@@ -98,32 +120,8 @@ fn share_seed(
             Ok((seed, encrypted))
         }
         PublicKey::Ecc { curve, point } => match curve {
-            EccCurve::P256 => {
-                let peer = p256::PublicKey::from_sec1_bytes(point)
-                    .map_err(|_| Reject::InvalidPublicKey("endorsement key"))?;
-                let ephemeral = p256::ecdh::EphemeralSecret::random(rng);
-                let shared = ephemeral.diffie_hellman(&peer);
-                let ours = ephemeral.public_key().to_encoded_point(false);
-                Ok(ecdh_seed(
-                    hash,
-                    shared.raw_secret_bytes(),
-                    ours.as_bytes(),
-                    point,
-                ))
-            }
-            EccCurve::P384 => {
-                let peer = p384::PublicKey::from_sec1_bytes(point)
-                    .map_err(|_| Reject::InvalidPublicKey("endorsement key"))?;
-                let ephemeral = p384::ecdh::EphemeralSecret::random(rng);
-                let shared = ephemeral.diffie_hellman(&peer);
-                let ours = ephemeral.public_key().to_encoded_point(false);
-                Ok(ecdh_seed(
-                    hash,
-                    shared.raw_secret_bytes(),
-                    ours.as_bytes(),
-                    point,
-                ))
-            }
+            EccCurve::P256 => exchange!(p256_v14, 32, point),
+            EccCurve::P384 => exchange!(p384_v14, 48, point),
             EccCurve::P521 => Err(Reject::UnsupportedAlgorithm {
                 what: "endorsement key curve",
                 id: curve.id(),
@@ -261,6 +259,9 @@ impl Kdf {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
+
+    // The TPM's side is another implementation than the one that is tested.
+    use p256::elliptic_curve::sec1::ToEncodedPoint;
 
     use super::*;
     use crate::tpm::fixture;

@@ -4,7 +4,7 @@
 //! a signature must see one of them only: the sender normalises, everybody else refuses the other.
 
 // Everything here is public: multiplications of the later version may take what time they like.
-use p256_vartime::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
+use p256_v14::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
 
 use super::Reject;
 

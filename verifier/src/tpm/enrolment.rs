@@ -133,7 +133,7 @@ pub fn judge_request(
         return Err(Reject::KeysNotDistinct);
     }
 
-    let hardware_id = keccak256(ek.key.to_spki_der()?);
+    let hardware_id = ek.key.spki_hash()?;
     let ak_hash = keccak256(ak.as_bytes());
     let node_key_hash = keccak256(node_key_xy);
     let mut facts = EnrolmentFacts {

@@ -1,5 +1,6 @@
 //! Public keys as certificates and TPMs carry them, in one comparable form.
 
+use alloy_primitives::{B256, keccak256};
 use const_oid::db::rfc5912::{
     ID_EC_PUBLIC_KEY, ID_RSAES_OAEP, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1, SECP_521_R_1,
 };
@@ -133,6 +134,14 @@ impl PublicKey {
             Self::Rsa(key) => Some(key.n().bits()),
             Self::Ecc { .. } => None,
         }
+    }
+
+    /// keccak256 of [`Self::to_spki_der`]: of an endorsement key the hardware id.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spki_hash(&self) -> Result<B256, Reject> {
+        Ok(keccak256(self.to_spki_der()?))
     }
 
     /// The key's SubjectPublicKeyInfo in DER, built anew from the key.

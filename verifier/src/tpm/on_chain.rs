@@ -213,7 +213,7 @@ pub fn judge_on_chain_enrolment(
         return Err(OnChainReject::EkTemplate);
     }
     let ek = Public::parse(&evidence.ek_public).map_err(|_| OnChainReject::EkTemplate)?;
-    let hardware_id = keccak256(ek.key.to_spki_der()?);
+    let hardware_id = ek.key.spki_hash()?;
     if hardware_id != enrolment.hardwareId {
         return Err(OnChainReject::HardwareId {
             expected: enrolment.hardwareId,

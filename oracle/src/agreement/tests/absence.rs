@@ -14,10 +14,10 @@ use verifier::{BlockNumber, Epoch, NodeId, Reason};
 
 use crate::agreement::{Agreement, AgreementError, Led};
 use crate::intake::EvidencePage;
-use crate::onchain::{Event, OracleMember};
+use crate::onchain::{Event, InventoryChange, OracleMember};
 use crate::peers::{Answer, Links, Peer, PeerError};
 use crate::rules::EpochView;
-use crate::testing::{Character, Member, MemoryLinks, TestNode, World};
+use crate::testing::{Character, Member, MemoryLinks, TestNode, World, accepted};
 
 /// Node 1, whose clock is played with.
 const NODE: NodeId = NodeId(1);
@@ -243,6 +243,37 @@ async fn a_clock_that_ran_backwards_is_none_to_compare_with_in_the_epochs_after(
         let report = story.report(epoch).await;
         assert_eq!(report.failed, failed, "clock {clock_ms}");
     }
+}
+
+#[tokio::test]
+async fn a_quote_under_a_graver_verdict_leaves_no_clock_for_it_may_be_judged_differently() {
+    let story = Story::begin().await;
+    story.world.links.down.lock().unwrap().clear();
+    story.beacon(NEXT, |leader, absent| leader != absent);
+    story.evidence(NEXT, 310).await;
+    let Event::Inventory(honest) = accepted(&story.world.nodes[0]) else {
+        panic!()
+    };
+    let lie = InventoryChange {
+        root: B256::repeat_byte(1),
+        ..honest
+    };
+    story
+        .world
+        .chain
+        .log(start(NEXT) + 30, Event::Inventory(lie));
+    assert_eq!(story.report(NEXT).await.failed, 0);
+    let after = NEXT.next();
+    story.beacon(after, |leader, absent| leader != absent);
+    story.evidence(after, 900).await;
+    let report = story.report(after).await;
+    assert_eq!(report.failed, 1, "inventory mismatch");
+    let leader = story.leader(after).await;
+    let anchor = BlockNumber(start(after.next()) + 6);
+    assert!(leader.agreement.conclude(anchor).await.unwrap());
+    let clocks = leader.store.previous_clocks(after.next(), anchor).await;
+    let known = clocks.unwrap()[&(NODE, story.world.nodes[0].identity.ak_hash)];
+    assert_eq!((known.epoch, known.clock.clock_ms), (NEXT, 310));
 }
 
 #[tokio::test]

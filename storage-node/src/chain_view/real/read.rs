@@ -87,6 +87,10 @@ impl ChainView for RealChain {
         }))
     }
 
+    async fn identity_at(&self, node: NodeId, epoch: Epoch) -> Result<B256, ChainError> {
+        Ok(self.client.latest().identity_at(node.0, epoch.0).await?)
+    }
+
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError> {
         deal_terms(self.client.latest(), deal).await
     }

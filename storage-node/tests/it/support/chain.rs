@@ -1,6 +1,7 @@
 //! The contracts in memory, as far as a node sees them: the same rules, blocks made on demand.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use storage_node::chain_view::{
     Assignment, ChainActions, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head,
     NodeRecord, OnChainProof, Registration, SignedEnrolment, Submission, epoch_at,
 };
+use storage_node::evidence::NodeKeys;
 use storage_node::inventory::{Frozen, LogEntry};
 use storage_node::shard::SlotId;
+use storage_node::tpm::Tpm as _;
 use verifier::committee::Deployment;
 use verifier::inventory::{Operation, ShardRoots, log_entry, slot_list_hash};
 use verifier::{BlockNumber, DealId, Epoch, NodeId};
@@ -62,10 +65,8 @@ pub struct World {
     pub submissions: HashMap<Epoch, Submission>,
     pub resolved: Epoch,
     pub claims: Vec<(SlotId, u64)>,
-    /// From when on the keys in the registry's record are in force.
-    pub identity_from: Epoch,
-    /// Whether those are another machine's.
-    pub other_machine: bool,
+    /// In which epochs the keys of the node's TPM are in force, by the registry.
+    pub in_force: Range<u64>,
     pub url: String,
     pub tls_key_hash: B256,
     /// Names of transactions that are refused, once each, as if overtaken.
@@ -128,6 +129,7 @@ impl MemoryChain {
         let world = World {
             latest: 45,
             finality: 2,
+            in_force: 0..u64::MAX,
             ..World::default()
         };
         Self {
@@ -375,16 +377,24 @@ impl ChainView for MemoryChain {
             node: NODE,
             active: true,
             registered: Epoch(0),
-            identity_from: world.identity_from,
-            ak_hash: if world.other_machine {
-                B256::repeat_byte(0xee)
-            } else {
-                ak_hash
-            },
+            identity_from: Epoch(0),
+            ak_hash,
             node_key_hash,
             url: world.url.clone(),
             tls_key_hash: world.tls_key_hash,
         })))
+    }
+
+    async fn identity_at(&self, _: NodeId, epoch: Epoch) -> Result<B256, ChainError> {
+        let tpm = SoftTpm::new().identity().unwrap();
+        let own = NodeKeys::of(&tpm).unwrap().identity(self.account());
+        Ok(self.with(|world| {
+            if world.in_force.contains(&epoch.0) {
+                own.hash()
+            } else {
+                B256::repeat_byte(0xee)
+            }
+        }))
     }
 
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError> {

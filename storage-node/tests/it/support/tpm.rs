@@ -13,6 +13,7 @@ const NODE_KEY: u32 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 10 | 1 << 18;
 const ATTESTATION_KEY: u32 = NODE_KEY | 1 << 16;
 
 pub struct SoftTpm {
+    ek: SigningKey,
     ak: SigningKey,
     node_key: SigningKey,
     clock: u64,
@@ -22,6 +23,7 @@ impl SoftTpm {
     pub fn new() -> Self {
         let key = |seed| SigningKey::from_slice(&[seed; 32]).unwrap();
         Self {
+            ek: key(8),
             ak: key(9),
             node_key: key(10),
             clock: 1_000,
@@ -72,7 +74,7 @@ impl Tpm for SoftTpm {
         Ok(TpmIdentity {
             ek_certificate: Vec::new(),
             intermediates: Vec::new(),
-            ek_public: Vec::new(),
+            ek_public: public_area(&self.ek, NODE_KEY),
             ak_public: public_area(&self.ak, ATTESTATION_KEY),
             node_key_public: public_area(&self.node_key, NODE_KEY),
         })

@@ -54,6 +54,7 @@ const UNDERSTOOD: [ObjectIdentifier; 6] = [
 #[derive(Clone, Debug)]
 pub struct Crl {
     der: Vec<u8>,
+    fingerprint: [u8; 32],
     issuer: DistinguishedName,
     algorithm: ObjectIdentifier,
     signature: Vec<u8>,
@@ -145,6 +146,7 @@ impl Crl {
         revoked.sort_by(|a, b| a.serial.cmp(&b.serial));
         Ok(Self {
             der: der.to_vec(),
+            fingerprint: Sha256::digest(der).into(),
             issuer: tbs.issuer,
             algorithm: tbs.signature.oid,
             signature: signature.to_vec(),
@@ -164,7 +166,7 @@ impl Crl {
 
     /// SHA-256 of the DER.
     pub fn fingerprint(&self) -> [u8; 32] {
-        Sha256::digest(&self.der).into()
+        self.fingerprint
     }
 
     /// Who issued it, for people.

@@ -11,10 +11,10 @@ use der::{
     Decode as _, Encode as _, Reader as _, SliceReader, Tag,
     asn1::{AnyRef, UintRef},
 };
-use rsa::{BigUint, Pkcs1v15Sign};
+use rsa::BigUint;
 use sha2::{Digest as _, Sha256};
 
-use super::Certificate;
+use super::{Certificate, pkcs1};
 use crate::tpm::{
     PublicKey, Reject,
     wire::{EccCurve, HashAlgorithm},
@@ -109,14 +109,7 @@ pub(super) fn verify_signed(
     let (is_rsa, hash) = algorithm_parts(algorithm)?;
     let digest = hash.digest(&[signed]);
     let verified = match issuer.public_key()? {
-        PublicKey::Rsa(key) if is_rsa => {
-            let padding = match hash {
-                HashAlgorithm::Sha384 => Pkcs1v15Sign::new::<sha2::Sha384>(),
-                HashAlgorithm::Sha512 => Pkcs1v15Sign::new::<sha2::Sha512>(),
-                HashAlgorithm::Sha256 | HashAlgorithm::Sha1 => Pkcs1v15Sign::new::<sha2::Sha256>(),
-            };
-            key.verify(padding, &digest, signature).is_ok()
-        }
+        PublicKey::Rsa(key) if is_rsa => pkcs1::verify(&key, hash, &digest, signature),
         PublicKey::Ecc { curve, point } if !is_rsa => {
             verify_ecdsa(curve, &point, &digest, signature)
         }
@@ -156,8 +149,8 @@ fn verify_ecdsa(curve: EccCurve, point: &[u8], digest: &[u8], signature: &[u8]) 
         }};
     }
     match curve {
-        EccCurve::P256 => verify_on!(p256_vartime, digest),
-        EccCurve::P384 => verify_on!(p384_vartime, digest),
+        EccCurve::P256 => verify_on!(p256_v14, digest),
+        EccCurve::P384 => verify_on!(p384_v14, digest),
         // STMicroelectronics and Nuvoton sign SHA-384 digests with P-521. The digest is a number, and zeros before it do
         // not change it; without them the curve's library takes no digest under half the width of its order.
         EccCurve::P521 => {
