@@ -26,6 +26,8 @@ pub use grpc::GrpcProber;
 
 /// Most transport leaves one probe fetches.
 const MAX_LEAVES: usize = 8;
+/// One probe in so many asks for a whole shard.
+const WHOLE_IN: u32 = 4;
 
 /// What is fetched from whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +179,7 @@ impl ProbePlan {
 }
 
 /// Picks a shard among the slots a node holds: first a deal, so that small deals are probed as often as large ones, then a
-/// slot, then a stripe; and a range in it.
+/// slot, then a stripe; and a range in it, or now and then all of it, as the gateway reads.
 pub fn pick(
     rng: &mut impl RngCore,
     slots: &[(DealId, Slot, u32)],
@@ -191,7 +193,12 @@ pub fn pick(
         .filter(|(it, _, stripes)| *it == deal && *stripes > 0)
         .collect();
     let (_, slot, stripes) = of_deal.choose(rng)?;
-    let leaves = rng.gen_range(1..=MAX_LEAVES);
+    // A node that answered ranges only would starve the clients, who read whole shards.
+    let leaves = if rng.gen_ratio(1, WHOLE_IN) {
+        LEAVES
+    } else {
+        rng.gen_range(1..=MAX_LEAVES)
+    };
     let first = rng.gen_range(0..=LEAVES - leaves);
     Some((
         ShardKey {
@@ -403,6 +410,14 @@ mod tests {
             .filter(|_| pick(&mut rng, &slots).unwrap().0.deal == DealId(2))
             .count();
         assert!((400..600).contains(&small), "{small}");
+        let picked = (0..1000).map(|_| pick(&mut rng, &slots).unwrap());
+        let whole = picked
+            .filter(|(_, first, leaves)| {
+                assert!(first + leaves <= LEAVES);
+                *leaves == LEAVES
+            })
+            .count();
+        assert!((200..300).contains(&whole), "{whole} whole shards");
         assert_eq!(pick(&mut rng, &[]), None);
     }
 

@@ -47,16 +47,6 @@ pub enum DutyError {
     /// The TPM failed.
     #[error(transparent)]
     Tpm(#[from] TpmError),
-    /// Other keys than this machine's are in force.
-    #[error(
-        "other TPM keys than this machine's are in force for node {node} in epoch {epoch}; its proof would not count"
-    )]
-    NotInForce {
-        /// The node.
-        node: NodeId,
-        /// The epoch.
-        epoch: Epoch,
-    },
     /// The frozen inventory cannot be proven by any circuit.
     #[error("the frozen inventory is no statement: {0}")]
     Statement(String),
@@ -112,6 +102,8 @@ pub struct Duty {
     /// When this node will record a missing beacon.
     beacon_at: HashMap<Epoch, Instant>,
     deliveries: HashMap<Epoch, Delivery>,
+    /// The last epoch of which it was told that other keys are in force.
+    not_in_force: Option<Epoch>,
 }
 
 impl Duty {
@@ -136,6 +128,7 @@ impl Duty {
             committees: HashMap::new(),
             beacon_at: HashMap::new(),
             deliveries: HashMap::new(),
+            not_in_force: None,
         }
     }
 
@@ -288,20 +281,22 @@ impl Duty {
         }
     }
 
-    /// Refuses to prove with keys that a re-enrolment replaced, or that it brings in only later: on chain such a proof would stand
-    /// for an attestation that is withheld.
-    async fn check_in_force(&self, epoch: Epoch) -> Result<(), DutyError> {
+    /// Whether this machine's keys count in an epoch: not after a re-enrolment replaced them, nor before the one that brings them in
+    /// takes effect. On chain a proof with others would stand for an attestation that is withheld.
+    async fn is_in_force(&mut self, epoch: Epoch) -> Result<bool, DutyError> {
         let own = self.keys.identity(self.edges.chain.account()).hash();
         let in_force = self.edges.chain.identity_at(self.node, epoch).await? == own;
-        if in_force {
-            return Ok(());
+        if !in_force && self.not_in_force != Some(epoch) {
+            tracing::warn!(%epoch, node = %self.node, "other TPM keys than this machine's are in force; the epoch is not proven");
+            self.not_in_force = Some(epoch);
         }
-        let node = self.node;
-        Err(DutyError::NotInForce { node, epoch })
+        Ok(in_force)
     }
 
     async fn prove(&mut self, epoch: Epoch, beacon: B256) -> Result<(), DutyError> {
-        self.check_in_force(epoch).await?;
+        if !self.is_in_force(epoch).await? {
+            return Ok(());
+        }
         let deployment = self.edges.chain.deployment();
         // Read again: what was read in the epoch's first blocks may have been reorganised since.
         let frozen = self.ledger.frozen_for(epoch).await?;

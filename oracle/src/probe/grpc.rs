@@ -6,21 +6,26 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use async_trait::async_trait;
+use circuits::storage::SHARD_BYTES;
 use daemon::tls::{BoundChannel, ConnectError, Deadlines, connect_bound};
 use proto::v1;
+use proto::v1::storage_node_client::StorageNodeClient;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use verifier::LatencyMs;
 use verifier::session::{self, Expected, Served, Voucher};
-use verifier::transport::verify_range;
+use verifier::transport::{LEAVES, verify_range};
 
 use super::{ProbeOutcome, ProbeRecord, ProbeTarget, Prober};
 use crate::onchain::Endpoint;
 
 /// `StorageNode.GetRange`, called as a stream of one answer: its headers tell the first byte from the last.
 const GET_RANGE: &str = "/probity.v1.StorageNode/GetRange";
+
+/// Most endpoints whose channels are kept.
+const MAX_CHANNELS: usize = 4096;
 
 /// Probes nodes over pinned TLS.
 #[derive(Debug)]
@@ -42,6 +47,7 @@ impl GrpcProber {
         }
     }
 
+    /// Channels are kept for as many endpoints as a large network has; beyond, all are opened anew.
     fn channel(&self, endpoint: &Endpoint) -> Result<BoundChannel, ConnectError> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (endpoint.url.clone(), endpoint.tls_key_hash);
@@ -49,6 +55,9 @@ impl GrpcProber {
             return Ok(channel.clone());
         }
         let channel = connect_bound(&endpoint.url, endpoint.tls_key_hash.0, self.deadlines)?;
+        if channels.len() >= MAX_CHANNELS {
+            channels.clear();
+        }
         channels.insert(key, channel.clone());
         Ok(channel)
     }
@@ -56,12 +65,24 @@ impl GrpcProber {
 
 /// An answer with its times.
 struct Answer {
-    range: v1::GetRangeResponse,
+    data: Vec<u8>,
+    /// Proof of a range; a whole shard needs none.
+    lemmas: Vec<Vec<u8>>,
+    session: Option<v1::SessionVoucher>,
     first_byte: Duration,
     elapsed: Duration,
 }
 
+/// Asks for what clients ask for, in their words: for a whole shard or for a range of it.
 async fn fetch(channel: Channel, request: v1::GetRangeRequest) -> Result<Answer, Status> {
+    if request.leaves as usize == LEAVES {
+        whole(channel, request).await
+    } else {
+        range(channel, request).await
+    }
+}
+
+async fn range(channel: Channel, request: v1::GetRangeRequest) -> Result<Answer, Status> {
     let started = Instant::now();
     let mut client =
         tonic::client::Grpc::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
@@ -84,7 +105,38 @@ async fn fetch(channel: Channel, request: v1::GetRangeRequest) -> Result<Answer,
         .await?
         .ok_or_else(|| Status::internal("an empty answer"))?;
     Ok(Answer {
-        range,
+        data: range.data,
+        lemmas: range.lemmas,
+        session: range.session,
+        first_byte,
+        elapsed: started.elapsed(),
+    })
+}
+
+async fn whole(channel: Channel, request: v1::GetRangeRequest) -> Result<Answer, Status> {
+    let started = Instant::now();
+    let mut client =
+        StorageNodeClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
+    let request = v1::GetShardRequest {
+        shard: request.shard,
+        nonce: request.nonce,
+    };
+    let mut stream = client.get_shard(request).await?.into_inner();
+    let first_byte = started.elapsed();
+    let (mut data, mut session) = (Vec::with_capacity(SHARD_BYTES), None);
+    while let Some(chunk) = stream.message().await? {
+        // One more byte than there are makes it wrong; nobody needs the rest.
+        let room = (SHARD_BYTES + 1).saturating_sub(data.len());
+        data.extend(chunk.data.into_iter().take(room));
+        session = session.or(chunk.session);
+        if data.len() > SHARD_BYTES {
+            break;
+        }
+    }
+    Ok(Answer {
+        data,
+        lemmas: Vec::new(),
+        session,
         first_byte,
         elapsed: started.elapsed(),
     })
@@ -137,7 +189,6 @@ impl Prober for GrpcProber {
             }
         };
         let lemmas: Result<Vec<B256>, _> = answer
-            .range
             .lemmas
             .iter()
             .map(|lemma| B256::try_from(lemma.as_slice()))
@@ -149,7 +200,7 @@ impl Prober for GrpcProber {
                 "a proof node has not 32 bytes",
             );
         };
-        let data = &answer.range.data;
+        let data = &answer.data;
         if let Err(error) = verify_range(
             &target.transport_root,
             target.first_leaf,
@@ -166,13 +217,10 @@ impl Prober for GrpcProber {
             data,
             nonce,
         );
-        let voucher = answer
-            .range
-            .session
-            .map_or_else(Voucher::default, |it| Voucher {
-                certificate: it.certificate,
-                signature: it.signature,
-            });
+        let voucher = answer.session.map_or_else(Voucher::default, |it| Voucher {
+            certificate: it.certificate,
+            signature: it.signature,
+        });
         let expected = Expected {
             context: &target.sessions,
             node: target.node,

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use alloy::primitives::{Address, keccak256};
-use circuits::storage::SHARD_BYTES;
 use daemon::tls::{HandshakeLimits, Peer, TlsIdentity, bound_incoming};
 use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::ecdsa::{Signature, SigningKey};
@@ -39,6 +38,10 @@ enum Manner {
     Early,
     /// Honest about who it is, with other bytes.
     WrongBytes,
+    /// Answers ranges, which it takes for probes, and turns readers away.
+    RangesOnly,
+    /// Sends a byte more than a shard has.
+    TooMuch,
 }
 
 struct Node {
@@ -128,11 +131,41 @@ impl StorageNode for Node {
         }))
     }
 
+    /// The same answer in chunks.
     async fn get_shard(
         &self,
-        _: Request<v1::GetShardRequest>,
+        request: Request<v1::GetShardRequest>,
     ) -> Result<Response<Self::GetShardStream>, Status> {
-        Err(Status::unimplemented(""))
+        if self.manner == Manner::RangesOnly {
+            return Err(Status::resource_exhausted("too many readers"));
+        }
+        let peer = *request.extensions().get::<Peer>().unwrap();
+        let asked = request.into_inner();
+        let mut request = Request::new(v1::GetRangeRequest {
+            shard: asked.shard,
+            first_leaf: 0,
+            leaves: LEAVES as u32,
+            nonce: asked.nonce,
+        });
+        request.extensions_mut().insert(peer);
+        let answer = self.get_range(request).await?.into_inner();
+        let (sender, receiver) = tokio::sync::mpsc::channel(2);
+        let mut data = answer.data;
+        if self.manner == Manner::TooMuch {
+            data.push(0);
+        }
+        tokio::spawn(async move {
+            for (number, chunk) in data.chunks(1 << 20).enumerate() {
+                let chunk = v1::ShardChunk {
+                    data: chunk.to_vec(),
+                    session: answer.session.clone().filter(|_| number == 0),
+                };
+                if sender.send(Ok(chunk)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
     async fn get_status(
@@ -145,6 +178,10 @@ impl StorageNode for Node {
 
 /// Probes a node of this manner once.
 async fn probe(manner: Manner) -> ProbeRecord {
+    probe_for(manner, 30, 2).await
+}
+
+async fn probe_for(manner: Manner, first_leaf: usize, leaves: usize) -> ProbeRecord {
     let folder = tempfile::tempdir().unwrap();
     let identity = TlsIdentity::load_or_create(folder.path()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -173,8 +210,8 @@ async fn probe(manner: Manner) -> ProbeRecord {
                 hash: ANCHOR,
             }],
         },
-        first_leaf: 30,
-        leaves: 2,
+        first_leaf,
+        leaves,
     };
     let node = Node {
         manner,
@@ -228,4 +265,28 @@ async fn wrong_bytes_are_wrong_whoever_signs_them() {
         probe(Manner::WrongBytes).await.outcome,
         ProbeOutcome::WrongBytes
     );
+}
+
+#[tokio::test]
+async fn a_whole_shard_is_judged_as_a_range_is_and_who_serves_ranges_only_refuses() {
+    let whole = |manner| probe_for(manner, 0, LEAVES);
+    let record = whole(Manner::Honest).await;
+    assert_eq!(
+        (record.outcome, record.bytes),
+        (ProbeOutcome::Served, SHARD_BYTES as u64),
+        "{}",
+        record.detail
+    );
+    assert!(record.elapsed_us > 0);
+    for (manner, outcome) in [
+        (Manner::Unsigned, ProbeOutcome::Unvouched),
+        (Manner::Relayed, ProbeOutcome::Unvouched),
+        (Manner::WrongBytes, ProbeOutcome::WrongBytes),
+        (Manner::TooMuch, ProbeOutcome::WrongBytes),
+        (Manner::RangesOnly, ProbeOutcome::Refused),
+    ] {
+        assert_eq!(whole(manner).await.outcome, outcome, "{manner:?}");
+    }
+    let range = probe(Manner::RangesOnly).await;
+    assert_eq!(range.outcome, ProbeOutcome::Served);
 }
