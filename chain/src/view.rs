@@ -65,6 +65,8 @@ impl<'a> View<'a> {
         oracle_set_version(epoch: u64) -> u32 = Registry::setVersionAtCall { epoch };
         /// The oracles of a set, by index.
         oracle_set(version: u32) -> Vec<OracleInfo> = Registry::oracleSetCall { version };
+        /// The quote policy in force in an epoch, zero if there is none.
+        quote_policy(epoch: u64) -> Address = Registry::quotePolicyAtCall { epoch };
         /// How many faulty oracles a set tolerates.
         fault_tolerance(version: u32) -> U256 = Registry::faultToleranceCall { version };
     }

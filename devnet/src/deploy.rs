@@ -31,6 +31,19 @@ pub struct Terms {
     pub schedule: Schedule,
     /// Nodes with a virtual TPM that may be enrolled at a time.
     pub virtual_cap: u64,
+    /// What machines must quote on chain to enrol.
+    pub quotes: QuoteTerms,
+}
+
+/// What a quote policy is made of.
+#[derive(Clone, Debug)]
+pub struct QuoteTerms {
+    /// PCRs of the SHA-256 bank, below 32.
+    pub pcrs: Vec<u8>,
+    /// SHA-256 over their values in each accepted state; accepted without an end.
+    pub states: Vec<B256>,
+    /// How many blocks old a quoted block may be, 1 to 256.
+    pub max_age: u64,
 }
 
 /// Where forge leaves what it compiled.
@@ -39,7 +52,8 @@ pub fn artefacts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts/out")
 }
 
-/// Deploys the five contracts; the sender becomes minter of the token and owner of the registry.
+/// Deploys the six contracts; the sender becomes minter of the token and owner of the registry. The quote policy is in force before the
+/// first node can enrol.
 ///
 /// Registry, deals and hub name each other, so their addresses are computed before they exist; the hub refuses to be
 /// deployed where the computation was wrong.
@@ -70,12 +84,7 @@ pub async fn deploy(sender: &Sender, terms: Terms) -> Result<Deployment> {
         ("Hub", hub, hub_arguments),
     ];
     for (name, expected, arguments) in contracts {
-        let mut code = bytecode(name)?.to_vec();
-        code.extend_from_slice(&arguments);
-        let (found, _) = sender
-            .deploy(Bytes::from(code))
-            .await
-            .with_context(|| format!("deploying {name}"))?;
+        let found = create(sender, name, &arguments).await?;
         ensure!(
             found == expected,
             "{name} was deployed at {found}, expected {expected}: the account is in use"
@@ -90,6 +99,11 @@ pub async fn deploy(sender: &Sender, terms: Terms) -> Result<Deployment> {
         )
         .await
         .context("setting how many virtual TPMs may enrol")?;
+    let policy = create(sender, "QuotePolicy", &terms.quotes.arguments()).await?;
+    sender
+        .send(registry, &Registry::setQuotePolicyCall { policy })
+        .await
+        .context("putting the quote policy in force")?;
     Ok(Deployment {
         chain_id: sender.rpc().chain_id(),
         rpc: vec![terms.rpc],
@@ -101,6 +115,25 @@ pub async fn deploy(sender: &Sender, terms: Terms) -> Result<Deployment> {
         deployment_block,
         policy_hash: terms.policy_hash,
     })
+}
+
+impl QuoteTerms {
+    fn arguments(&self) -> Vec<u8> {
+        let pcrs = self.pcrs.iter().fold(0u32, |bits, pcr| bits | 1 << pcr);
+        let states: Vec<_> = self.states.iter().map(|state| (*state, u64::MAX)).collect();
+        let (any_state, roster) = (false, B256::ZERO);
+        (pcrs, states, any_state, self.max_age, roster).abi_encode_params()
+    }
+}
+
+async fn create(sender: &Sender, name: &str, arguments: &[u8]) -> Result<Address> {
+    let mut code = bytecode(name)?.to_vec();
+    code.extend_from_slice(arguments);
+    let (at, _) = sender
+        .deploy(Bytes::from(code))
+        .await
+        .with_context(|| format!("deploying {name}"))?;
+    Ok(at)
 }
 
 fn bytecode(contract: &str) -> Result<Bytes> {

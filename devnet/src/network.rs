@@ -155,6 +155,7 @@ impl Network {
             policy_hash: policy.hash(&roots),
             schedule: schedule.clone(),
             virtual_cap: VIRTUAL_CAP,
+            quotes: trust::quotes(),
         };
         let deployment = deploy::deploy(&deployer, terms).await?;
         narrator.say(format_args!(

@@ -2,9 +2,11 @@
 
 use std::{fs, path::Path};
 
+use alloy::primitives::B256;
 use anyhow::{Context as _, Result};
 use chain::{Deployment, types::Schedule};
 use circuits::{Profile, keys::Manifest};
+use sha2::{Digest, Sha256};
 use verifier::{
     LatencyMs,
     committee::OracleSet,
@@ -13,7 +15,7 @@ use verifier::{
     trust::{TrustFile, TrustedSchedule},
 };
 
-use crate::{network::OracleSeat, swtpm::Ca};
+use crate::{deploy::QuoteTerms, network::OracleSeat, swtpm::Ca};
 
 /// The attestation policy of a development network: PCRs 0 to 7 are quoted, any state is accepted, and slow is what no
 /// machine is by accident, however busy.
@@ -24,6 +26,17 @@ pub fn policy() -> Policy {
         accepted_digests: Vec::new(),
         slow_after: LatencyMs(4_000),
         ..Policy::default()
+    }
+}
+
+/// What the registry's contract asks of a machine that enrols: the same PCRs, in the state of a software TPM, which measures nothing.
+#[must_use]
+pub fn quotes() -> QuoteTerms {
+    let pcrs = policy().pcrs;
+    QuoteTerms {
+        states: vec![B256::new(Sha256::digest(vec![0; 32 * pcrs.len()]).into())],
+        pcrs,
+        max_age: 256,
     }
 }
 

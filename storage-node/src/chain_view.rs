@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chain::EpochClock;
 use verifier::committee::{Deployment, OracleSet};
 use verifier::inventory::ShardRoots;
+use verifier::tpm::OnChainEnrolment;
 use verifier::{BlockNumber, DealId, Epoch, NodeId};
 
 pub use real::RealChain;
@@ -147,6 +148,21 @@ pub struct Committee {
     pub oracles: Vec<Oracle>,
 }
 
+/// A contract that a machine's quote must satisfy before the registry lets it in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotePolicy {
+    /// Its address.
+    pub at: Address,
+    /// PCRs of the SHA-256 bank that must be quoted, no more and no less.
+    pub pcrs: Vec<u8>,
+    /// Whether it takes any state.
+    pub any_state: bool,
+    /// How many blocks old the quoted block may be.
+    pub max_age: u64,
+    /// Whether a roster vouches for machines, and the oracles for none.
+    pub has_roster: bool,
+}
+
 /// An envelope this node submitted on chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Submission {
@@ -197,6 +213,10 @@ pub trait ChainView: Send + Sync {
     async fn beacon(&self, epoch: Epoch) -> Result<Option<B256>, ChainError>;
     /// The oracle set in force in an epoch.
     async fn committee(&self, epoch: Epoch) -> Result<Committee, ChainError>;
+    /// The quote policy in force in an epoch, if there is one.
+    async fn quote_policy(&self, epoch: Epoch) -> Result<Option<QuotePolicy>, ChainError>;
+    /// Last Unix second at which a quote policy takes a state; 0 if it does not.
+    async fn accepted_until(&self, policy: Address, pcr_digest: B256) -> Result<u64, ChainError>;
     /// What this node submitted on chain for an epoch.
     async fn submission(
         &self,
@@ -216,6 +236,17 @@ pub struct SignedEnrolment {
     pub bitmap: U256,
     /// 65 bytes a signer, ascending by index.
     pub signatures: Bytes,
+    /// Where a quote policy is in force: what the machine says itself.
+    pub quoted: Option<Quoted>,
+}
+
+/// A machine's own statements over a block.
+#[derive(Clone, Debug)]
+pub struct Quoted {
+    /// The block whose hash is in both.
+    pub block: u64,
+    /// Quote and certification.
+    pub evidence: OnChainEnrolment,
 }
 
 /// What is registered at enrolment.

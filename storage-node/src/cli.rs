@@ -11,10 +11,12 @@ use daemon::telemetry::{Metrics, TelemetryArgs};
 use daemon::tls::TlsIdentity;
 use serde::Serialize;
 
+use crate::chain_view::{ChainView, RealChain};
 use crate::config::{Config, parse_amount};
 use crate::edges::{Edges, open_tpm, push_timeout, real_chain};
 use crate::enrol::{Enroller, Terms};
 use crate::oracles::GrpcOracles;
+use crate::tpm::TpmHandle;
 use crate::{init, run, status};
 
 /// Stores shards, proves every epoch that it still has them, and is paid for it.
@@ -107,38 +109,49 @@ pub async fn main(cli: Cli) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Yes)
 }
 
+/// What an enrolment touches.
+struct Machine {
+    chain: RealChain,
+    tpm: TpmHandle,
+    oracles: GrpcOracles,
+}
+
+impl Machine {
+    async fn open(config: &Config) -> Result<Self, Failure> {
+        Ok(Self {
+            chain: real_chain(config).await?,
+            tpm: open_tpm(config).await?,
+            oracles: GrpcOracles::new(push_timeout(config)),
+        })
+    }
+
+    fn enroller(&self) -> Enroller<'_> {
+        Enroller {
+            chain: &self.chain,
+            actions: &self.chain,
+            tpm: &self.tpm,
+            oracles: &self.oracles,
+        }
+    }
+}
+
 async fn reenrol(config: &Config) -> Result<Reenrolled, Failure> {
-    let chain = real_chain(config).await?;
-    let tpm = open_tpm(config).await?;
-    let oracles = GrpcOracles::new(push_timeout(config));
-    let enroller = Enroller {
-        chain: &chain,
-        actions: &chain,
-        tpm: &tpm,
-        oracles: &oracles,
-    };
-    let record = enroller.reenrol().await?;
+    let machine = Machine::open(config).await?;
+    let record = machine.enroller().reenrol().await?;
     Ok(Reenrolled {
         node: record.node.0,
-        account: crate::chain_view::ChainView::account(&chain).to_string(),
+        account: machine.chain.account().to_string(),
         from_epoch: record.identity_from.0,
     })
 }
 
 async fn enrol(config: &Config, bond: &str) -> Result<Enrolled, Failure> {
     let bond = parse_amount(bond)?;
-    let chain = real_chain(config).await?;
-    let tpm = open_tpm(config).await?;
+    let machine = Machine::open(config).await?;
     let tls = TlsIdentity::load_or_create(&config.tls_dir())?;
-    let oracles = GrpcOracles::new(push_timeout(config));
-    let enroller = Enroller {
-        chain: &chain,
-        actions: &chain,
-        tpm: &tpm,
-        oracles: &oracles,
-    };
     let tls_key_hash = B256::new(tls.key_hash());
-    let node = enroller
+    let node = machine
+        .enroller()
         .enrol(Terms {
             url: config.grpc.url.clone(),
             tls_key_hash,
@@ -147,7 +160,7 @@ async fn enrol(config: &Config, bond: &str) -> Result<Enrolled, Failure> {
         .await?;
     Ok(Enrolled {
         node: node.0,
-        account: crate::chain_view::ChainView::account(&chain).to_string(),
+        account: machine.chain.account().to_string(),
         url: config.grpc.url.clone(),
         tls_key_hash: hex::encode(tls_key_hash),
     })

@@ -8,7 +8,8 @@ use proto::v1::{BeginEnrolmentRequest, FinishEnrolmentRequest};
 use verifier::NodeId;
 use verifier::committee::{Deployment, OracleSet};
 use verifier::tpm::{
-    Certificate, EnrolmentRequest, RootStore, TpmClass, judge_request, qualifying_data,
+    Certificate, EnrolmentRequest, OnChainReject, RootStore, TpmClass, judge_request,
+    qualifying_data,
 };
 use verifier::typed_data::{Enrolment, recover};
 
@@ -18,6 +19,8 @@ use crate::chain_view::{
 };
 use crate::oracles::GrpcOracles;
 use crate::tpm::{TpmError, TpmHandle, TpmIdentity};
+
+mod quoted;
 
 /// How long an enrolment may wait for its registration.
 const VALIDITY: Duration = Duration::from_secs(3600);
@@ -46,6 +49,14 @@ pub enum EnrolError {
     /// This machine's own evidence is not what it should be.
     #[error("this machine's endorsement evidence does not hold: {0}; check tpm.intermediates")]
     OwnEvidence(verifier::tpm::Reject),
+    /// The quote policy in force refuses this machine.
+    #[error("the registry's quote policy refuses this machine: {} ({})", .0, .0.code())]
+    Quote(#[from] OnChainReject),
+    /// The quote policy in force admits machines of a roster.
+    #[error(
+        "the registry's quote policy admits machines of a roster only, for which no oracle vouches: have its maker put this one on it, and call registerFromRoster"
+    )]
+    Roster,
     /// The TPM failed.
     #[error(transparent)]
     Tpm(#[from] TpmError),
@@ -74,6 +85,8 @@ impl From<EnrolError> for Failure {
             | EnrolError::NoNode(_)
             | EnrolError::Unchanged(_)
             | EnrolError::OwnEvidence(_)
+            | EnrolError::Quote(_)
+            | EnrolError::Roster
             | EnrolError::Chain(ChainError::Reverted { .. }) => Self::rejected(text),
             EnrolError::Tpm(_) | EnrolError::Chain(_) => Self::unavailable(text),
             // Oracles that judged and refused weigh more than those that could not be asked.
@@ -184,20 +197,22 @@ impl Enroller<'_> {
         let enrolments = self.statements(&deployment, &identity, expiry, now.as_secs())?;
 
         let head = self.chain.head().await?;
-        let committee = self
-            .chain
-            .committee(epoch_at(self.chain.clock(), head.latest))
-            .await?;
+        let epoch = epoch_at(self.chain.clock(), head.latest);
+        let committee = self.chain.committee(epoch).await?;
+        let policy = self.chain.quote_policy(epoch).await?;
+        if policy.as_ref().is_some_and(|policy| policy.has_roster) {
+            return Err(EnrolError::Roster);
+        }
         let digests = enrolments
             .each_ref()
             .map(|it| deployment.registry_digest(it));
         let begin = BeginEnrolmentRequest {
             account: account.to_vec(),
-            ek_certificate: identity.ek_certificate,
-            intermediates: identity.intermediates,
-            ek_public: identity.ek_public,
-            ak_public: identity.ak_public,
-            node_key_public: identity.node_key_public,
+            ek_certificate: identity.ek_certificate.clone(),
+            intermediates: identity.intermediates.clone(),
+            ek_public: identity.ek_public.clone(),
+            ak_public: identity.ak_public.clone(),
+            node_key_public: identity.node_key_public.clone(),
             expiry,
         };
         let needed = committee.set.quorum();
@@ -241,10 +256,19 @@ impl Enroller<'_> {
                 refusals,
             });
         }
+        // Last, for the block of a quote soon is too old.
+        let quoted = match policy {
+            None => None,
+            Some(policy) => {
+                let (tpm, statement) = (self.tpm, &best.statement);
+                Some(quoted::quote(self.chain, tpm, &policy, &identity, statement).await?)
+            }
+        };
         Ok(SignedEnrolment {
             statement: best.statement,
             bitmap: best.bitmap,
             signatures: Bytes::from(best.signatures),
+            quoted,
         })
     }
 

@@ -284,8 +284,7 @@ pub fn open(
         .as_ref()
         .try_into()
         .map_err(|_| NotEvidence::new(Why::Malformed, "a node key has 64 bytes"))?;
-    let signed = sha256(&envelope.body);
-    tpm::verify_p256(node_key, &signed.0, &envelope.node_signature).map_err(|error| {
+    tpm::verify_p256(node_key, &envelope.body, &envelope.node_signature).map_err(|error| {
         NotEvidence::new(Why::BadSignature, format!("node key's signature: {error}"))
     })?;
     if sha256(&evidence.proof) != statement.proof_hash {
@@ -363,7 +362,7 @@ fn judge_quote(
     let extra = sha256(&body.statement);
     // The key's own signature separates "the enrolled key never made this" from "it made it, and it falls short".
     let origin = tpm::check_attestation_key(&ak)
-        .and_then(|xy| tpm::verify_p256(&xy, &sha256(&body.attest).0, &body.ak_signature));
+        .and_then(|xy| tpm::verify_p256(&xy, &body.attest, &body.ak_signature));
     if let Err(error) = origin {
         return forged(format!("quote: {error}"));
     }

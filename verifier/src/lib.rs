@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod cbor;
 pub mod committee;
+mod curve;
 pub mod ear;
 pub mod envelope;
 pub mod eventlog;

@@ -138,7 +138,12 @@ impl Served {
 
     /// SHA256(R): what the session key signs about this answer over one connection.
     pub fn signing_digest(&self, certificate_hash: B256, binding: &[u8; 32]) -> B256 {
-        sha256(&cbor::encode(&ResponseStatement {
+        sha256(&self.statement(certificate_hash, binding))
+    }
+
+    /// The bytes R.
+    fn statement(&self, certificate_hash: B256, binding: &[u8; 32]) -> Vec<u8> {
+        cbor::encode(&ResponseStatement {
             tag: RESPONSE_TAG.into(),
             certificate_hash,
             binding: B256::new(*binding),
@@ -148,7 +153,7 @@ impl Served {
             length: self.length,
             content: self.content,
             nonce: self.nonce,
-        }))
+        })
     }
 }
 
@@ -284,12 +289,8 @@ pub fn judge_certificate(expected: &Expected<'_>, certificate: &[u8]) -> Result<
         });
     }
     let node_key: &[u8; 64] = point(&opened.node_key, "node key")?;
-    verify_p256(
-        node_key,
-        &sha256(&opened.statement).0,
-        &opened.node_signature,
-    )
-    .map_err(Reject::CertificateSignature)?;
+    verify_p256(node_key, &opened.statement, &opened.node_signature)
+        .map_err(Reject::CertificateSignature)?;
     let key = *point(&statement.session_key, "session key")?;
     key::check_point(&key)?;
     Ok(Session {
@@ -321,8 +322,8 @@ impl Session {
     ) -> Result<(), Reject> {
         let mut refused = None;
         for binding in bindings {
-            let digest = served.signing_digest(self.certificate_hash, binding);
-            match verify_p256(&self.key, &digest.0, signature) {
+            let statement = served.statement(self.certificate_hash, binding);
+            match verify_p256(&self.key, &statement, signature) {
                 Ok(()) => return Ok(()),
                 Err(error) => refused = Some(error),
             }

@@ -10,7 +10,7 @@ use std::{
 
 use alloy::primitives::{B256, U256};
 use anyhow::{Result, ensure};
-use chain::types::NodeStatus;
+use chain::{bindings::Registry, types::NodeStatus};
 use daemon::{config::to_toml, secret};
 
 use super::{DARK, SPARE, Step, Story};
@@ -19,26 +19,42 @@ use crate::{
     ports::Port,
     process::{self, Ran, program},
     swtpm::{SwTpm, clone_state},
+    trust,
 };
 
 impl Story {
     pub(super) async fn enrolment(&mut self) -> Result<()> {
-        let view = self.network.client.latest();
         let mut machines = HashSet::new();
-        let mut active = 0;
+        let (mut active, mut quoted) = (0, 0);
         for node in 1..=NODES as u64 {
-            let record = view.node(node).await?;
+            let record = self.network.client.latest().node(node).await?;
             machines.insert(record.hardwareId);
             active += usize::from(
                 record.status == u8::from(NodeStatus::Active) && record.bond == U256::from(BOND),
             );
+            quoted += usize::from(self.is_quoted(node).await?);
         }
         self.steps.compare(
-            "six machines enrol with their TPMs, a quorum of oracles and a bond",
-            format!("{NODES} active nodes on {NODES} machines"),
-            format!("{active} active nodes on {} machines", machines.len()),
+            "six machines enrol with their TPMs, a quorum of oracles and a bond; a contract judges each one's quote itself",
+            format!("{NODES} active nodes on {NODES} machines, {NODES} quotes on chain"),
+            format!(
+                "{active} active nodes on {} machines, {quoted} quotes on chain",
+                machines.len()
+            ),
         );
+        self.a_machine_in_another_state_is_refused().await?;
         self.a_copied_tpm_is_refused().await
+    }
+
+    /// Whether the contract has judged a quote of a node's present TPM, in the accepted state.
+    async fn is_quoted(&self, node: u64) -> Result<bool> {
+        let client = &self.network.client;
+        let call = Registry::attestationOfCall { node };
+        let found = client
+            .latest()
+            .read(client.deployment().registry, &call)
+            .await?;
+        Ok(found.node == node && trust::quotes().states.contains(&found.pcrDigest))
     }
 
     /// The dark node comes back with another TPM: bond, deal and reputation stay, the machine is in force from the next epoch on.
@@ -48,18 +64,20 @@ impl Story {
         let ran = self.network.node(DARK)?.replace_tpm(&ca).await?;
         let after = self.network.client.latest().node(DARK).await?;
         let changed = before.hardwareId != after.hardwareId && before.akHash != after.akHash;
+        let quoted = self.is_quoted(DARK).await?;
         let ok = ran.code == 0
             && changed
+            && quoted
             && (before.bond, before.account) == (after.bond, after.account)
             && after.identityFrom == self.first + 3;
         let expected = format!("in force from epoch {}", self.first + 3);
         self.steps.add(Step {
-            name: format!("node {DARK}'s TPM is replaced; a quorum of oracles judges the new one, and the node keeps bond and deal"),
+            name: format!("node {DARK}'s TPM is replaced; a quorum of oracles and the contract judge the new one, and the node keeps bond and deal"),
             seen: if ok {
                 expected.clone()
             } else {
                 format!(
-                    "exit {}: {}; machine changed: {changed}, in force from epoch {}",
+                    "exit {}: {}; machine changed: {changed}, quoted: {quoted}, in force from epoch {}",
                     ran.code, ran.message, after.identityFrom
                 )
             },
@@ -79,7 +97,7 @@ impl Story {
             ensure!(ran.code == 0, "oracle {}: {}", oracle.index, ran.message);
         }
         let state = self.network.node(DARK)?.taken_out();
-        let (ran, log) = self.stranger("revoked", &state).await?;
+        let (ran, log) = self.stranger("revoked", &state, |_| Ok(())).await?;
         let refused = ran.code == 1
             && ran.message.contains("REVOKED_HARDWARE")
             && ran.message.contains("2 of 4 oracles signed");
@@ -103,13 +121,19 @@ impl Story {
     }
 
     /// Another process with the secrets of a TPM and an account of its own tries to enrol.
-    async fn stranger(&mut self, name: &str, state: &Path) -> Result<(Ran, PathBuf)> {
+    async fn stranger(
+        &mut self,
+        name: &str,
+        state: &Path,
+        prepare: impl FnOnce(&SwTpm) -> Result<()>,
+    ) -> Result<(Ran, PathBuf)> {
         let dir = self.network.dir.join(name);
         let account = secret::load_or_create_chain_key(&dir.join("data/keys/chain.key"))?.address();
         self.network.give_gas_money(account).await?;
         self.network.mint(account, U256::from(BOND)).await?;
         clone_state(state, &dir.join("tpm"))?;
         let tpm = SwTpm::start(&dir.join("tpm"))?;
+        prepare(&tpm)?;
         let [grpc, health] = [
             Port::any(Ipv4Addr::LOCALHOST.into())?,
             Port::any(Ipv4Addr::LOCALHOST.into())?,
@@ -136,10 +160,34 @@ impl Story {
         Ok((process::run(command, &log).await?, log))
     }
 
+    /// A machine with a TPM of the accepted maker, whose firmware has measured what no accepted one does.
+    async fn a_machine_in_another_state_is_refused(&mut self) -> Result<()> {
+        let made = self.network.dir.join("changed-tpm");
+        self.network.ca.manufacture(&made, "changed")?;
+        let measure = |tpm: &SwTpm| tpm.extend(7, [0x5a; 32]);
+        let (ran, log) = self.stranger("changed", &made, measure).await?;
+        let refused = ran.code == 1 && ran.message.contains("QUOTE_PCR_DIGEST");
+        self.steps.add(Step {
+            name: "a machine whose PCR 7 holds another measurement is refused by the quote policy"
+                .into(),
+            expected: "exit 1, QUOTE_PCR_DIGEST".into(),
+            seen: if refused {
+                "exit 1, QUOTE_PCR_DIGEST".into()
+            } else {
+                format!("exit {}: {}", ran.code, ran.message)
+            },
+            ok: refused,
+            reason: Some("QUOTE_PCR_DIGEST".into()),
+            evidence: Some(log),
+            ..Step::default()
+        });
+        Ok(())
+    }
+
     /// A seventh process with the secrets of node 6's TPM.
     async fn a_copied_tpm_is_refused(&mut self) -> Result<()> {
         let original = self.network.node(SPARE)?.tpm_state();
-        let (ran, log) = self.stranger("clone", &original).await?;
+        let (ran, log) = self.stranger("clone", &original, |_| Ok(())).await?;
         let refused = ran.code == 1 && ran.message.contains("HardwareAlreadyEnrolled");
         self.steps.add(Step {
             name: format!("a seventh process with a copy of node {SPARE}'s TPM is refused"),

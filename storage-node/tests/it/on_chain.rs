@@ -217,6 +217,7 @@ impl Network {
             statement,
             bitmap: U256::from(0b1011),
             signatures: signatures.into(),
+            quoted: None,
         }
     }
 

@@ -500,12 +500,7 @@ impl Auditor<'_> {
         let node_key = tpm::Public::parse(&bundle.enrolment.node_key_public)
             .and_then(|key| tpm::check_node_key(&key))
             .map_err(bad)?;
-        tpm::verify_p256(
-            &node_key,
-            &sha256(&previous.body).0,
-            &previous.node_signature,
-        )
-        .map_err(bad)?;
+        tpm::verify_p256(&node_key, &previous.body, &previous.node_signature).map_err(bad)?;
         let clock = tpm::Public::parse(&bundle.enrolment.ak_public)
             .and_then(|ak| {
                 tpm::verify_quote_clock(

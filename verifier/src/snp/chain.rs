@@ -217,8 +217,7 @@ impl Authority {
             PublicKey::Ecc {
                 curve: EccCurve::P384,
                 point,
-            } => p384_v14::ecdsa::VerifyingKey::from_sec1_bytes(&point)
-                .map_err(|_| Reject::Extension("its key is not a point of P-384"))?,
+            } => point,
             _ => return Err(Reject::Extension("its key is not on P-384")),
         };
         let extensions = Extensions(&certificate);
@@ -251,13 +250,14 @@ pub struct EndorsementKey {
     pub tcb: TcbVersion,
     /// SHA-256 of the certificates it was verified with: its own, its issuer's, the root's.
     pub certificates: [B256; 3],
+    /// Uncompressed SEC 1.
     #[serde(skip)]
-    key: p384_v14::ecdsa::VerifyingKey,
+    key: Vec<u8>,
 }
 
 impl EndorsementKey {
-    /// The key itself.
-    pub fn verifying_key(&self) -> &p384_v14::ecdsa::VerifyingKey {
+    /// The key itself: its point on P-384, uncompressed SEC 1.
+    pub fn point(&self) -> &[u8] {
         &self.key
     }
 }

@@ -5,12 +5,13 @@
 
 use alloy_primitives::{B128, B256, FixedBytes};
 use minicbor::{Decode, Encode};
-use p384_v14::ecdsa::{Signature, signature::hazmat::PrehashVerifier as _};
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha384};
 
 use super::{EndorsementKey, KeyKind, Product, Reject, TcbVersion};
+use crate::curve::{self, Curve, Refused};
 use crate::tee::ReportData;
+use crate::tpm::wire::HashAlgorithm;
 
 /// Size of a report.
 pub const REPORT_BYTES: usize = 0x4a0;
@@ -316,10 +317,19 @@ impl Report {
             scalar(SIGNED_BYTES)?,
             scalar(SIGNED_BYTES + SCALAR_FIELD_BYTES)?,
         );
-        let signature = Signature::from_scalars(r, s).map_err(|_| Reject::SignatureMalformed)?;
-        key.verifying_key()
-            .verify_prehash(report.digest.as_slice(), &signature)
-            .map_err(|_| Reject::Signature)?;
+        let signed = &raw[..SIGNED_BYTES];
+        let signature = [r, s].concat();
+        curve::verify(
+            Curve::P384,
+            key.point(),
+            HashAlgorithm::Sha384,
+            signed,
+            &signature,
+        )
+        .map_err(|refused| match refused {
+            Refused::Malformed => Reject::SignatureMalformed,
+            Refused::Key | Refused::Signature => Reject::Signature,
+        })?;
         Ok(report)
     }
 

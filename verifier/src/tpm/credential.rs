@@ -15,9 +15,13 @@ use super::{
     Name, Public, PublicKey, Reject,
     wire::{EccCurve, HashAlgorithm, ObjectAttributes, SymmetricCipher},
 };
+use crate::curve::{self, Curve};
 
 /// Length of an enrolment secret in bytes.
 pub const SECRET_BYTES: usize = 32;
+
+/// Ephemeral keys drawn before an exchange is given up: one in 2^32 draws is none.
+const EPHEMERAL_KEYS: usize = 4;
 
 /// What a node passes to TPM2_ActivateCredential.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,29 +86,7 @@ fn share_seed(
     ek: &Public,
     hash: Kdf,
 ) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), Reject> {
-    macro_rules! exchange {
-        ($curve:ident, $width:literal, $point:ident) => {{
-            use $curve::elliptic_curve::sec1::ToSec1Point as _;
-            let peer = $curve::PublicKey::from_sec1_bytes($point)
-                .map_err(|_| Reject::InvalidPublicKey("endorsement key"))?;
-            let mut bytes = Zeroizing::new([0; $width]);
-            let ephemeral = loop {
-                rng.fill_bytes(&mut bytes[..]);
-                // Zero, or not below the order: about as likely as a guess of somebody's key.
-                if let Ok(key) = $curve::SecretKey::from_slice(&bytes[..]) {
-                    break key;
-                }
-            };
-            let shared = ephemeral.diffie_hellman(&peer);
-            let ours = ephemeral.public_key().to_sec1_point(false);
-            Ok(ecdh_seed(
-                hash,
-                shared.raw_secret_bytes(),
-                ours.as_bytes(),
-                $point,
-            ))
-        }};
-    }
+    let unusable = Reject::InvalidPublicKey("endorsement key");
     match &ek.key {
         PublicKey::Rsa(key) => {
             let mut seed = Zeroizing::new(vec![0; hash.len()]);
@@ -114,19 +96,31 @@ fn share_seed(
                 Kdf::Sha256 => rsa::Oaep::new_with_label::<sha2::Sha256, _>("IDENTITY\0"),
                 Kdf::Sha384 => rsa::Oaep::new_with_label::<sha2::Sha384, _>("IDENTITY\0"),
             };
-            let encrypted = key
-                .encrypt(rng, padding, &seed)
-                .map_err(|_| Reject::InvalidPublicKey("endorsement key"))?;
+            let encrypted = key.encrypt(rng, padding, &seed).map_err(|_| unusable)?;
             Ok((seed, encrypted))
         }
-        PublicKey::Ecc { curve, point } => match curve {
-            EccCurve::P256 => exchange!(p256_v14, 32, point),
-            EccCurve::P384 => exchange!(p384_v14, 48, point),
-            EccCurve::P521 => Err(Reject::UnsupportedAlgorithm {
-                what: "endorsement key curve",
-                id: curve.id(),
-            }),
-        },
+        PublicKey::Ecc { curve, point } => {
+            let on = match curve {
+                EccCurve::P256 => Curve::P256,
+                EccCurve::P384 => Curve::P384,
+                EccCurve::P521 => {
+                    return Err(Reject::UnsupportedAlgorithm {
+                        what: "endorsement key curve",
+                        id: curve.id(),
+                    });
+                }
+            };
+            let mut ephemeral = Zeroizing::new(vec![0; curve.coordinate_len()]);
+            // A draw that is zero or not below the order is no key. With a peer off the curve, none is.
+            for _ in 0..EPHEMERAL_KEYS {
+                rng.fill_bytes(&mut ephemeral);
+                if let Some(exchanged) = curve::exchange(on, &ephemeral, point) {
+                    let shared = &exchanged.shared_x;
+                    return Ok(ecdh_seed(hash, shared, &exchanged.public, point));
+                }
+            }
+            Err(unusable)
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 //! ECDSA has two valid signatures (r, s) and (r, n − s) for each that is made. Whoever hashes or stores
 //! a signature must see one of them only: the sender normalises, everybody else refuses the other.
 
-// Everything here is public: multiplications of the later version may take what time they like.
-use p256_v14::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
+use p256_v14::ecdsa::Signature;
 
-use super::Reject;
+use super::{Reject, wire::HashAlgorithm};
+use crate::curve::{self, Curve, Refused};
 
 /// A P-256 signature, 64 bytes r‖s, with low s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,23 +36,25 @@ impl From<P256Signature> for [u8; 64] {
     }
 }
 
-/// Checks a P-256 signature over a SHA-256 `digest` under the public key x‖y.
+/// Checks a P-256 signature over the SHA-256 of `message` under the public key x‖y.
 ///
 /// # Errors
 /// [`Reject::InvalidPublicKey`] for a point off the curve, [`Reject::MalformedSignature`] unless
 /// `signature` is 64 bytes in range, [`Reject::HighS`], [`Reject::BadSignature`].
-pub fn verify_p256(xy: &[u8; 64], digest: &[u8; 32], signature: &[u8]) -> Result<(), Reject> {
+pub fn verify_p256(xy: &[u8; 64], message: &[u8], signature: &[u8]) -> Result<(), Reject> {
     let mut point = [4; 65];
     point[1..].copy_from_slice(xy);
-    let key =
-        VerifyingKey::from_sec1_bytes(&point).map_err(|_| Reject::InvalidPublicKey("P-256 key"))?;
     // `from_slice` also refuses every length but 64.
-    let signature = Signature::from_slice(signature).map_err(|_| Reject::MalformedSignature)?;
-    if signature.normalize_s() != signature {
+    let parsed = Signature::from_slice(signature).map_err(|_| Reject::MalformedSignature)?;
+    if parsed.normalize_s() != parsed {
         return Err(Reject::HighS);
     }
-    key.verify_prehash(digest, &signature)
-        .map_err(|_| Reject::BadSignature)
+    let hash = HashAlgorithm::Sha256;
+    curve::verify(Curve::P256, &point, hash, message, signature).map_err(|refused| match refused {
+        Refused::Key => Reject::InvalidPublicKey("P-256 key"),
+        Refused::Malformed => Reject::MalformedSignature,
+        Refused::Signature => Reject::BadSignature,
+    })
 }
 
 #[cfg(test)]
@@ -68,10 +70,9 @@ mod tests {
     fn a_high_s_signature_is_refused_by_name_although_ecdsa_holds() {
         let key = fixture::SoftKey::node(1);
         let low = key.sign(b"x");
-        let digest = fixture::sha256(b"x");
-        assert_eq!(verify_p256(&key.xy(), &digest, &low), Ok(()));
+        assert_eq!(verify_p256(&key.xy(), b"x", &low), Ok(()));
         let high = fixture::other_s(&low);
-        assert_eq!(verify_p256(&key.xy(), &digest, &high), Err(Reject::HighS));
+        assert_eq!(verify_p256(&key.xy(), b"x", &high), Err(Reject::HighS));
         assert_eq!(P256Signature::normalise(&high).unwrap().as_bytes(), &low);
         assert_eq!(P256Signature::normalise(&low).unwrap().as_bytes(), &low);
     }
@@ -80,11 +81,10 @@ mod tests {
     fn signatures_of_any_other_length_are_malformed() {
         let key = fixture::SoftKey::node(1);
         let signature = key.sign(b"x");
-        let digest = fixture::sha256(b"x");
         for n in (0..64).chain([65]) {
             let bytes = [&signature[..], &[0]].concat();
             assert_eq!(
-                verify_p256(&key.xy(), &digest, &bytes[..n]),
+                verify_p256(&key.xy(), b"x", &bytes[..n]),
                 Err(Reject::MalformedSignature)
             );
         }
@@ -96,7 +96,7 @@ mod tests {
         let mut xy = key.xy();
         xy[63] ^= 1;
         assert_eq!(
-            verify_p256(&xy, &fixture::sha256(b"x"), &key.sign(b"x")),
+            verify_p256(&xy, b"x", &key.sign(b"x")),
             Err(Reject::InvalidPublicKey("P-256 key"))
         );
     }
@@ -107,7 +107,7 @@ mod tests {
             let key = fixture::SoftKey::node(seed);
             let mut signature = key.sign(b"x");
             signature[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(verify_p256(&key.xy(), &fixture::sha256(b"x"), &signature).is_err());
+            prop_assert!(verify_p256(&key.xy(), b"x", &signature).is_err());
         }
     }
 }

@@ -255,7 +255,7 @@ fn verify_attest(
 /// The key's attributes, then the signature.
 pub fn check_origin(ak: &Public, attest: &[u8], signature: &[u8]) -> Result<(), Reject> {
     let xy = check_attestation_key(ak)?;
-    verify_p256(&xy, &Sha256::digest(attest).into(), signature)
+    verify_p256(&xy, attest, signature)
 }
 
 fn sorted(pcrs: &[u8]) -> Vec<u8> {

@@ -21,9 +21,9 @@ fn a_real_tpm_enrols_quotes_and_signs_and_the_verifier_agrees() {
     // swtpm measures nothing: PCRs 0 to 7 are zero.
     assert_eq!(said.pcr_digest, sha256(&[0; 8 * 32]));
 
-    let digest = sha256(b"an envelope");
-    let signature = tpm.sign(digest).unwrap();
-    assert_eq!(verify_p256(&facts.node_key_xy, &digest, &signature), Ok(()));
+    let message = b"an envelope";
+    let signature = tpm.sign(sha256(message)).unwrap();
+    assert_eq!(verify_p256(&facts.node_key_xy, message, &signature), Ok(()));
 }
 
 #[test]

@@ -95,9 +95,9 @@ fn a_node_survives_a_restart_of_its_tpm() {
     ));
     let machine = SwTpm::start_at(&lab.state("a"), port).unwrap();
     assert_eq!(machine.port(), port);
-    let signature = tpm.sign([1; 32]).unwrap();
+    let signature = tpm.sign(sha256(b"message")).unwrap();
     assert_eq!(
-        verify_p256(&facts.node_key_xy, &[1; 32], &signature),
+        verify_p256(&facts.node_key_xy, b"message", &signature),
         Ok(())
     );
 }
@@ -194,16 +194,13 @@ async fn many_tasks_share_one_tpm_through_its_handle() {
     let tasks: Vec<_> = (0..20u8)
         .map(|i| {
             let handle = handle.clone();
-            tokio::spawn(async move { (i, handle.sign([i; 32]).await) })
+            tokio::spawn(async move { (i, handle.sign(sha256(&[i])).await) })
         })
         .collect();
     for task in tasks {
         let (i, signature) = task.await.unwrap();
         let signature = signature.unwrap();
-        assert_eq!(
-            verify_p256(&facts.node_key_xy, &[i; 32], &signature),
-            Ok(())
-        );
+        assert_eq!(verify_p256(&facts.node_key_xy, &[i], &signature), Ok(()));
     }
     // A caller that stops waiting does not stop the TPM.
     drop(tokio::time::timeout(std::time::Duration::ZERO, handle.sign([1; 32])).await);

@@ -4,7 +4,7 @@ use alloy::primitives::{B256, U256};
 use alloy::sol_types::SolCall;
 use async_trait::async_trait;
 use chain::bindings::{Deals, Hub, ProbityToken, Registry};
-use chain::types::{Enrolment, QuorumSignatures};
+use chain::types::Enrolment;
 use verifier::{Epoch, NodeId};
 
 use super::RealChain;
@@ -115,28 +115,61 @@ impl ChainActions for RealChain {
             };
             self.call(deployment.token, &approve).await?;
         }
-        let (enrolment, quorum) = arguments(registration.enrolment);
-        let call = Registry::registerCall {
-            enrolment,
-            quorum: quorum.into(),
-            url: registration.url,
-            tlsKeyHash: registration.tls_key_hash,
-            bond: registration.bond,
-        };
-        self.call(deployment.registry, &call).await
+        let (enrolment, quorum, evidence) = arguments(registration.enrolment);
+        let (url, bond) = (registration.url, registration.bond);
+        let tls_key_hash = registration.tls_key_hash;
+        match evidence {
+            None => {
+                let call = Registry::registerCall {
+                    enrolment,
+                    quorum,
+                    url,
+                    tlsKeyHash: tls_key_hash,
+                    bond,
+                };
+                self.call(deployment.registry, &call).await
+            }
+            Some(evidence) => {
+                let call = Registry::registerWithQuoteCall {
+                    enrolment,
+                    quorum,
+                    url,
+                    tlsKeyHash: tls_key_hash,
+                    bond,
+                    evidence,
+                };
+                self.call(deployment.registry, &call).await
+            }
+        }
     }
 
     async fn reenrol(&self, enrolment: SignedEnrolment) -> Result<B256, ChainError> {
-        let (enrolment, quorum) = arguments(enrolment);
-        let call = Registry::reenrolCall {
-            enrolment,
-            quorum: quorum.into(),
-        };
-        self.call(self.client.deployment().registry, &call).await
+        let registry = self.client.deployment().registry;
+        let (enrolment, quorum, evidence) = arguments(enrolment);
+        match evidence {
+            None => {
+                let call = Registry::reenrolCall { enrolment, quorum };
+                self.call(registry, &call).await
+            }
+            Some(evidence) => {
+                let call = Registry::reenrolWithQuoteCall {
+                    enrolment,
+                    quorum,
+                    evidence,
+                };
+                self.call(registry, &call).await
+            }
+        }
     }
 }
 
-fn arguments(signed: SignedEnrolment) -> (Enrolment, QuorumSignatures) {
+type Arguments = (
+    Enrolment,
+    Registry::QuorumSignatures,
+    Option<Registry::EnrolmentEvidence>,
+);
+
+fn arguments(signed: SignedEnrolment) -> Arguments {
     let statement = signed.statement;
     let enrolment = Enrolment {
         account: statement.account,
@@ -147,9 +180,24 @@ fn arguments(signed: SignedEnrolment) -> (Enrolment, QuorumSignatures) {
         tpmClass: statement.tpmClass,
         expiry: statement.expiry,
     };
-    let quorum = QuorumSignatures {
+    let quorum = Registry::QuorumSignatures {
         bitmap: signed.bitmap,
         signatures: signed.signatures,
     };
-    (enrolment, quorum)
+    let evidence = signed.quoted.map(|quoted| {
+        let evidence = quoted.evidence;
+        Registry::EnrolmentEvidence {
+            quote: Registry::QuoteEvidence {
+                akPublic: evidence.quote.ak_public.into(),
+                blockNumber: quoted.block,
+                attest: evidence.quote.attest.into(),
+                signature: evidence.quote.signature.into(),
+            },
+            ekPublic: evidence.ek_public.into(),
+            nodeKeyPublic: evidence.node_key_public.into(),
+            certify: evidence.certify.into(),
+            certifySignature: evidence.certify_signature.into(),
+        }
+    });
+    (enrolment, quorum, evidence)
 }

@@ -46,6 +46,8 @@ impl RealChain {
             .await?;
         self.ask(name, at, &Registry::identityAtCall { node: 1, epoch: 0 })
             .await?;
+        self.ask(name, at, &Registry::quotePolicyAtCall { epoch: 0 })
+            .await?;
         let endpoint = Registry::setEndpointCall {
             node: 0,
             url: String::new(),

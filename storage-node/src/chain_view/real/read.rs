@@ -6,6 +6,7 @@ use alloy::rpc::types::Filter;
 use alloy::sol_types::SolEvent;
 use async_trait::async_trait;
 use chain::bindings::Deals::{self, DealsEvents};
+use chain::bindings::QuotePolicy as Policy;
 use chain::types::{DealState, NodeStatus};
 use chain::{EpochClock, Event, EventBody, View};
 use verifier::committee::{Deployment, OracleSet};
@@ -15,7 +16,7 @@ use verifier::{BlockNumber, DealId, Epoch, NodeId};
 use super::RealChain;
 use crate::chain_view::{
     Assignment, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head, NodeRecord, Oracle,
-    Submission,
+    QuotePolicy, Submission,
 };
 use crate::inventory::{Frozen, LogEntry};
 use crate::shard::SlotId;
@@ -89,6 +90,29 @@ impl ChainView for RealChain {
 
     async fn identity_at(&self, node: NodeId, epoch: Epoch) -> Result<B256, ChainError> {
         Ok(self.client.latest().identity_at(node.0, epoch.0).await?)
+    }
+
+    async fn quote_policy(&self, epoch: Epoch) -> Result<Option<QuotePolicy>, ChainError> {
+        let view = self.client.latest();
+        let at = view.quote_policy(epoch.0).await?;
+        if at.is_zero() {
+            return Ok(None);
+        }
+        let pcrs = view.read(at, &Policy::pcrsCall {}).await?;
+        Ok(Some(QuotePolicy {
+            at,
+            pcrs: (0..32).filter(|pcr| (pcrs >> pcr) & 1 == 1).collect(),
+            any_state: view.read(at, &Policy::anyStateCall {}).await?,
+            max_age: view.read(at, &Policy::maxAgeBlocksCall {}).await?,
+            has_roster: !view.read(at, &Policy::rosterCall {}).await?.is_zero(),
+        }))
+    }
+
+    async fn accepted_until(&self, policy: Address, pcr_digest: B256) -> Result<u64, ChainError> {
+        let call = Policy::acceptedUntilCall {
+            pcrDigest: pcr_digest,
+        };
+        Ok(self.client.latest().read(policy, &call).await?)
     }
 
     async fn deal(&self, deal: DealId) -> Result<Option<DealTerms>, ChainError> {

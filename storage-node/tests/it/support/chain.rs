@@ -11,7 +11,7 @@ use chain::EpochClock;
 use chain::types::Schedule;
 use storage_node::chain_view::{
     Assignment, ChainActions, ChainError, ChainEvent, ChainView, Committee, DealTerms, Head,
-    NodeRecord, OnChainProof, Registration, SignedEnrolment, Submission, epoch_at,
+    NodeRecord, OnChainProof, QuotePolicy, Registration, SignedEnrolment, Submission, epoch_at,
 };
 use storage_node::evidence::NodeKeys;
 use storage_node::inventory::{Frozen, LogEntry};
@@ -383,6 +383,14 @@ impl ChainView for MemoryChain {
             url: world.url.clone(),
             tls_key_hash: world.tls_key_hash,
         })))
+    }
+
+    async fn quote_policy(&self, _: Epoch) -> Result<Option<QuotePolicy>, ChainError> {
+        Ok(None)
+    }
+
+    async fn accepted_until(&self, _: Address, _: B256) -> Result<u64, ChainError> {
+        Ok(0)
     }
 
     async fn identity_at(&self, _: NodeId, epoch: Epoch) -> Result<B256, ChainError> {

@@ -15,6 +15,7 @@ use rsa::BigUint;
 use sha2::{Digest as _, Sha256};
 
 use super::{Certificate, pkcs1};
+use crate::curve::{self, Curve};
 use crate::tpm::{
     PublicKey, Reject,
     wire::{EccCurve, HashAlgorithm},
@@ -107,11 +108,12 @@ pub(super) fn verify_signed(
     issuer: &Certificate,
 ) -> Result<(), Reject> {
     let (is_rsa, hash) = algorithm_parts(algorithm)?;
-    let digest = hash.digest(&[signed]);
     let verified = match issuer.public_key()? {
-        PublicKey::Rsa(key) if is_rsa => pkcs1::verify(&key, hash, &digest, signature),
+        PublicKey::Rsa(key) if is_rsa => {
+            pkcs1::verify(&key, hash, &hash.digest(&[signed]), signature)
+        }
         PublicKey::Ecc { curve, point } if !is_rsa => {
-            verify_ecdsa(curve, &point, &digest, signature)
+            verify_ecdsa(curve, &point, hash, signed, signature)
         }
         PublicKey::Rsa(_) | PublicKey::Ecc { .. } => false,
     };
@@ -139,27 +141,33 @@ fn algorithm_parts(algorithm: ObjectIdentifier) -> Result<(bool, HashAlgorithm),
     }
 }
 
-fn verify_ecdsa(curve: EccCurve, point: &[u8], digest: &[u8], signature: &[u8]) -> bool {
-    macro_rules! verify_on {
-        ($curve:ident, $digest:expr) => {{
-            use $curve::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
-            VerifyingKey::from_sec1_bytes(point)
-                .and_then(|key| key.verify_prehash($digest, &Signature::from_der(signature)?))
-                .is_ok()
-        }};
-    }
-    match curve {
-        EccCurve::P256 => verify_on!(p256_v14, digest),
-        EccCurve::P384 => verify_on!(p384_v14, digest),
+fn verify_ecdsa(
+    on: EccCurve,
+    point: &[u8],
+    hash: HashAlgorithm,
+    signed: &[u8],
+    signature: &[u8],
+) -> bool {
+    match on {
+        EccCurve::P256 => p256_v14::ecdsa::Signature::from_der(signature).is_ok_and(|it| {
+            curve::verify(Curve::P256, point, hash, signed, &it.to_bytes()).is_ok()
+        }),
+        EccCurve::P384 => p384_v14::ecdsa::Signature::from_der(signature).is_ok_and(|it| {
+            curve::verify(Curve::P384, point, hash, signed, &it.to_bytes()).is_ok()
+        }),
         // STMicroelectronics and Nuvoton sign SHA-384 digests with P-521. The digest is a number, and zeros before it do
         // not change it; without them the curve's library takes no digest under half the width of its order.
         EccCurve::P521 => {
+            use p521::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
+            let digest = hash.digest(&[signed]);
             let mut wide = [0; 66];
             let Some(start) = wide.len().checked_sub(digest.len()) else {
                 return false;
             };
-            wide[start..].copy_from_slice(digest);
-            verify_on!(p521, &wide)
+            wide[start..].copy_from_slice(&digest);
+            VerifyingKey::from_sec1_bytes(point)
+                .and_then(|key| key.verify_prehash(&wide, &Signature::from_der(signature)?))
+                .is_ok()
         }
     }
 }

@@ -44,7 +44,7 @@ fn a_quote_forged_with_an_unrestricted_key_is_refused_although_its_signature_hol
     let node = SoftKey::node(2);
     let attest = QuoteBody::default().to_bytes();
     assert_eq!(
-        verify_p256(&node.xy(), &sha256(&attest), &node.sign(&attest)),
+        verify_p256(&node.xy(), &attest, &node.sign(&attest)),
         Ok(())
     );
     assert_eq!(
