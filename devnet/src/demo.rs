@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use alloy::primitives::Address;
 use anyhow::{Context as _, Result};
 use daemon::exit::chain as error_chain;
 use gateway::manifest::Manifest;
@@ -76,6 +77,8 @@ struct Story {
     spare_from: u64,
     object: PathBuf,
     bundles: Vec<PathBuf>,
+    /// Accounts with a bond that no node was enrolled under.
+    strangers: Vec<Address>,
 }
 
 /// Runs the story. A step that fails does not end it; what makes going on impossible is a failed step too.
@@ -90,6 +93,7 @@ pub async fn run(options: &Options) -> Result<Summary> {
     let dir = network.dir.clone();
     let object = dir.join("owner/object");
     let mut story = Story {
+        strangers: Vec::new(),
         network,
         owner,
         steps: Steps::new(narrator.clone()),

@@ -2,14 +2,13 @@
 
 use std::{fs, path::Path};
 
-use alloy::primitives::B256;
 use anyhow::{Context as _, Result};
 use chain::{Deployment, types::Schedule};
 use circuits::{Profile, keys::Manifest};
-use sha2::{Digest, Sha256};
 use verifier::{
     LatencyMs,
     committee::OracleSet,
+    envelope::sha256,
     policy::Policy,
     tpm::RootStore,
     trust::{TrustFile, TrustedSchedule},
@@ -34,7 +33,7 @@ pub fn policy() -> Policy {
 pub fn quotes() -> QuoteTerms {
     let pcrs = policy().pcrs;
     QuoteTerms {
-        states: vec![B256::new(Sha256::digest(vec![0; 32 * pcrs.len()]).into())],
+        states: vec![sha256(&vec![0; 32 * pcrs.len()])],
         pcrs,
         max_age: 256,
     }

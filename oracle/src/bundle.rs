@@ -10,11 +10,12 @@ use verifier::cbor;
 use verifier::envelope::Envelope;
 use verifier::evidence::Evidence;
 use verifier::report::VerdictTree;
+use verifier::session::{Transcript, VouchedAnswer};
 use verifier::{Epoch, NodeId};
 
 use crate::onchain::{ChainError, OnChain, Registration};
 use crate::rules::Rules;
-use crate::store::{MachineRow, Store, StoreError};
+use crate::store::{EnrolmentRow, MachineRow, Store, StoreError};
 
 /// No bundle can be exported.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +137,35 @@ impl Exporter {
         })
     }
 
+    /// The last answer that a node gave this oracle's probes in a session of an epoch, with what links it to the node's TPM.
+    ///
+    /// # Errors
+    /// [`ExportError::Missing`] if it gave none, or enrolled elsewhere; another oracle may have one.
+    pub async fn transcript(&self, node: NodeId, epoch: Epoch) -> Result<Transcript, ExportError> {
+        // A session is accepted in the epoch after its own as well.
+        let mut answers = self.store.answers(node, epoch).await?;
+        answers.extend(self.store.answers(node, Epoch(epoch.0 + 1)).await?);
+        let of_epoch = |answer: &VouchedAnswer| {
+            answer
+                .statement()
+                .is_ok_and(|statement| statement.epoch == epoch)
+        };
+        let Some(answer) = answers.into_iter().rfind(of_epoch) else {
+            return missing(format!(
+                "node {node} has answered no probe of this oracle in a session of epoch {epoch}"
+            ));
+        };
+        let key = answer.node_key_hash().map_err(StoreError::from)?;
+        let Some(machine) = self.store.machine_with_key(node, key).await? else {
+            return missing(format!("node {node}'s enrolment is not known"));
+        };
+        let (row, _) = self.enrolled_here(node, &machine).await?;
+        match row.certification {
+            Some(certification) => Ok(Transcript::new(node, answer, certification)),
+            None => missing("this oracle has not kept how the node key was certified"),
+        }
+    }
+
     async fn piece(
         &self,
         epoch: Epoch,
@@ -171,16 +201,7 @@ impl Exporter {
         node: NodeId,
         machine: &MachineRow,
     ) -> Result<EnrolmentRecord, ExportError> {
-        let registration = self.registration(machine.enrolled_in).await?;
-        let digest = self
-            .rules
-            .deployment()
-            .registry_digest(&registration.enrolment);
-        let Some(row) = self.store.enrolment(digest, &machine.identity).await? else {
-            return missing(format!(
-                "node {node} did not enrol with this oracle; ask another one"
-            ));
-        };
+        let (row, registration) = self.enrolled_here(node, machine).await?;
         Ok(EnrolmentRecord {
             ek_certificate: CertificateBytes(row.ek_certificate),
             intermediates: row.intermediates,
@@ -194,6 +215,25 @@ impl Exporter {
                 .map(SignatureBytes)
                 .collect(),
         })
+    }
+
+    /// What a machine enrolled with at this oracle, and what it registered with.
+    async fn enrolled_here(
+        &self,
+        node: NodeId,
+        machine: &MachineRow,
+    ) -> Result<(EnrolmentRow, Registration), ExportError> {
+        let registration = self.registration(machine.enrolled_in).await?;
+        let digest = self
+            .rules
+            .deployment()
+            .registry_digest(&registration.enrolment);
+        match self.store.enrolment(digest, &machine.identity).await? {
+            Some(row) => Ok((row, registration)),
+            None => missing(format!(
+                "node {node} did not enrol with this oracle; ask another one"
+            )),
+        }
     }
 
     async fn registration(&self, transaction: B256) -> Result<Registration, ChainError> {

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use alloy::primitives::{Address, Bytes};
+use alloy::primitives::{Address, B256, Bytes};
 use rand::RngCore;
 use rand::rngs::OsRng;
 use subtle::ConstantTimeEq;
@@ -13,6 +13,7 @@ use verifier::Epoch;
 use verifier::bundle::CertificateBytes;
 use verifier::policy::{Denial, FirmwareVersion, MachineFacts};
 use verifier::revocation::{self, Machine};
+use verifier::session::Certification;
 use verifier::tpm::certificate::verify_path;
 use verifier::tpm::{
     Attest, Certificate, EnrolmentFacts, EnrolmentRequest, Reject, RootStore, judge_certify,
@@ -243,6 +244,11 @@ impl Enroller {
             &nonce,
         );
         judge_certify(&facts, &qualifying, attest, signature)?;
+        let certification = Certification {
+            nonce: B256::new(nonce),
+            attest: Bytes::copy_from_slice(attest),
+            signature: Bytes::copy_from_slice(signature),
+        };
         // Signed by the same TPM in the same structure.
         let firmware = FirmwareVersion(Attest::parse(attest)?.firmware_version);
         let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
@@ -291,6 +297,7 @@ impl Enroller {
             node_key_hash: facts.node_key_hash,
             expiry: request.expiry,
             signature: signature.clone(),
+            certification: Some(certification),
         };
         self.store
             .keep_enrolment(digest, facts.ak_hash, &row)

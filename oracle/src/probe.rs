@@ -12,7 +12,7 @@ use rand::{Rng, RngCore};
 use serde::Serialize;
 use verifier::committee::{NodeStatement, Reachability};
 use verifier::inventory::ShardKey;
-use verifier::session::SessionContext;
+use verifier::session::{SessionContext, VouchedAnswer};
 use verifier::transport::LEAVES;
 use verifier::{
     Availability, BlockNumber, DealId, Epoch, LatencyMs, NodeId, Slot, Stripe, Throughput, cbor,
@@ -117,6 +117,10 @@ pub struct ProbeRecord {
     /// What went wrong, for people.
     #[n(12)]
     pub detail: String,
+    /// What shows to others that the node's machine gave this answer; absent if it was not served.
+    #[n(13)]
+    #[serde(skip)]
+    pub answer: Option<VouchedAnswer>,
 }
 
 impl ProbeRecord {
@@ -138,6 +142,7 @@ impl ProbeRecord {
             elapsed_us: 0,
             bytes: 0,
             detail: detail.into(),
+            answer: None,
         }
     }
 }

@@ -143,6 +143,7 @@ pub(crate) fn probe(epoch: Epoch, node: NodeId, first_byte: u32) -> ProbeRecord 
         elapsed_us: u64::from(first_byte) * 1_000,
         bytes: 7_936,
         detail: String::new(),
+        answer: None,
     }
 }
 

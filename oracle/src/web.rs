@@ -34,6 +34,7 @@ pub fn router(store: Store, exporter: Exporter, notices: Notices) -> Router {
         .route("/api/v1/verdicts", get(verdicts))
         .route("/api/v1/notices", get(feed))
         .route("/api/v1/bundle/{node}/{epoch}", get(bundle))
+        .route("/api/v1/transcript/{node}/{epoch}", get(transcript))
         .with_state(Pages {
             store,
             exporter,
@@ -101,24 +102,39 @@ async fn bundle(
         .export(NodeId(node), Epoch(epoch))
         .await
         .map_err(Failed::Export)?;
-    let name = format!("attachment; filename=\"node-{node}-epoch-{epoch}.probity\"");
-    let headers = [
-        (header::CONTENT_TYPE, "application/cbor".to_owned()),
-        (header::CONTENT_DISPOSITION, name),
-    ];
-    Ok((headers, bundle.to_bytes()).into_response())
+    let name = format!("node-{node}-epoch-{epoch}.probity");
+    Ok(file(&name, bundle.to_bytes()))
+}
+
+/// An answer of a node to this oracle, as `verifier chain` reads it.
+async fn transcript(
+    State(pages): State<Pages>,
+    Path((node, epoch)): Path<(u64, u64)>,
+) -> Result<Response, Failed> {
+    let transcript = pages
+        .exporter
+        .transcript(NodeId(node), Epoch(epoch))
+        .await
+        .map_err(Failed::Export)?;
+    let name = format!("node-{node}-epoch-{epoch}.transcript");
+    Ok(file(&name, transcript.to_bytes()))
 }
 
 /// This oracle's revocation notices, as `verifier notices` reads them.
 async fn feed(State(pages): State<Pages>) -> Result<Response, Failed> {
+    Ok(file("notices.feed", pages.notices.feed().await?.to_bytes()))
+}
+
+/// CBOR to keep under a name.
+fn file(name: &str, bytes: Vec<u8>) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, "application/cbor"),
+        (header::CONTENT_TYPE, "application/cbor".to_owned()),
         (
             header::CONTENT_DISPOSITION,
-            "attachment; filename=\"notices.feed\"",
+            format!("attachment; filename=\"{name}\""),
         ),
     ];
-    Ok((headers, pages.notices.feed().await?.to_bytes()).into_response())
+    (headers, bytes).into_response()
 }
 
 /// Text that is safe inside HTML, also in attributes.

@@ -1,6 +1,7 @@
 //! Arguments and dispatch; every judgement is the library's. One command, one file; [`files`] reads, [`print`] prints.
 
 mod bundle;
+mod chain;
 mod ear;
 mod ek;
 mod eventlog;
@@ -40,6 +41,8 @@ pub struct Args {
 enum Command {
     /// Repeats every check on evidence bundles.
     Bundle(bundle::Args),
+    /// Judges every link from a TPM maker's root to one answer of a node.
+    Chain(chain::Args),
     /// Replays a firmware event log and a kernel's measurement list, and tells what they prove.
     Eventlog(eventlog::Args),
     /// Prints what a bundle holds as JSON, without judging it.
@@ -116,6 +119,7 @@ pub fn answer(command: impl FnOnce() -> Result<Answer, String>) -> Answer {
 pub fn run(args: &Args) -> Result<Answer, String> {
     match &args.command {
         Command::Bundle(command) => bundle::run(command, args.output),
+        Command::Chain(command) => chain::run(command, args.output),
         Command::Eventlog(command) => eventlog::run(command, args.output),
         Command::Show(command) => bundle::show(command),
         Command::Quote(command) => quote::run(command, args.output),

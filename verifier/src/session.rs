@@ -19,6 +19,7 @@
 mod chain;
 mod key;
 mod reject;
+mod transcript;
 
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use minicbor::{Decode, Encode};
@@ -31,6 +32,10 @@ use crate::tpm::verify_p256;
 pub use chain::{ChainEvidence, ChainReject, ChainTrust, judge_chain};
 pub use key::{SessionKey, fresh_nonce};
 pub use reject::Reject;
+pub use transcript::{
+    Certification, MAX_TRANSCRIPT_BYTES, TRANSCRIPT_TAG, Transcript, VouchedAnswer,
+    judge_transcript,
+};
 
 /// First item of every session statement.
 pub const SESSION_TAG: &str = "probity-session-1";
@@ -101,19 +106,26 @@ impl SessionCertificate {
 }
 
 /// What was asked for and what came, as the client knows it without believing anybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
 pub struct Served {
     /// Transport root of the shard in its deal.
+    #[cbor(n(0), with = "crate::cbor::fixed")]
     pub transport_root: B256,
     /// First transport leaf.
+    #[n(1)]
     pub first_leaf: u32,
     /// Number of leaves; 256 for a whole shard.
+    #[n(2)]
     pub leaves: u32,
     /// Bytes that came.
+    #[n(3)]
     pub length: u64,
     /// BLAKE3 of the bytes that came.
+    #[cbor(n(4), with = "crate::cbor::fixed")]
     pub content: B256,
     /// The client's random number in its request.
+    #[cbor(n(5), with = "crate::cbor::fixed")]
     pub nonce: B256,
 }
 

@@ -27,6 +27,14 @@ pub struct TrustedSchedule {
 }
 
 impl TrustedSchedule {
+    /// First block of an epoch: the one that sessions are anchored to.
+    pub fn start(&self, epoch: Epoch) -> BlockNumber {
+        BlockNumber(
+            self.genesis_block
+                .saturating_add(epoch.0.saturating_mul(self.epoch_blocks)),
+        )
+    }
+
     /// Last block at which an epoch's evidence is timely.
     pub fn deadline(&self, epoch: Epoch) -> BlockNumber {
         BlockNumber(

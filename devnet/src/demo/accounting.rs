@@ -344,10 +344,7 @@ impl Story {
         holders.extend(self.network.oracles.iter().map(|oracle| oracle.account));
         holders.extend([self.owner.account, self.network.deployer.address(), BURN]);
         holders.extend([self.network.deployment().registry, deals]);
-        for stranger in ["clone", "revoked"] {
-            let key = self.network.dir.join(stranger).join("data/keys/chain.key");
-            holders.push(daemon::secret::load_chain_key(&key)?.address());
-        }
+        holders.extend(&self.strangers);
         for holder in holders {
             sum += view.token_balance(holder).await?;
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use anyhow::Result;
 
-use super::{Step, Story};
+use super::{SLANDERED, Step, Story};
 use crate::process::{self, Ran, program};
 
 /// Where in a bundle a byte is changed: shares of its length, in thousandths.
@@ -55,6 +55,7 @@ impl Story {
             ));
         }
         self.standings(&trust).await?;
+        self.an_answer_is_the_machines_own(&trust).await?;
         let honest = self.bundle_path("honest");
         let ran = self.verify(&honest, None).await?;
         self.steps.add(judged(
@@ -121,6 +122,37 @@ impl Story {
             "exit 1: 6 attested, 1 revoked",
             format!("exit {}: {}", ran.code, counts.join(", ")),
         );
+        Ok(())
+    }
+
+    /// From the maker of a TPM to bytes that a probe was served, and not from another machine.
+    async fn an_answer_is_the_machines_own(&mut self, trust: &Path) -> Result<()> {
+        for (bundle, code, seen) in [
+            ("honest", 0, "every link holds"),
+            ("cut-off", 3, "of the same node and epoch"),
+        ] {
+            let mut command = Command::new(program("verifier")?);
+            command
+                .arg("chain")
+                .arg(self.transcript())
+                .arg("--bundle")
+                .arg(self.bundle_path(bundle))
+                .arg("--trust")
+                .arg(trust);
+            let ran = process::run(command, &self.network.dir.join("logs/auditor.log")).await?;
+            let said = ran.stdout.contains(seen) || ran.message.contains(seen);
+            self.steps.compare(
+                format!(
+                    "the auditor follows an answer of node {SLANDERED} back to its TPM's maker, with bundle {bundle}"
+                ),
+                format!("exit {code}: {seen}"),
+                if said {
+                    format!("exit {}: {seen}", ran.code)
+                } else {
+                    format!("exit {}: {} {}", ran.code, ran.message, ran.stdout)
+                },
+            );
+        }
         Ok(())
     }
 

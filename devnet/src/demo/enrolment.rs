@@ -129,6 +129,7 @@ impl Story {
     ) -> Result<(Ran, PathBuf)> {
         let dir = self.network.dir.join(name);
         let account = secret::load_or_create_chain_key(&dir.join("data/keys/chain.key"))?.address();
+        self.strangers.push(account);
         self.network.give_gas_money(account).await?;
         self.network.mint(account, U256::from(BOND)).await?;
         clone_state(state, &dir.join("tpm"))?;

@@ -26,11 +26,16 @@ impl Story {
         ];
         fs::create_dir_all(self.network.dir.join("evidence"))?;
         for (name, node, epoch) in wanted {
-            let bundle = self.export(node, epoch).await?;
+            let bundle = self.export("bundle", node, epoch).await?;
             let path = self.network.dir.join(format!("evidence/{name}.probity"));
             fs::write(&path, bundle)?;
             self.bundles.push(path);
         }
+        let transcript = self
+            .export("transcript", SLANDERED, first)
+            .await
+            .context("an answer of an honest node")?;
+        fs::write(self.transcript(), transcript)?;
         let feed = self.network.oracles[0].http_url() + "/api/v1/notices";
         let answer = reqwest::get(feed).await?.error_for_status()?;
         fs::write(self.feed(), answer.bytes().await?)?;
@@ -51,8 +56,8 @@ impl Story {
         self.the_deployed_contract_agrees().await
     }
 
-    /// A bundle from whichever oracle has all of it.
-    async fn export(&self, node: u64, epoch: u64) -> Result<Vec<u8>> {
+    /// A bundle or transcript from whichever oracle has all of it.
+    async fn export(&self, what: &str, node: u64, epoch: u64) -> Result<Vec<u8>> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(20))
             .build()?;
@@ -60,7 +65,7 @@ impl Story {
         for oracle in &self.network.oracles {
             let answer = http
                 .get(format!(
-                    "{}/api/v1/bundle/{node}/{epoch}",
+                    "{}/api/v1/{what}/{node}/{epoch}",
                     oracle.http_url()
                 ))
                 .send()
@@ -75,9 +80,14 @@ impl Story {
             ));
         }
         bail!(
-            "no oracle exports node {node}'s verdict in epoch {epoch}: {}",
+            "no oracle exports a {what} of node {node} in epoch {epoch}: {}",
             refusals.join("; ")
         )
+    }
+
+    /// What links an answer of an honest node to its TPM.
+    pub(super) fn transcript(&self) -> PathBuf {
+        self.network.dir.join("evidence/honest.transcript")
     }
 
     /// The revocation notices of oracle 0.

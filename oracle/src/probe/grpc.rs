@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use verifier::LatencyMs;
-use verifier::session::{self, Expected, Served, Voucher};
+use verifier::session::{self, Expected, Served, VouchedAnswer, Voucher};
 use verifier::transport::{LEAVES, verify_range};
 
 use super::{ProbeOutcome, ProbeRecord, ProbeTarget, Prober};
@@ -226,18 +226,20 @@ impl Prober for GrpcProber {
             node: target.node,
             node_key_hash: target.node_key_hash,
         };
-        match session::judge(&expected, &served, &bindings.recent(), &voucher) {
+        let bindings = bindings.recent();
+        match session::judge(&expected, &served, &bindings, &voucher) {
             Err(reject) => ProbeRecord::failed(
                 target,
                 ProbeOutcome::Unvouched,
                 format!("{}: {reject}", reject.code()),
             ),
-            Ok(_) => ProbeRecord {
+            Ok(session) => ProbeRecord {
                 first_byte: LatencyMs(
                     u32::try_from(answer.first_byte.as_millis()).unwrap_or(u32::MAX),
                 ),
                 elapsed_us: u64::try_from(answer.elapsed.as_micros()).unwrap_or(u64::MAX),
                 bytes: data.len() as u64,
+                answer: VouchedAnswer::new(&session, served, &bindings, voucher),
                 ..blank
             },
         }

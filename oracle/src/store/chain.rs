@@ -174,6 +174,34 @@ impl Store {
         Ok(None)
     }
 
+    /// The machine that a node enrolled last with this node key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn machine_with_key(
+        &self,
+        node: NodeId,
+        node_key_hash: B256,
+    ) -> Result<Option<MachineRow>, StoreError> {
+        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
+        let row: Option<Columns> = sqlx::query_as(
+            "SELECT n.account, m.hardware_id, m.ak_hash, m.enrolled_in
+             FROM nodes n JOIN machines m ON m.node = n.node
+             WHERE n.node = ? AND m.node_key_hash = ? ORDER BY m.position DESC LIMIT 1",
+        )
+        .bind(int(node.0))
+        .bind(node_key_hash.as_slice())
+        .fetch_optional(&self.read)
+        .await?;
+        row.map(|(account, hardware, ak, enrolled_in)| {
+            Ok(MachineRow {
+                identity: identity(&account, &hardware, &ak, node_key_hash.as_slice())?,
+                enrolled_in: hash("transaction", &enrolled_in)?,
+            })
+        })
+        .transpose()
+    }
+
     /// A node's inventory log, in order.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use verifier::bundle::CertificateBytes;
 use verifier::cbor;
 use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::report::Identity;
+use verifier::session::{Certification, VouchedAnswer};
 use verifier::{BlockNumber, Epoch, NodeId};
 
 use super::{Store, StoreError, address, hash, int, uint};
@@ -58,6 +59,8 @@ pub struct EnrolmentRow {
     pub expiry: u64,
     /// This oracle's signature over the enrolment.
     pub signature: Bytes,
+    /// How the node key was certified for this oracle; absent for enrolments of before it was kept.
+    pub certification: Option<Certification>,
 }
 
 impl Store {
@@ -74,7 +77,7 @@ impl Store {
         self.keep_keys(ak_hash, &row.ak_public, row.node_key_hash, &row.node_key)
             .await?;
         sqlx::query(
-            "INSERT INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(digest.as_slice())
         .bind(row.account.as_slice())
@@ -84,6 +87,7 @@ impl Store {
         .bind(&row.node_key_public[..])
         .bind(int(row.expiry))
         .bind(&row.signature[..])
+        .bind(row.certification.as_ref().map(cbor::encode))
         .execute(&self.write)
         .await?;
         Ok(())
@@ -98,15 +102,25 @@ impl Store {
         digest: B256,
         identity: &Identity,
     ) -> Result<Option<EnrolmentRow>, StoreError> {
-        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, i64, Vec<u8>);
+        type Blob = Vec<u8>;
+        type Columns = (Blob, Blob, Blob, Blob, Blob, i64, Blob, Option<Blob>);
         let row: Option<Columns> = sqlx::query_as(
-            "SELECT account, ek_certificate, intermediates, ek_public, node_public, expiry, signature
+            "SELECT account, ek_certificate, intermediates, ek_public, node_public, expiry, signature, certification
              FROM enrolments WHERE digest = ?",
         )
         .bind(digest.as_slice())
         .fetch_optional(&self.read)
         .await?;
-        let Some((account, certificate, intermediates, ek, node_public, expiry, signature)) = row
+        let Some((
+            account,
+            certificate,
+            intermediates,
+            ek,
+            node_public,
+            expiry,
+            signature,
+            certification,
+        )) = row
         else {
             return Ok(None);
         };
@@ -124,6 +138,9 @@ impl Store {
             node_key_hash: identity.node_key_hash,
             expiry: uint(expiry),
             signature: signature.into(),
+            certification: certification
+                .map(|bytes| cbor::decode("certification", &bytes))
+                .transpose()?,
         }))
     }
 
@@ -499,6 +516,30 @@ impl Store {
             .collect()
     }
 
+    /// What a node's machine signed of its answers to an epoch's probes, in the order they were made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn answers(
+        &self,
+        node: NodeId,
+        epoch: Epoch,
+    ) -> Result<Vec<VouchedAnswer>, StoreError> {
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT record FROM probes WHERE epoch = ? AND node = ? ORDER BY number",
+        )
+        .bind(int(epoch.0))
+        .bind(int(node.0))
+        .fetch_all(&self.read)
+        .await?;
+        let mut answers = Vec::new();
+        for bytes in rows {
+            let record: ProbeRecord = cbor::decode("probe record", &bytes)?;
+            answers.extend(record.answer);
+        }
+        Ok(answers)
+    }
+
     /// Forgets evidence, receipts and probes of epochs before `epoch`, the archive's first.
     ///
     /// # Errors
@@ -554,6 +595,7 @@ mod tests {
             node_key_hash: identity.node_key_hash,
             expiry,
             signature: vec![6].into(),
+            certification: None,
         };
         for (digest, expiry) in [(7, 100), (8, 200)] {
             store

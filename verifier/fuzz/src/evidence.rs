@@ -10,7 +10,7 @@ use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::policy::Policy;
 use verifier::session::{
     Anchor, Expected, MAX_CERTIFICATE_BYTES, Served, SessionCertificate, SessionContext,
-    judge_certificate,
+    Transcript, judge_certificate,
 };
 use verifier::trust::{Trust, TrustFile, TrustedSchedule};
 use verifier::{Epoch, NodeId, cbor};
@@ -111,8 +111,15 @@ pub fn bundle(bytes: &[u8]) -> bool {
     true
 }
 
-/// A session certificate. Of all bytes only those that the node key signed are accepted.
+/// A session certificate, or a transcript with one. Of all bytes only those that the node key signed are accepted.
 pub fn session(bytes: &[u8]) -> bool {
+    if let Ok(transcript) = Transcript::from_bytes(bytes) {
+        assert_eq!(transcript.to_bytes(), bytes);
+        let _ = (
+            transcript.answer.statement(),
+            transcript.answer.node_key_hash(),
+        );
+    }
     canonical::<SessionCertificate>(bytes);
     let context = SessionContext {
         chain_id: DEPLOYMENT.chain_id,

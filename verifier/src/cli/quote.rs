@@ -50,7 +50,7 @@ pub struct Args {
 /// 32 bytes.
 type Bytes32 = alloy_primitives::B256;
 
-fn bytes32(text: &str) -> Result<Bytes32, String> {
+pub fn bytes32(text: &str) -> Result<Bytes32, String> {
     let mut bytes = Bytes32::ZERO;
     let text = text.strip_prefix("0x").unwrap_or(text);
     hex::decode_to_slice(text, bytes.as_mut_slice()).map_err(|error| error.to_string())?;

@@ -575,6 +575,80 @@ fn each_link_of_the_chain_is_checked() {
     );
 }
 
+impl Machine {
+    fn transcript(&self) -> Transcript {
+        let session = self.judge().unwrap();
+        let bindings = [[0x77; 32], BINDING];
+        let answer = VouchedAnswer::new(&session, served(), &bindings, self.voucher.clone());
+        let certification = Certification {
+            nonce: B256::new(ORACLE_NONCE),
+            attest: self.attest.clone().into(),
+            signature: self.attest_signature.to_vec().into(),
+        };
+        Transcript::new(NODE, answer.unwrap(), certification)
+    }
+
+    fn judge_transcript(&self, transcript: &Transcript) -> Result<Session, ChainReject> {
+        let trust = ChainTrust {
+            roots: &self.roots,
+            enrolled_at: NOW,
+            identity: &self.identity,
+            registry: REGISTRY,
+            node: NODE,
+            context: &context(),
+        };
+        transcript.judge(&self.request, &trust)
+    }
+}
+
+#[test]
+fn a_transcript_shows_to_others_what_its_client_saw() {
+    let machine = machine();
+    let transcript = machine.transcript();
+    // Of the client's connections the one that the answer came over.
+    assert_eq!(transcript.answer.binding, B256::new(BINDING));
+    let read = Transcript::from_bytes(&transcript.to_bytes()).unwrap();
+    assert_eq!(read, transcript);
+    let session = machine.judge_transcript(&read).unwrap();
+    assert_eq!(session.key, machine.node.session.xy());
+    assert_eq!(
+        transcript.answer.node_key_hash().unwrap(),
+        machine.identity.node_key_hash
+    );
+}
+
+#[test]
+fn no_changed_bit_of_a_transcript_is_accepted() {
+    let machine = machine();
+    let bytes = machine.transcript().to_bytes();
+    for bit in 0..bytes.len() * 8 {
+        let mut changed = bytes.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        let accepted = Transcript::from_bytes(&changed)
+            .is_ok_and(|transcript| machine.judge_transcript(&transcript).is_ok());
+        assert!(!accepted, "bit {bit}");
+    }
+}
+
+#[test]
+fn an_answer_over_no_connection_of_the_client_makes_no_transcript() {
+    let machine = machine();
+    let session = machine.judge().unwrap();
+    let make = |bindings: &[[u8; 32]]| {
+        VouchedAnswer::new(&session, served(), bindings, machine.voucher.clone())
+    };
+    assert_eq!(make(&[]), None);
+    assert_eq!(make(&[[0x77; 32]]), None);
+}
+
+#[test]
+fn an_oversized_transcript_is_not_read() {
+    let mut transcript = machine().transcript();
+    transcript.certification.attest = vec![0; MAX_TRANSCRIPT_BYTES].into();
+    let refused = Transcript::from_bytes(&transcript.to_bytes()).unwrap_err();
+    assert!(refused.to_string().contains("are read"), "{refused}");
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_judge_panic(

@@ -238,6 +238,11 @@ async fn a_range_that_the_nodes_session_signed_over_this_connection_is_served() 
         "{}",
         record.detail
     );
+    // What the oracle keeps of it shows the same to others.
+    let answer = record.answer.unwrap();
+    let served = &answer.served;
+    assert_eq!((served.first_leaf, served.leaves), (30, 2));
+    assert_eq!(answer.statement().unwrap().epoch, EPOCH);
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use verifier::committee::{
 use verifier::envelope::{Claim, Envelope, EnvelopeBody, EnvelopeStatement};
 use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::report::{Identity, Report, ReportFrame, Verdict};
-use verifier::session::{SESSION_TAG, SessionCertificate, SessionStatement};
+use verifier::session::{
+    Certification, SESSION_TAG, Served, SessionCertificate, SessionStatement, Transcript,
+    VouchedAnswer,
+};
 use verifier::{Availability, BlockNumber, Epoch, LatencyMs, NodeId, Reason, Throughput, cbor};
 
 use super::{Seeds, certificates, tpm};
@@ -225,6 +228,22 @@ fn session_certificate(epoch: u64) -> Vec<u8> {
     SessionCertificate::new(statement, &node_key().xy(), &signature).to_bytes()
 }
 
+/// An answer with everything around it; what is signed is not.
+fn transcript() -> Vec<u8> {
+    let answer = VouchedAnswer {
+        served: Served::new(B256::repeat_byte(5), 17, 2, b"bytes", B256::repeat_byte(6)),
+        binding: B256::repeat_byte(7),
+        certificate: session_certificate(8).into(),
+        signature: vec![1; 64].into(),
+    };
+    let certification = Certification {
+        nonce: B256::repeat_byte(9),
+        attest: vec![0xff; 129].into(),
+        signature: vec![2; 64].into(),
+    };
+    Transcript::new(NODE, answer, certification).to_bytes()
+}
+
 pub fn session() -> Seeds {
     let mut forged = session_certificate(8);
     let last = forged.len() - 1;
@@ -233,5 +252,6 @@ pub fn session() -> Seeds {
         ("certificate", session_certificate(8)),
         ("epoch-refused", session_certificate(7)),
         ("forged-refused", forged),
+        ("transcript-refused", transcript()),
     ]
 }
