@@ -119,7 +119,8 @@ lint: deps ## What must hold before a commit
 	@! cargo tree -q -p storage-node -e normal --no-default-features -i tss-esapi-sys 2>/dev/null | grep . \
 	  || { echo "storage-node without its feature \`tpm\` must not need libtss2"; exit 1; }
 	cd contracts && forge fmt --check && forge build --skip 'test/**' --quiet && bin/abi --check && bin/layout --check
-	cargo run -q -p prover -- solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol --check
+	cargo build -q --workspace
+	target/debug/prover solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol --check
 	@if cargo deny --version >/dev/null 2>&1; then \
 	  cargo deny --log-level error check bans licenses sources; \
 	else \
