@@ -142,22 +142,29 @@ impl Exporter {
     /// # Errors
     /// [`ExportError::Missing`] if it gave none, or enrolled elsewhere; another oracle may have one.
     pub async fn transcript(&self, node: NodeId, epoch: Epoch) -> Result<Transcript, ExportError> {
+        // Who probes when must not show while it goes on; and without the epoch's bundle nobody can judge a transcript.
+        if self.store.accepted_report(epoch).await?.is_none() {
+            return missing(format!("epoch {epoch} has no accepted report"));
+        }
+        let start = self.rules.schedule().start(epoch);
+        let Some(machine) = self.store.machine_in_force(node, start).await? else {
+            return missing(format!("node {node}'s enrolment is not known"));
+        };
         // A session is accepted in the epoch after its own as well.
         let mut answers = self.store.answers(node, epoch).await?;
-        answers.extend(self.store.answers(node, Epoch(epoch.0 + 1)).await?);
-        let of_epoch = |answer: &VouchedAnswer| {
-            answer
-                .statement()
-                .is_ok_and(|statement| statement.epoch == epoch)
+        let after = Epoch(epoch.0.saturating_add(1));
+        answers.extend(self.store.answers(node, after).await?);
+        // In the epoch of a change, the new machine answers before it counts.
+        let counts = |answer: &VouchedAnswer| {
+            answer.statement().is_ok_and(|said| said.epoch == epoch)
+                && answer
+                    .node_key_hash()
+                    .is_ok_and(|key| key == machine.identity.node_key_hash)
         };
-        let Some(answer) = answers.into_iter().rfind(of_epoch) else {
+        let Some(answer) = answers.into_iter().rfind(counts) else {
             return missing(format!(
                 "node {node} has answered no probe of this oracle in a session of epoch {epoch}"
             ));
-        };
-        let key = answer.node_key_hash().map_err(StoreError::from)?;
-        let Some(machine) = self.store.machine_with_key(node, key).await? else {
-            return missing(format!("node {node}'s enrolment is not known"));
         };
         let (row, _) = self.enrolled_here(node, &machine).await?;
         match row.certification {
@@ -280,3 +287,6 @@ fn keep<T: Clone>(kept: &mut HashMap<B256, T>, transaction: B256, found: &T) {
     }
     kept.insert(transaction, found.clone());
 }
+
+#[cfg(test)]
+mod tests;

@@ -195,7 +195,8 @@ impl TestNode {
         node
     }
 
-    fn node_key(&self) -> Vec<u8> {
+    /// Its node key's point, x ‖ y.
+    pub(crate) fn node_key(&self) -> Vec<u8> {
         self.key.verifying_key().to_encoded_point(false).as_bytes()[1..].to_vec()
     }
 

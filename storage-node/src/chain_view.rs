@@ -297,7 +297,9 @@ pub trait ChainActions: Send + Sync {
         url: &str,
         tls_key_hash: B256,
     ) -> Result<B256, ChainError>;
-    /// Approves the bond and registers.
+    /// Lets the registry take the bond, unless it may already.
+    async fn approve_bond(&self, bond: U256) -> Result<(), ChainError>;
+    /// Registers; the bond must be approved.
     async fn register(&self, registration: Registration) -> Result<B256, ChainError>;
     /// Puts another machine, or other keys, in the place of those the node has.
     async fn reenrol(&self, enrolment: SignedEnrolment) -> Result<B256, ChainError>;

@@ -147,6 +147,8 @@ impl Enroller<'_> {
             });
         }
         let identity = self.tpm.identity().await?;
+        // Before the machine quotes over a block: an approval takes blocks of its own.
+        self.actions.approve_bond(terms.bond).await?;
         let registration = Registration {
             enrolment: self.vouched(identity).await?,
             url: terms.url,
@@ -194,15 +196,19 @@ impl Enroller<'_> {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let expiry = (now + VALIDITY).as_secs();
-        let enrolments = self.statements(&deployment, &identity, expiry, now.as_secs())?;
-
         let head = self.chain.head().await?;
         let epoch = epoch_at(self.chain.clock(), head.latest);
-        let committee = self.chain.committee(epoch).await?;
         let policy = self.chain.quote_policy(epoch).await?;
         if policy.as_ref().is_some_and(|policy| policy.has_roster) {
             return Err(EnrolError::Roster);
         }
+        let enrolments = self.statements(&deployment, &identity, expiry, now.as_secs())?;
+        if let Some(policy) = &policy {
+            // A machine that the contract refuses learns it before any oracle works for it. What oracles add, the contract does not look at.
+            let [first, ..] = &enrolments;
+            quoted::quote(self.chain, self.tpm, policy, &identity, first).await?;
+        }
+        let committee = self.chain.committee(epoch).await?;
         let digests = enrolments
             .each_ref()
             .map(|it| deployment.registry_digest(it));

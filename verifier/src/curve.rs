@@ -59,6 +59,11 @@ pub(crate) fn exchange(curve: Curve, secret: &[u8], peer: &[u8]) -> Option<Excha
     }
 }
 
+/// Whether a point is in the one form that both implementations take: neither compressed nor the point at infinity.
+fn is_uncompressed(point: &[u8]) -> bool {
+    point.first() == Some(&4)
+}
+
 /// r and s are numbers from 1 to the group's order less one, and nothing follows.
 fn check_range(curve: Curve, signature: &[u8]) -> Result<(), Refused> {
     let in_range = match curve {
@@ -73,7 +78,7 @@ fn check_range(curve: Curve, signature: &[u8]) -> Result<(), Refused> {
 }
 
 mod portable {
-    use super::{Curve, Exchanged, Refused, Zeroizing};
+    use super::{Curve, Exchanged, Refused, Zeroizing, is_uncompressed};
 
     pub(super) fn verify(
         curve: Curve,
@@ -90,8 +95,7 @@ mod portable {
                     .map_err(|_| Refused::Signature)
             }};
         }
-        // Compressed points are none that the other implementation takes.
-        if point.first() != Some(&4) {
+        if !is_uncompressed(point) {
             return Err(Refused::Key);
         }
         match curve {
@@ -112,6 +116,9 @@ mod portable {
                     public: secret.public_key().to_sec1_point(false).as_bytes().to_vec(),
                 })
             }};
+        }
+        if !is_uncompressed(peer) {
+            return None;
         }
         match curve {
             Curve::P256 => exchange_on!(p256_v14),
@@ -152,6 +159,7 @@ mod native {
             };
             let message = &[message];
             let verified = match hash {
+                // It has no SHA-1, and nobody here takes a signature over it.
                 HashAlgorithm::Sha1 => return None,
                 HashAlgorithm::Sha256 => key.verify::<Sha256>(message, signature),
                 HashAlgorithm::Sha384 => key.verify::<Sha384>(message, signature),

@@ -152,54 +152,47 @@ impl Store {
         identity_hash: B256,
         start: BlockNumber,
     ) -> Result<Option<MachineRow>, StoreError> {
+        let known = self.machines_before(node, start).await?;
+        Ok(known
+            .into_iter()
+            .find(|machine| machine.identity.hash() == identity_hash))
+    }
+
+    /// The machine that is in force for a node in the epoch that begins at `start`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn machine_in_force(
+        &self,
+        node: NodeId,
+        start: BlockNumber,
+    ) -> Result<Option<MachineRow>, StoreError> {
+        Ok(self.machines_before(node, start).await?.into_iter().next())
+    }
+
+    /// What a node enrolled with before a block, the last first.
+    async fn machines_before(
+        &self,
+        node: NodeId,
+        block: BlockNumber,
+    ) -> Result<Vec<MachineRow>, StoreError> {
         type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
         let rows: Vec<Columns> = sqlx::query_as(
             "SELECT n.account, m.hardware_id, m.ak_hash, m.node_key_hash, m.enrolled_in
              FROM nodes n JOIN machines m ON m.node = n.node WHERE n.node = ? AND m.block < ? ORDER BY m.position DESC",
         )
         .bind(int(node.0))
-        .bind(int(start.0))
+        .bind(int(block.0))
         .fetch_all(&self.read)
         .await?;
-        for (account, hardware, ak, node_key, enrolled_in) in rows {
-            let identity = identity(&account, &hardware, &ak, &node_key)?;
-            if identity.hash() == identity_hash {
-                let enrolled_in = hash("transaction", &enrolled_in)?;
-                return Ok(Some(MachineRow {
-                    identity,
-                    enrolled_in,
-                }));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The machine that a node enrolled last with this node key.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn machine_with_key(
-        &self,
-        node: NodeId,
-        node_key_hash: B256,
-    ) -> Result<Option<MachineRow>, StoreError> {
-        type Columns = (Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
-        let row: Option<Columns> = sqlx::query_as(
-            "SELECT n.account, m.hardware_id, m.ak_hash, m.enrolled_in
-             FROM nodes n JOIN machines m ON m.node = n.node
-             WHERE n.node = ? AND m.node_key_hash = ? ORDER BY m.position DESC LIMIT 1",
-        )
-        .bind(int(node.0))
-        .bind(node_key_hash.as_slice())
-        .fetch_optional(&self.read)
-        .await?;
-        row.map(|(account, hardware, ak, enrolled_in)| {
-            Ok(MachineRow {
-                identity: identity(&account, &hardware, &ak, node_key_hash.as_slice())?,
-                enrolled_in: hash("transaction", &enrolled_in)?,
+        rows.iter()
+            .map(|(account, hardware, ak, node_key, enrolled_in)| {
+                Ok(MachineRow {
+                    identity: identity(account, hardware, ak, node_key)?,
+                    enrolled_in: hash("transaction", enrolled_in)?,
+                })
             })
-        })
-        .transpose()
+            .collect()
     }
 
     /// A node's inventory log, in order.

@@ -66,9 +66,15 @@ pub(super) async fn quote(
     Ok(Quoted { block, evidence })
 }
 
+/// Blocks that a transaction may take.
+const MARGIN: u64 = 8;
+
 /// The last block that stays, unless that is so old that the transaction could come too late.
 fn block_for(head: Head, max_age: u64) -> u64 {
-    head.finalized.max(head.latest.saturating_sub(max_age / 2))
+    let oldest = head
+        .latest
+        .saturating_sub(max_age.saturating_sub(MARGIN) / 2);
+    head.finalized.max(oldest)
 }
 
 fn pcr_digest(attest: &[u8]) -> Option<[u8; 32]> {
@@ -87,8 +93,11 @@ mod tests {
         let head = |latest, finalized| Head { latest, finalized };
         assert_eq!(block_for(head(1_000, 990), 256), 990);
         // Finality is far behind: half of the time is left for the transaction.
-        assert_eq!(block_for(head(1_000, 100), 256), 872);
-        assert_eq!(block_for(head(1_000, 100), 1), 1_000);
+        assert_eq!(block_for(head(1_000, 100), 256), 876);
+        // A policy in a hurry leaves all of its time to the transaction.
+        for max_age in [1, 2, 9] {
+            assert_eq!(block_for(head(1_000, 100), max_age), 1_000);
+        }
         assert_eq!(block_for(head(3, 0), 256), 0);
     }
 }

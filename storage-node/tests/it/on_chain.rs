@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::signers::SignerSync;
@@ -15,16 +16,19 @@ use chain::{Deployment, Sender};
 use daemon::exit::ExitCode;
 use serde_json::json;
 use storage_node::chain_view::{
-    ChainActions, ChainError, ChainView, RealChain, Registration, SignedEnrolment, epoch_at,
+    ChainActions, ChainError, ChainView, QuotePolicy, RealChain, Registration, SignedEnrolment,
+    epoch_at,
 };
 use storage_node::config::Config;
 use storage_node::edges::real_prover;
+use storage_node::enrol::{EnrolError, Enroller, Terms};
 use storage_node::evidence::NodeKeys;
 use storage_node::inventory::Frozen;
+use storage_node::oracles::GrpcOracles;
 use storage_node::reclaim::Reclaimer;
 use storage_node::shard::SlotId;
 use storage_node::state::{Outcome, TenureState};
-use storage_node::tpm::Tpm as _;
+use storage_node::tpm::{Tpm as _, TpmHandle};
 use verifier::typed_data::Enrolment;
 use verifier::{DealId, Epoch, NodeId};
 
@@ -182,6 +186,7 @@ impl Network {
             tls_key_hash: B256::repeat_byte(7),
             bond: U256::from(BOND),
         };
+        chain.approve_bond(registration.bond).await?;
         chain.register(registration).await?;
         Ok(chain.node().await?.unwrap().node)
     }
@@ -506,6 +511,65 @@ async fn contracts_without_a_function_the_node_calls_are_refused_at_the_start_by
         network.replace(contract, code).await;
         connect().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_quote_policy_is_read_and_asks_for_what_oracles_do_not_say() {
+    let Some(network) =
+        network("a_quote_policy_is_read_and_asks_for_what_oracles_do_not_say").await
+    else {
+        return;
+    };
+    let chain = network.chain(2).await;
+    let epoch = Epoch(0);
+    assert_eq!(chain.quote_policy(epoch).await.unwrap(), None);
+    let digest = B256::repeat_byte(0xd1);
+    let in_force = async |states: Vec<(B256, u64)>, any_state: bool, roster: B256| {
+        // PCRs 0, 7 and 31, of at most 12 blocks ago.
+        let arguments = (0x8000_0081_u32, states, any_state, 12u64, roster).abi_encode_params();
+        let code = [bytecode("QuotePolicy").unwrap(), arguments].concat();
+        let (policy, _) = network.deployer.deploy(Bytes::from(code)).await.unwrap();
+        let call = Registry::setQuotePolicyCall { policy };
+        network
+            .deployer
+            .send(network.deployment.registry, &call)
+            .await
+            .unwrap();
+        policy
+    };
+    let at = in_force(vec![(digest, 2_000_000_000)], false, B256::ZERO).await;
+    let expected = QuotePolicy {
+        at,
+        pcrs: vec![0, 7, 31],
+        any_state: false,
+        max_age: 12,
+        has_roster: false,
+    };
+    assert_eq!(chain.quote_policy(epoch).await.unwrap(), Some(expected));
+    let until = chain.accepted_until(at, digest).await.unwrap();
+    assert_eq!(until, 2_000_000_000);
+    assert_eq!(chain.accepted_until(at, B256::ZERO).await.unwrap(), 0);
+    // What oracles signed is not enough.
+    let refused = network.enrol(&chain, 1).await.unwrap_err();
+    assert!(refused.is_revert("QuoteRequired"), "{refused}");
+
+    // Under a roster no oracle vouches, so none is asked.
+    in_force(Vec::new(), true, B256::repeat_byte(1)).await;
+    let tpm = TpmHandle::spawn(SoftTpm::new()).unwrap();
+    let oracles = GrpcOracles::new(Duration::from_secs(5));
+    let enroller = Enroller {
+        chain: &*chain,
+        actions: &*chain,
+        tpm: &tpm,
+        oracles: &oracles,
+    };
+    let terms = Terms {
+        url: "https://127.0.0.1:7300".to_owned(),
+        tls_key_hash: B256::repeat_byte(7),
+        bond: U256::from(BOND),
+    };
+    let refused = enroller.enrol(terms).await.unwrap_err();
+    assert!(matches!(refused, EnrolError::Roster), "{refused}");
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use alloy_primitives::B256;
 use serde::Serialize;
+use verifier::Reason;
 use verifier::bundle::{Bundle, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
-use verifier::session::{MAX_TRANSCRIPT_BYTES, Session, Transcript, judge_transcript};
+use verifier::session::{MAX_TRANSCRIPT_BYTES, Transcript, judge_transcript};
 
 use super::{
     Answer,
@@ -45,7 +46,12 @@ struct Judged {
 struct Facts {
     node: u64,
     epoch: u64,
+    /// The committee's verdict on the epoch, which the bundle shows.
+    verdict: &'static str,
     hardware_id: B256,
+    /// Maker, model and firmware as certified.
+    tpm: String,
+    class: String,
     session_key: String,
     transport_root: B256,
     first_leaf: u32,
@@ -75,52 +81,66 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
         Ok(transcript) => transcript,
         Err(error) => return refused("MALFORMED", error.to_string(), output),
     };
-    if transcript.node != bundle.verdict.node {
+    let said = match transcript.answer.statement() {
+        Ok(said) => said,
+        Err(error) => return refused("MALFORMED", error.to_string(), output),
+    };
+    let verdict = &bundle.verdict;
+    if (transcript.node, said.epoch) != (verdict.node, verdict.epoch) {
         return Err(format!(
-            "the transcript is of node {}, the bundle of node {}: give a bundle of the same node and epoch",
-            transcript.node, bundle.verdict.node
+            "the transcript is of node {} in epoch {}, the bundle of node {} in epoch {}: give a bundle of the same node and epoch",
+            transcript.node, said.epoch, verdict.node, verdict.epoch
         ));
     }
-    let session = match judge_transcript(&transcript, &bundle, &trust, args.anchor) {
-        Ok(session) => session,
+    if matches!(
+        verdict.reason,
+        Reason::AttestationFailed | Reason::AttestationForged
+    ) {
+        let detail = "the bundle's verdict is that this machine's attestation does not hold";
+        return refused(verdict.reason.name(), detail.into(), output);
+    }
+    let judged = judge_transcript(&transcript, &bundle, &trust, args.anchor);
+    let (session, maker) = match judged {
+        Ok(judged) => judged,
         Err(reject) => return refused(reject.code(), reject.to_string(), output),
     };
-    let anchor = transcript
-        .answer
-        .statement()
-        .map_err(|error| error.to_string())?
-        .anchor;
     let served = transcript.answer.served;
+    let anchor_checked = args.anchor.is_some();
     let facts = Facts {
         node: transcript.node.0,
         epoch: session.epoch.0,
+        verdict: verdict.reason.name(),
         hardware_id: bundle.identity.hardware_id,
-        session_key: key(&session),
+        tpm: format!("{} {} {}", maker.manufacturer, maker.model, maker.version),
+        class: maker.class.to_string(),
+        session_key: hex::encode(session.key),
         transport_root: served.transport_root,
         first_leaf: served.first_leaf,
         leaves: served.leaves,
         bytes: served.length,
         blake3: served.content,
         channel_binding: transcript.answer.binding,
-        anchor,
-        anchor_checked: args.anchor.is_some(),
+        anchor: said.anchor,
+        anchor_checked,
         anchor_block: trust.schedule.start(session.epoch).0,
     };
     print(
         &Judged {
             accepted: true,
             reason: None,
-            detail: "endorsement key, attestation key, node key, session key and answer: every link holds"
-                .into(),
+            detail: format!(
+                "endorsement key, attestation key, node key, session key and answer: every link holds{}",
+                if anchor_checked {
+                    ""
+                } else {
+                    "; how old the session is was not checked (--anchor)"
+                }
+            ),
             facts: Some(facts),
         },
         output,
     )?;
     Ok(Answer::Accepted)
-}
-
-fn key(session: &Session) -> String {
-    hex::encode(session.key)
 }
 
 fn refused(reason: &'static str, detail: String, output: Output) -> Result<Answer, String> {
@@ -142,7 +162,10 @@ fn print(judged: &Judged, output: Output) -> Result<(), String> {
         let mut table = print::table(["fact", "value"]);
         table.add_row(["node", &facts.node.to_string()]);
         table.add_row(["epoch", &facts.epoch.to_string()]);
+        table.add_row(["verdict", facts.verdict]);
         table.add_row(["hardware", &facts.hardware_id.to_string()]);
+        table.add_row(["TPM", &facts.tpm]);
+        table.add_row(["class", &facts.class]);
         table.add_row(["session key", &facts.session_key]);
         table.add_row(["shard", &facts.transport_root.to_string()]);
         let last = facts.first_leaf.saturating_add(facts.leaves) - u32::from(facts.leaves > 0);

@@ -97,12 +97,9 @@ fn both_implementations_exchange_keys_as_wycheproof_says() {
             let start = number.iter().take_while(|byte| **byte == 0).count();
             let mut secret = vec![0; width];
             secret[width - (number.len() - start)..].copy_from_slice(&number[start..]);
-            let uncompressed = test.public_key.first() == Some(&4);
-            if !uncompressed {
-                continue;
-            }
             let portable = portable::exchange(curve, &secret, &test.public_key);
-            let valid = test.result != TestResult::Invalid;
+            // Compressed points are valid, and none that is taken here.
+            let valid = test.result == TestResult::Valid && is_uncompressed(&test.public_key);
             assert_eq!(
                 portable.is_some(),
                 valid,
@@ -128,20 +125,32 @@ fn both_implementations_exchange_keys_as_wycheproof_says() {
     }
 }
 
-/// A key, a message and its signature.
+/// A key and its signature over a message.
 fn signed(curve: Curve, secret: &[u8], message: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    match curve {
+        Curve::P256 => signed_over(curve, secret, HashAlgorithm::Sha256, message),
+        Curve::P384 => signed_over(curve, secret, HashAlgorithm::Sha384, message),
+    }
+}
+
+fn signed_over(
+    curve: Curve,
+    secret: &[u8],
+    hash: HashAlgorithm,
+    message: &[u8],
+) -> Option<(Vec<u8>, Vec<u8>)> {
     macro_rules! sign_on {
-        ($curve:ident, $hash:expr) => {{
+        ($curve:ident) => {{
             use $curve::ecdsa::{Signature, SigningKey, signature::hazmat::PrehashSigner};
             let key = SigningKey::from_slice(secret).ok()?;
-            let signature: Signature = key.sign_prehash(&$hash.digest(&[message])).unwrap();
+            let signature: Signature = key.sign_prehash(&hash.digest(&[message])).unwrap();
             let point = key.verifying_key().to_encoded_point(false);
             Some((point.as_bytes().to_vec(), signature.to_bytes().to_vec()))
         }};
     }
     match curve {
-        Curve::P256 => sign_on!(p256, HashAlgorithm::Sha256),
-        Curve::P384 => sign_on!(p384, HashAlgorithm::Sha384),
+        Curve::P256 => sign_on!(p256),
+        Curve::P384 => sign_on!(p384),
     }
 }
 
@@ -188,19 +197,28 @@ proptest! {
     /// Keys and scalars near the edges, where windowed multiplication has its exceptions.
     #[test]
     fn both_agree_on_random_and_on_small_keys(
-        secret in prop_oneof![
-            any::<[u8; 32]>(),
-            (1u8..40).prop_map(|low| { let mut key = [0; 32]; key[31] = low; key }),
-        ],
+        random in any::<[u8; 48]>(),
+        small in proptest::option::of(1u8..40),
         message in any::<Vec<u8>>(),
         flip in proptest::option::of(0usize..512),
     ) {
-        if let Some((point, mut signature)) = signed(Curve::P256, &secret, &message) {
-            if let Some(bit) = flip {
-                signature[bit / 8] ^= 1 << (bit % 8);
+        for (curve, width) in [(Curve::P256, 32), (Curve::P384, 48)] {
+            let mut secret = random[..width].to_vec();
+            if let Some(low) = small {
+                secret.fill(0);
+                secret[width - 1] = low;
             }
-            let verdict = both(Curve::P256, &point, HashAlgorithm::Sha256, &message, &signature);
-            prop_assert_eq!(verdict.is_ok(), flip.is_none());
+            // Digests as long as the order, shorter, and cut off.
+            for hash in [HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512] {
+                let Some((point, mut signature)) = signed_over(curve, &secret, hash, &message) else {
+                    continue;
+                };
+                if let Some(bit) = flip {
+                    signature[bit / 8] ^= 1 << (bit % 8);
+                }
+                let verdict = both(curve, &point, hash, &message, &signature);
+                prop_assert_eq!(verdict.is_ok(), flip.is_none());
+            }
         }
     }
 

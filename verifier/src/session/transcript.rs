@@ -19,7 +19,7 @@ use super::{
 use crate::bundle::Bundle;
 use crate::cbor::{self, Malformed};
 use crate::ids::NodeId;
-use crate::tpm::EnrolmentRequest;
+use crate::tpm::{EkCertificate, EnrolmentRequest, judge_request};
 use crate::trust::Trust;
 
 /// First item of every transcript.
@@ -206,6 +206,8 @@ impl Transcript {
 /// `anchor` is the hash of the epoch's first block. Without it the session's own word is taken, and nothing shows that its certificate was not made before
 /// the epoch began.
 ///
+/// Returns the session, and what the TPM's maker certified.
+///
 /// # Errors
 /// [`ChainReject`], the first link that does not hold.
 pub fn judge_transcript(
@@ -213,7 +215,7 @@ pub fn judge_transcript(
     bundle: &Bundle,
     trust: &Trust,
     anchor: Option<B256>,
-) -> Result<Session, ChainReject> {
+) -> Result<(Session, EkCertificate), ChainReject> {
     let anchor = match anchor {
         Some(hash) => hash,
         None => transcript.said()?.anchor,
@@ -236,5 +238,8 @@ pub fn judge_transcript(
         node: bundle.verdict.node,
         context: &context,
     };
-    transcript.judge(&record.request(deployment, bundle.identity.account), &judge)
+    let request = record.request(deployment, bundle.identity.account);
+    let session = transcript.judge(&request, &judge)?;
+    let facts = judge_request(&request, judge.roots, judge.enrolled_at)?;
+    Ok((session, facts.certificate))
 }

@@ -89,18 +89,15 @@ impl ChainActions for RealChain {
         self.call(self.client.deployment().registry, &call).await
     }
 
-    async fn register(&self, registration: Registration) -> Result<B256, ChainError> {
+    async fn approve_bond(&self, bond: U256) -> Result<(), ChainError> {
         let deployment = self.client.deployment();
         let account = self.sender.address();
         // Whether the registry would take it shows before any money moves.
         let balance = self.client.latest().token_balance(account).await?;
-        if balance < registration.bond {
+        if balance < bond {
             return Err(ChainError::Reverted {
                 name: "ERC20InsufficientBalance".to_owned(),
-                detail: format!(
-                    "account {account} has {balance} token units, the bond is {}",
-                    registration.bond
-                ),
+                detail: format!("account {account} has {balance} token units, the bond is {bond}"),
             });
         }
         let allowance = self
@@ -108,13 +105,18 @@ impl ChainActions for RealChain {
             .latest()
             .allowance(account, deployment.registry)
             .await?;
-        if allowance < registration.bond {
+        if allowance < bond {
             let approve = ProbityToken::approveCall {
                 spender: deployment.registry,
-                value: registration.bond,
+                value: bond,
             };
             self.call(deployment.token, &approve).await?;
         }
+        Ok(())
+    }
+
+    async fn register(&self, registration: Registration) -> Result<B256, ChainError> {
+        let registry = self.client.deployment().registry;
         let (enrolment, quorum, evidence) = arguments(registration.enrolment);
         let (url, bond) = (registration.url, registration.bond);
         let tls_key_hash = registration.tls_key_hash;
@@ -127,7 +129,7 @@ impl ChainActions for RealChain {
                     tlsKeyHash: tls_key_hash,
                     bond,
                 };
-                self.call(deployment.registry, &call).await
+                self.call(registry, &call).await
             }
             Some(evidence) => {
                 let call = Registry::registerWithQuoteCall {
@@ -138,7 +140,7 @@ impl ChainActions for RealChain {
                     bond,
                     evidence,
                 };
-                self.call(deployment.registry, &call).await
+                self.call(registry, &call).await
             }
         }
     }

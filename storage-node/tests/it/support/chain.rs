@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, keccak256};
+use alloy::primitives::{Address, B256, U256, keccak256};
 use async_trait::async_trait;
 use chain::EpochClock;
 use chain::types::Schedule;
@@ -581,6 +581,10 @@ impl ChainActions for MemoryChain {
             Ok(())
         })
         .await
+    }
+
+    async fn approve_bond(&self, _: U256) -> Result<(), ChainError> {
+        Ok(())
     }
 
     async fn register(&self, _: Registration) -> Result<B256, ChainError> {
