@@ -17,6 +17,7 @@ use crate::trust::{Trust, TrustFile, TrustedSchedule};
 use crate::{EvidenceReason, Reason, typed_data};
 
 mod previous;
+mod transcripts;
 
 const ROOT: &str = "CN=Root";
 const ISSUER: &str = "CN=Issuer";
@@ -286,6 +287,7 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     previous::a_previous_quote_counts_only_if_the_node_made_it_for_an_earlier_epoch_here(&case);
     previous::a_clock_that_ran_backwards_is_repeated_from_both_quotes(&case);
     previous::that_no_previous_quote_is_given_is_said(&case);
+    transcripts::an_answer_counts_with_a_bundle_of_its_epoch_whose_attestation_holds(&case);
 }
 
 fn no_changed_byte_is_accepted(bytes: &[u8], trust: &Trust) {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use alloy_primitives::B256;
 use serde::Serialize;
-use verifier::Reason;
 use verifier::bundle::{Bundle, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::session::{MAX_TRANSCRIPT_BYTES, Transcript, judge_transcript};
@@ -91,13 +90,6 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
             "the transcript is of node {} in epoch {}, the bundle of node {} in epoch {}: give a bundle of the same node and epoch",
             transcript.node, said.epoch, verdict.node, verdict.epoch
         ));
-    }
-    if matches!(
-        verdict.reason,
-        Reason::AttestationFailed | Reason::AttestationForged
-    ) {
-        let detail = "the bundle's verdict is that this machine's attestation does not hold";
-        return refused(verdict.reason.name(), detail.into(), output);
     }
     let judged = judge_transcript(&transcript, &bundle, &trust, args.anchor);
     let (session, maker) = match judged {

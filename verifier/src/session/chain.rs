@@ -3,6 +3,7 @@
 use alloy_primitives::{Address, B256};
 
 use super::{Expected, Reject, Served, Session, SessionContext, Voucher, judge};
+use crate::Reason;
 use crate::ids::NodeId;
 use crate::report::Identity;
 use crate::tpm::{
@@ -62,6 +63,9 @@ pub enum ChainReject {
         /// In the evidence.
         found: B256,
     },
+    /// The committee's verdict on the epoch is that the machine's attestation does not hold.
+    #[error("the bundle's verdict is {0}: this machine's attestation does not hold")]
+    Condemned(Reason),
     /// From the node key to the answer.
     #[error("session: {0}")]
     Session(#[from] Reject),
@@ -73,6 +77,7 @@ impl ChainReject {
         match self {
             Self::Enrolment(reject) => reject.code(),
             Self::Identity { .. } => "CHAIN_OTHER_MACHINE",
+            Self::Condemned(reason) => reason.name(),
             Self::Session(reject) => reject.code(),
         }
     }

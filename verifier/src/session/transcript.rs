@@ -16,6 +16,7 @@ use super::{
     Anchor, ChainEvidence, ChainReject, ChainTrust, Reject, Served, Session, SessionCertificate,
     SessionContext, SessionStatement, Voucher, judge_chain,
 };
+use crate::Reason;
 use crate::bundle::Bundle;
 use crate::cbor::{self, Malformed};
 use crate::ids::NodeId;
@@ -216,6 +217,13 @@ pub fn judge_transcript(
     trust: &Trust,
     anchor: Option<B256>,
 ) -> Result<(Session, EkCertificate), ChainReject> {
+    let reason = bundle.verdict.reason;
+    if matches!(
+        reason,
+        Reason::AttestationFailed | Reason::AttestationForged
+    ) {
+        return Err(ChainReject::Condemned(reason));
+    }
     let anchor = match anchor {
         Some(hash) => hash,
         None => transcript.said()?.anchor,
