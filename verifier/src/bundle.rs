@@ -17,7 +17,7 @@ use crate::tpm::EnrolmentRequest;
 mod audit;
 pub mod history;
 
-pub use audit::{Audit, Check, Outcome, audit};
+pub use audit::{Audit, Check, Outcome, Unaccepted, audit};
 
 /// First item of every bundle.
 pub const BUNDLE_TAG: &str = "probity-bundle-1";

@@ -30,6 +30,11 @@ pub enum Outcome {
         /// What is taken on the quorum's word.
         detail: String,
     },
+    /// This auditor lacks what the check asks for, which is nobody's fault but his: no verdict.
+    NotChecked {
+        /// What is missing.
+        detail: String,
+    },
     /// It does not hold.
     Failed {
         /// Code of the catalogue.
@@ -49,28 +54,80 @@ pub struct Check {
     pub outcome: Outcome,
 }
 
-/// All checks on a bundle, in order; the audit ends at the first that fails.
+/// All checks on a bundle, in order; the audit ends at the first that fails or cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Audit {
     /// The checks.
     pub checks: Vec<Check>,
-    /// The verdict the bundle is about.
+    /// The verdict the bundle is about, if every check was made and holds.
     pub verdict: Option<Verdict>,
 }
 
 impl Audit {
-    /// Whether nothing failed.
+    /// Whether every check was made and holds.
     pub fn accepted(&self) -> bool {
-        self.failure().is_none()
+        self.verdict.is_some()
+    }
+
+    /// Whether the bundle is accepted; who goes on from an accepted one asks this.
+    ///
+    /// # Errors
+    /// [`Unaccepted`].
+    pub fn require(&self) -> Result<(), Unaccepted<'_>> {
+        if let Some((check, reason, detail)) = self.failure() {
+            return Err(Unaccepted::Failed {
+                check,
+                reason,
+                detail,
+            });
+        }
+        match &self.checks[..] {
+            [
+                ..,
+                Check {
+                    name,
+                    outcome: Outcome::NotChecked { detail },
+                },
+            ] => Err(Unaccepted::NotChecked {
+                check: name,
+                detail,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The check that failed: its name, the code of the reason, and what was expected and found.
     pub fn failure(&self) -> Option<(&'static str, EvidenceReason, &str)> {
         self.checks.iter().find_map(|check| match &check.outcome {
             Outcome::Failed { reason, detail } => Some((check.name, *reason, detail.as_str())),
-            Outcome::Passed { .. } | Outcome::RestsOnQuorum { .. } => None,
+            Outcome::Passed { .. } | Outcome::RestsOnQuorum { .. } | Outcome::NotChecked { .. } => {
+                None
+            }
         })
     }
+}
+
+/// Why a bundle is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unaccepted<'a> {
+    /// A check does not hold.
+    #[error("{reason}: {check}: {detail}")]
+    Failed {
+        /// Its name.
+        check: &'static str,
+        /// Code of the catalogue.
+        reason: EvidenceReason,
+        /// What was expected and found.
+        detail: &'a str,
+    },
+    /// The auditor lacks what a check asks for.
+    #[error("could not check: {check}: {detail}")]
+    NotChecked {
+        /// Its name.
+        check: &'static str,
+        /// What is missing.
+        detail: &'a str,
+    },
 }
 
 struct Failure(EvidenceReason, String);
@@ -135,7 +192,7 @@ pub fn audit(bytes: &[u8], trust: &Trust) -> Audit {
             Ok(outcome) => outcome,
             Err(Failure(reason, detail)) => Outcome::Failed { reason, detail },
         };
-        let stop = matches!(outcome, Outcome::Failed { .. });
+        let stop = matches!(outcome, Outcome::Failed { .. } | Outcome::NotChecked { .. });
         audit.checks.push(Check { name, outcome });
         if stop {
             return audit;
@@ -267,6 +324,11 @@ impl Auditor<'_> {
         };
         let facts = match tpm::judge_request(&request, self.trust.roots(), at) {
             Ok(facts) => facts,
+            Err(error) if error.is_could_not_check() => {
+                return Ok(Outcome::NotChecked {
+                    detail: format!("{}: {error}", error.code()),
+                });
+            }
             Err(error) => {
                 return failed(
                     EvidenceReason::UntrustedEndorsement,

@@ -11,6 +11,7 @@ use crate::ids::{Availability, BlockNumber, LatencyMs};
 use crate::judgement::{self, Received};
 use crate::report::{ReportFrame, VerdictTree};
 use crate::testing::{DEADLINE, EPOCH, World};
+use crate::tpm::certificate::{CrlDemand, CrlGap, CrlPolicy};
 use crate::tpm::fixture::{self, CertificateBody, NOW, SoftKey};
 use crate::tpm::{self, Attest, EnrolmentRequest};
 use crate::trust::{Trust, TrustFile, TrustedSchedule};
@@ -282,6 +283,7 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     surplus_signatures_must_hold_too(&case);
     false_verdicts_are_not_supported(&case);
     others_trust_files_reject(&case);
+    a_missing_revocation_list_is_no_verdict(&case);
     revocations_are_repeated(&case);
     policies_are_simulated(&case);
     previous::a_previous_quote_counts_only_if_the_node_made_it_for_an_earlier_epoch_here(&case);
@@ -419,6 +421,36 @@ fn false_verdicts_are_not_supported(case: &Case) {
         (Reason::Pass, true, LatencyMs(12))
     );
     assert_eq!(verdict.availability, Availability(10_000));
+}
+
+/// An auditor whose store demands lists that he has not got: by his policy that is no fault of the bundle's, and no verdict.
+fn a_missing_revocation_list_is_no_verdict(case: &Case) {
+    let judged_with = |gap| {
+        let mut asking = case.again();
+        let roots = tpm::RootStore::from_text(&case.trust.ek_roots)
+            .unwrap()
+            .with_crl_policy(CrlPolicy {
+                demand: CrlDemand::Always,
+                gap,
+            });
+        asking.trust.ek_roots = roots.to_toml().unwrap();
+        asking.bundle.report.policy_hash = asking.world.policy.hash(&roots);
+        asking.report(case.bundle.verdict.clone());
+        asking.audit()
+    };
+    let open = judged_with(CrlGap::CouldNotCheck);
+    assert!(!open.accepted() && open.failure().is_none());
+    let why = open.require().unwrap_err();
+    assert!(
+        matches!(&why, Unaccepted::NotChecked { check: "enrolment", detail } if detail.contains("CRL_NOT_CHECKED")),
+        "{why}"
+    );
+    let closed = judged_with(CrlGap::Refuse);
+    let (check, reason, _) = closed.failure().unwrap();
+    assert_eq!(
+        (check, reason),
+        ("enrolment", EvidenceReason::UntrustedEndorsement)
+    );
 }
 
 /// What f + 1 oracles have revoked attests nothing, whatever came of it; an auditor comes to the same from the bundle.

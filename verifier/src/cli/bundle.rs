@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
-use verifier::bundle::{Audit, Bundle, Outcome, audit};
+use verifier::bundle::{Audit, Bundle, Outcome, Unaccepted, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::trust::Trust;
 
@@ -64,10 +64,10 @@ pub fn show(args: &ShowArgs) -> Result<Answer, String> {
 fn one(file: &Path, trust: &Trust, output: Output) -> Result<Answer, String> {
     let audit = audit(&read(file, MAX_DOCUMENT_BYTES + 1)?, trust);
     print(&audit, output)?;
-    Ok(if audit.accepted() {
-        Answer::Accepted
-    } else {
-        Answer::Rejected
+    Ok(match audit.require() {
+        Ok(()) => Answer::Accepted,
+        Err(Unaccepted::Failed { .. }) => Answer::Rejected,
+        Err(Unaccepted::NotChecked { .. }) => Answer::CouldNotCheck,
     })
 }
 
@@ -132,21 +132,29 @@ impl End {
             Err(detail) => return Self::CouldNotCheck { detail },
         };
         let audit = audit(&bytes, trust);
-        if let Some((check, reason, detail)) = audit.failure() {
-            return Self::Rejected {
-                check,
-                reason: reason.name(),
-                detail: detail.to_owned(),
-            };
-        }
-        match audit.verdict {
-            Some(verdict) => Self::Accepted {
+        match (audit.require(), &audit.verdict) {
+            (Ok(()), Some(verdict)) => Self::Accepted {
                 node: verdict.node.0,
                 epoch: verdict.epoch.0,
                 reason: verdict.reason.name(),
             },
-            None => Self::CouldNotCheck {
+            (Ok(()), None) => Self::CouldNotCheck {
                 detail: "the audit came to no verdict".into(),
+            },
+            (
+                Err(Unaccepted::Failed {
+                    check,
+                    reason,
+                    detail,
+                }),
+                _,
+            ) => Self::Rejected {
+                check,
+                reason: reason.name(),
+                detail: detail.to_owned(),
+            },
+            (Err(Unaccepted::NotChecked { check, detail }), _) => Self::CouldNotCheck {
+                detail: format!("{check}: {detail}"),
             },
         }
     }
@@ -234,6 +242,7 @@ fn print(audit: &Audit, output: Output) -> Result<(), String> {
         let (word, detail) = match &check.outcome {
             Outcome::Passed { detail } => ("ok".to_owned(), detail),
             Outcome::RestsOnQuorum { detail } => ("quorum".to_owned(), detail),
+            Outcome::NotChecked { detail } => ("could not check".to_owned(), detail),
             Outcome::Failed { reason, detail } => (reason.to_string(), detail),
         };
         table.add_row([check.name, &word, detail]);
@@ -247,6 +256,7 @@ fn print(audit: &Audit, output: Output) -> Result<(), String> {
             verdict.reason,
             verdict.reason.meaning()
         )),
+        None if audit.failure().is_none() => line("could not be checked: no verdict"),
         None => line("rejected"),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::B256;
 use serde::Serialize;
-use verifier::bundle::{Bundle, audit};
+use verifier::bundle::{Bundle, Unaccepted, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::session::{MAX_TRANSCRIPT_BYTES, Transcript, judge_transcript};
 
@@ -71,9 +71,20 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let bundle = read(&args.bundle, MAX_DOCUMENT_BYTES + 1)?;
     let bytes = read(&args.transcript, MAX_TRANSCRIPT_BYTES + 1)?;
     let audited = audit(&bundle, &trust);
-    if let Some((check, reason, detail)) = audited.failure() {
-        let detail = format!("the bundle's {check}: {detail}");
-        return refused(reason.name(), detail, output);
+    match audited.require() {
+        Ok(()) => {}
+        Err(Unaccepted::Failed {
+            check,
+            reason,
+            detail,
+        }) => {
+            return refused(
+                reason.name(),
+                format!("the bundle's {check}: {detail}"),
+                output,
+            );
+        }
+        Err(not_checked) => return Err(format!("the bundle: {not_checked}")),
     }
     let bundle = Bundle::from_bytes(&bundle).map_err(|error| error.to_string())?;
     let transcript = match Transcript::from_bytes(&bytes) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::Bytes;
 use clap::{Subcommand, ValueEnum};
 use verifier::Reason;
-use verifier::bundle::{Bundle, audit};
+use verifier::bundle::{Bundle, Unaccepted, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::ear::{
     Ear, Findings, IssuerKey, MAX_TOKEN_BYTES, Profile, Reject, Rules, Tier, Verified, VerifierKey,
@@ -217,8 +217,10 @@ fn print(read: &Verified, word: &str, output: Output) -> Result<(), String> {
 fn of_bundle(file: &Path, trust: &Path, now: u64) -> Result<Result<Ear, String>, String> {
     let trust = read_trust(trust)?;
     let bytes = read(file, MAX_DOCUMENT_BYTES + 1)?;
-    if let Some((check, reason, detail)) = audit(&bytes, &trust).failure() {
-        return Ok(Err(format!("{reason}: {check}: {detail}")));
+    match audit(&bytes, &trust).require() {
+        Ok(()) => {}
+        Err(failed @ Unaccepted::Failed { .. }) => return Ok(Err(failed.to_string())),
+        Err(not_checked) => return Err(not_checked.to_string()),
     }
     let bundle = Bundle::from_bytes(&bytes).map_err(|error| error.to_string())?;
     let reason = bundle.verdict.reason;

@@ -85,9 +85,9 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
 }
 
 fn entry(bytes: &[u8], trust: &Trust) -> Result<Entry, String> {
-    if let Some((check, reason, detail)) = audit(bytes, trust).failure() {
-        return Err(format!("{reason}: {check}: {detail}"));
-    }
+    audit(bytes, trust)
+        .require()
+        .map_err(|why| why.to_string())?;
     let bundle = Bundle::from_bytes(bytes).map_err(|error| error.to_string())?;
     Entry::of(&bundle, trust).map_err(|error| format!("{}: {error}", error.code()))
 }
