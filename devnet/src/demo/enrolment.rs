@@ -98,25 +98,11 @@ impl Story {
         }
         let state = self.network.node(DARK)?.taken_out();
         let (ran, log) = self.stranger("revoked", &state, |_| Ok(())).await?;
-        let refused = ran.code == 1
-            && ran.message.contains("REVOKED_HARDWARE")
-            && ran.message.contains("2 of 4 oracles signed");
-        self.steps.add(Step {
-            name: format!(
-                "{} oracles revoke the TPM that was taken out; with another account it enrols no more",
-                faults + 1
-            ),
-            expected: "exit 1, 2 of 4 oracles signed".into(),
-            seen: if refused {
-                "exit 1, 2 of 4 oracles signed".into()
-            } else {
-                format!("exit {}: {}", ran.code, ran.message)
-            },
-            ok: refused,
-            reason: Some("REVOKED_HARDWARE".into()),
-            evidence: Some(log),
-            ..Step::default()
-        });
+        let name = format!(
+            "{} oracles revoke the TPM that was taken out; with another account it enrols no more",
+            faults + 1
+        );
+        self.refused(name, "REVOKED_HARDWARE", "2 of 4 oracles signed", &ran, log);
         Ok(())
     }
 
@@ -161,27 +147,39 @@ impl Story {
         Ok((process::run(command, &log).await?, log))
     }
 
+    /// A step that holds if the command ended with exit code 1, the reason and what else it must say.
+    fn refused(&mut self, name: String, reason: &str, says: &str, ran: &Ran, log: PathBuf) {
+        let ok = ran.code == 1 && ran.message.contains(reason) && ran.message.contains(says);
+        let expected = format!("exit 1, {reason}, {says}");
+        self.steps.add(Step {
+            name,
+            seen: if ok {
+                expected.clone()
+            } else {
+                format!("exit {}: {}", ran.code, ran.message)
+            },
+            expected,
+            ok,
+            reason: Some(reason.into()),
+            evidence: Some(log),
+            ..Step::default()
+        });
+    }
+
     /// A machine with a TPM of the accepted maker, whose firmware has measured what no accepted one does.
     async fn a_machine_in_another_state_is_refused(&mut self) -> Result<()> {
         let made = self.network.dir.join("changed-tpm");
         self.network.ca.manufacture(&made, "changed")?;
         let measure = |tpm: &SwTpm| tpm.extend(7, [0x5a; 32]);
         let (ran, log) = self.stranger("changed", &made, measure).await?;
-        let refused = ran.code == 1 && ran.message.contains("QUOTE_PCR_DIGEST");
-        self.steps.add(Step {
-            name: "a machine whose PCR 7 holds another measurement is refused by the quote policy"
-                .into(),
-            expected: "exit 1, QUOTE_PCR_DIGEST".into(),
-            seen: if refused {
-                "exit 1, QUOTE_PCR_DIGEST".into()
-            } else {
-                format!("exit {}: {}", ran.code, ran.message)
-            },
-            ok: refused,
-            reason: Some("QUOTE_PCR_DIGEST".into()),
-            evidence: Some(log),
-            ..Step::default()
-        });
+        let name = "a machine whose PCR 7 holds another measurement is refused by the quote policy";
+        self.refused(
+            name.into(),
+            "QUOTE_PCR_DIGEST",
+            "quote policy refuses",
+            &ran,
+            log,
+        );
         Ok(())
     }
 
@@ -189,20 +187,14 @@ impl Story {
     async fn a_copied_tpm_is_refused(&mut self) -> Result<()> {
         let original = self.network.node(SPARE)?.tpm_state();
         let (ran, log) = self.stranger("clone", &original, |_| Ok(())).await?;
-        let refused = ran.code == 1 && ran.message.contains("HardwareAlreadyEnrolled");
-        self.steps.add(Step {
-            name: format!("a seventh process with a copy of node {SPARE}'s TPM is refused"),
-            expected: "exit 1, HardwareAlreadyEnrolled".into(),
-            seen: if refused {
-                "exit 1, HardwareAlreadyEnrolled".into()
-            } else {
-                format!("exit {}: {}", ran.code, ran.message)
-            },
-            ok: refused,
-            reason: Some("HardwareAlreadyEnrolled".into()),
-            evidence: Some(log),
-            ..Step::default()
-        });
+        let name = format!("a seventh process with a copy of node {SPARE}'s TPM is refused");
+        self.refused(
+            name,
+            "HardwareAlreadyEnrolled",
+            "refused by the contract",
+            &ran,
+            log,
+        );
         Ok(())
     }
 }
