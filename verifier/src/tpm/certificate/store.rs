@@ -26,6 +26,16 @@ pub struct Root {
     pub source: String,
 }
 
+impl Root {
+    fn has_key_of(&self, other: &Self) -> bool {
+        let key = |root: &Self| {
+            let parsed = &root.certificate.parsed.tbs_certificate;
+            parsed.subject_public_key_info.clone()
+        };
+        key(self) == key(other)
+    }
+}
+
 /// The roots trusted to certify TPMs, and what takes that trust away again.
 ///
 /// An empty store, which is the default, trusts nobody: there are no built-in roots, and never a test CA's.
@@ -85,20 +95,21 @@ impl RootStore {
     /// Adds roots; one that is there already keeps its source.
     ///
     /// # Errors
-    /// [`StoreError::ClassConflict`] if a root is given two classes; the store is unchanged then.
+    /// [`StoreError::ClassConflict`] if a root's key is given two classes, in one certificate or in several: which of them a path takes would be
+    /// whoever's choice made the path. The store is unchanged then.
     pub fn add_roots(&mut self, roots: impl IntoIterator<Item = Root>) -> Result<(), StoreError> {
         let mut all = self.roots.clone();
         for root in roots {
-            match all.iter().find(|it| it.certificate == root.certificate) {
-                Some(present) if present.class != root.class => {
-                    return Err(StoreError::ClassConflict {
-                        subject: root.certificate.subject(),
-                        present: present.class,
-                        new: root.class,
-                    });
-                }
-                Some(_) => {}
-                None => all.push(root),
+            let other_class = |it: &&Root| it.class != root.class && it.has_key_of(&root);
+            if let Some(present) = all.iter().find(other_class) {
+                return Err(StoreError::ClassConflict {
+                    subject: root.certificate.subject(),
+                    present: present.class,
+                    new: root.class,
+                });
+            }
+            if all.iter().all(|it| it.certificate != root.certificate) {
+                all.push(root);
             }
         }
         self.roots = all;

@@ -95,6 +95,26 @@ fn the_hash_covers_what_decides_and_nothing_else() {
 }
 
 #[test]
+fn a_key_has_one_class_in_however_many_certificates() {
+    let issue = |length| {
+        CertificateBody::ca(ROOT, &root_key(), length).issue_certificate(ROOT, &root_key())
+    };
+    let (first, again) = (issue(None), issue(Some(3)));
+    assert_ne!(first, again);
+    let discrete = root(&first, TpmClass::Discrete);
+    let mut store = RootStore::classified([discrete]).unwrap();
+    for certificate in [&first, &again] {
+        let refused = store
+            .add_roots([root(certificate, TpmClass::Virtual)])
+            .unwrap_err();
+        assert_eq!(refused.code(), "ROOTS_CLASS_CONFLICT");
+    }
+    assert_eq!(store.roots().len(), 1);
+    store.add_roots([root(&again, TpmClass::Discrete)]).unwrap();
+    assert_eq!(store.roots().len(), 2);
+}
+
+#[test]
 fn bare_roots_count_as_the_class_with_the_least_trust_in_any_order() {
     let [a, b] = certificates();
     let ab = RootStore::new([a.clone(), b.clone()]);
