@@ -11,6 +11,8 @@ export PATH := $(FOUNDRY)/forge-linux-$(ARCH)/bin:$(FOUNDRY)/anvil-linux-$(ARCH)
 
 # What Debian has to bring along.
 PACKAGES := swtpm swtpm-tools libtss2-dev libtss2-tcti-swtpm0 pkg-config
+# What the verifier's benches are measured against.
+PEERS := tpm2-tools openssl
 
 .NOTPARALLEL:
 .PHONY: help deps build contracts demo devnet test test-rust test-contracts test-story soak deep bench fuzz interop generate lint
@@ -50,10 +52,11 @@ devnet: build ## A network to play with until Ctrl-C; PORTS=1 for fixed ports; t
 test: test-contracts test-rust test-story ## Every test: Solidity, Rust, and the story end to end
 
 test-contracts: contracts
-	cd contracts && forge test
+	cd contracts && FORGE_SNAPSHOT_CHECK=true forge test
 
 test-rust: build
 	@git grep -h '#\[ignore = ' -- '*.rs' | sed 's/.*#\[ignore = /left to `make deep`: /; s/\]$$//' || true
+	@grep -qs avx512ifma /proc/cpuinfo || echo "left out: tests of the AVX-512 IFMA kernels: this processor has none"
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  cargo nextest run --workspace && cargo test --workspace --doc; \
 	else \
@@ -77,6 +80,7 @@ deep: build ## What takes too long for every day: many more random cases, keys a
 	cargo run -q -p prover -- setup --profile standard --dir target/keys
 	cargo run -q -p prover -- bench --profile standard --dir target/keys
 
+bench: PACKAGES += $(PEERS)
 bench: deps ## Figures beside those of peers in one run; ROWS="prove batch" for some of the prover's only
 	cargo bench -q -p prover --bench table -- $(ROWS)
 	$(if $(ROWS),,cargo bench -q -p verifier --bench peers)
@@ -110,7 +114,7 @@ generate: deps ## Write everything that is generated and committed: reasons, man
 	PROBITY_GENERATE=1 cargo test -q -p verifier --lib the_golden_file_is_up_to_date
 	cargo run -q -p prover -- manifest --write
 	cargo run -q -p prover -- solidity-verifier --profile dev --out contracts/src/StorageProofVerifier.sol
-	cd contracts && forge fmt && forge build --skip 'test/**' && bin/abi && bin/layout
+	cd contracts && forge fmt && forge build --skip 'test/**' && bin/abi && bin/layout && forge test
 
 lint: deps ## What must hold before a commit
 	cargo fmt --all --check

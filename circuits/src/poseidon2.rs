@@ -1,7 +1,7 @@
 //! Poseidon2 over the scalar field of BN254, of widths 16 and 8: x^5, 8 full rounds, 67 and 58 partial rounds.
 //!
-//! Round numbers come from [`rounds`], constants from [`grain`], the internal matrix from [`diagonal`]; each is generated
-//! when it is first used, checked against the paper's conditions and pinned by tests. What known attacks cost is computed
+//! Round numbers come from [`rounds`], constants from [`grain`], which are generated when they are first used, the internal matrix from
+//! [`diagonal`], which is written down; tests hold all to the paper's conditions and pin them. What known attacks cost is computed
 //! by [`attacks`]. Decision: `docs/adr/0002-poseidon2-parameters.md`; margins: `docs/adr/0012-poseidon2-margins.md`.
 //!
 //! Grassi, Khovratovich, Schofnegger: "Poseidon2: A Faster Version of the Poseidon Hash Function", eprint 2023/323.

@@ -26,8 +26,8 @@ import {Quorum} from "./libraries/Quorum.sol";
 import {TpmClocks} from "./libraries/TpmClocks.sol";
 
 /// @title Who takes part: oracle sets, nodes, their hardware and their bonds
-/// @notice Holds every bond and nothing else: its token balance is the sum of the bonds. The owner may replace the oracle set from
-///         the next epoch on, and nothing else. Protocol: sections 1, 5, 7.
+/// @notice Holds every bond and nothing else: its token balance is the sum of the bonds. The owner may replace the oracle set and
+///         the quote policy from the next epoch on, and cap virtual TPMs. Protocol: sections 1, 5, 7.
 contract Registry is IRegistry, EIP712, Ownable2Step, ReentrancyGuardTransient {
     using Checkpoints for Checkpoints.Trace160;
     using SafeERC20 for IERC20;

@@ -15,7 +15,7 @@ import {AttestationFixture} from "./utils/AttestationFixture.sol";
 import {Fixture} from "./utils/Fixture.sol";
 import {Tree} from "./utils/Tree.sol";
 
-/// @notice What the calls of an epoch cost; written to snapshots/GasTest.json, checked with FORGE_SNAPSHOT_CHECK=true.
+/// @notice What the calls of an epoch cost; written to snapshots/GasTest.json by `make generate`, compared by `make test-contracts`.
 /// @dev Each call runs as a transaction of its own: storage is cold, as on chain.
 /// forge-config: default.isolate = true
 /// forge-config: lite.isolate = true

@@ -39,14 +39,17 @@ contract StorageProofVerifierTest is Test {
         assertTrue(verifier.verify(proof, inputs));
     }
 
-    function test_proofs_of_the_portable_prover_are_accepted_too() public view {
-        uint256[] memory words = vm.parseJsonUintArray(golden, ".portable");
-        uint256[8] memory portable;
-        for (uint256 i; i < 8; ++i) {
-            portable[i] = words[i];
+    function test_proofs_of_the_portable_prover_and_of_arkworks_are_accepted_too() public view {
+        string[2] memory provers = [".portable", ".arkworks"];
+        for (uint256 p; p < provers.length; ++p) {
+            uint256[] memory words = vm.parseJsonUintArray(golden, provers[p]);
+            uint256[8] memory other;
+            for (uint256 i; i < 8; ++i) {
+                other[i] = words[i];
+            }
+            assertTrue(verifier.verify(other, inputs));
+            assertTrue(other[0] != proof[0]);
         }
-        assertTrue(verifier.verify(portable, inputs));
-        assertTrue(portable[0] != proof[0]);
     }
 
     /// @dev Groth16 proofs are malleable: that is why nothing on chain identifies a submission by its proof.

@@ -1,7 +1,7 @@
 //! The figures that this crate promises, beside those of its peers, measured in one run: `make bench`, or
 //! `cargo bench -p prover --bench table -- [ROW]...` for some rows only; `-- --list` names them.
 //!
-//! Prints a table and writes `target/bench/summary.json`. Ours and the peer take turns and the least time of each counts.
+//! Prints a table and writes `target/bench/summary.json`. Ours and the peer take turns, but for `snarkjs`, which comes after; the least time of each counts.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod table {

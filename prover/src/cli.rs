@@ -53,7 +53,7 @@ enum Command {
     /// Describes the circuit of a profile.
     Circuit {
         /// Profile: dev or standard.
-        #[arg(long, value_parser = profile)]
+        #[arg(long, default_value = "standard", value_parser = profile)]
         profile: Profile,
         /// JSON instead of text.
         #[arg(long)]
@@ -220,6 +220,12 @@ fn setup(profile: &Profile, dir: Option<&Path>, ceremony: Option<&Path>) -> Resu
     Ok(Answer::Yes)
 }
 
+/// Hundredths are enough, and rounded up: the true figure is no larger.
+fn per_sample(constraints: usize, samples: usize) -> f64 {
+    let hundredths = (100 * constraints).div_ceil(samples.max(1));
+    u32::try_from(hundredths).map_or(f64::INFINITY, |it| f64::from(it) / 100.0)
+}
+
 fn circuit(profile: &Profile, json: bool) -> Result<Answer> {
     let circuit = Circuit::new(profile);
     let found = Manifest::describe(&circuit, None);
@@ -231,7 +237,7 @@ fn circuit(profile: &Profile, json: bool) -> Result<Answer> {
         "capacity": found.capacity,
         "samples": found.samples,
         "constraints": found.constraints,
-        "constraints_per_sample": found.constraints / found.samples,
+        "constraints_per_sample": per_sample(found.constraints, found.samples),
         "variables": found.variables,
         "constraint_system": found.constraint_system,
         "pinned": pinned,

@@ -4,7 +4,7 @@
 //! its values at the other n places of the domain of size 2n: P(tau) is the sum of P(w^(2k + 1)) L_(2k + 1)(tau), with w
 //! of order 2n. Keys of a ceremony hold these Lagrange polynomials at tau, divided by delta; keys of arkworks' own setup
 //! hold tau^i (tau^n - 1) / delta, for the coefficients of P / (X^n - 1). The first needs six FFTs and no product with
-//! the matrix C (on the domain c = a b), the second seven and the product. Both give the same proofs.
+//! the matrix C (on the domain c = a b), the second the product as well. Both give the same proofs.
 
 use ark_ff::PrimeField;
 use ark_groth16::r1cs_to_qap::{LibsnarkReduction, R1CSToQAP, evaluate_constraint};

@@ -1,7 +1,7 @@
 //! What is kept of a shard's storage tree, and how paths are opened from it.
 //!
 //! A stored tree has the upper two levels below the root: 64 digests, each over a *group* of 64 consecutive cells, and the
-//! 8 digests above them. That is 2,304 bytes for the 2,031,616 of a shard, 0.12%. The lower two levels of a path are hashed
+//! 8 digests above them. That is 2,304 bytes for the 2,031,616 of a shard, 0.113%. The lower two levels of a path are hashed
 //! again from the 64 cells of the group. Whatever is opened has been hashed up to the storage root that the caller expects,
 //! so damage never becomes an answer; [`Damage`] says whether it is in the cells or in the stored tree.
 //!

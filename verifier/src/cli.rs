@@ -24,7 +24,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use print::Output;
 
-/// Judges Probity's evidence offline: no network, no clock, no chain.
+/// Judges Probity's evidence offline: no network, no chain, and no clock where a time is given.
 ///
 /// Exit codes: 0 accepted, 1 judged and rejected, 2 usage, 3 could not check, 4 internal error.
 #[derive(Parser)]

@@ -1,4 +1,4 @@
-//! Poseidon2 in constraints, with every linear layer in C.
+//! Poseidon2 in constraints, with the linear layers between S-boxes in C.
 //!
 //! The input x of each S-box is a variable (a linear combination of the permutation's inputs in the first round, and of
 //! the partial rounds' variables where the last full rounds begin). An S-box is
@@ -7,7 +7,7 @@
 //! x · x = x²      x² · x² = x⁴      x⁴ · x = w
 //! ```
 //!
-//! and its output w is never a variable: it is written in terms of the inputs of the next round, through the inverse of
+//! and its output w is no variable but in the last round: it is written in terms of the inputs of the next round, through the inverse of
 //! the linear layer between them. So a round costs three constraints per S-box and nothing for its matrices.
 
 use super::synthesizer::{Rule, Synthesizer, Wire};
@@ -172,7 +172,7 @@ fn external_matrix<const T: usize>() -> [[Fr; T]; T] {
     matrix
 }
 
-/// Gauss–Jordan elimination. The external matrix is MDS, so every pivot below is found.
+/// Gauss–Jordan elimination. The external matrix has an inverse, so every pivot below is found.
 fn invert<const T: usize>(matrix: &[[Fr; T]; T]) -> [[Fr; T]; T] {
     let mut left = *matrix;
     let mut right = [[Fr::ZERO; T]; T];

@@ -209,7 +209,10 @@ mod tests {
         );
         assert_eq!(committed.samples, Profile::STANDARD.samples());
         assert_eq!(committed.capacity, Profile::STANDARD.capacity());
-        assert!(committed.constraints + 1 + PUBLIC_INPUTS.len() <= 1 << 19);
+        // The domain is filled: one more sample does not fit.
+        let rows = committed.constraints + 1 + PUBLIC_INPUTS.len();
+        assert!(rows <= 1 << 19 && rows + committed.constraints / committed.samples > 1 << 19);
+        assert!(committed.constraints <= 5_240 * committed.samples);
     }
 
     #[test]

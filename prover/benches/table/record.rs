@@ -14,13 +14,13 @@ pub enum Unit {
     /// Hundredths.
     #[serde(rename = "%")]
     Percent,
-    /// Wall time.
+    /// Time by the row's clock: the wall's, or the processor's for a row of one thread.
     #[serde(rename = "s")]
     Seconds,
-    /// Wall time.
+    /// The same.
     #[serde(rename = "ms")]
     Milliseconds,
-    /// Wall time.
+    /// The same.
     #[serde(rename = "us")]
     Microseconds,
 }

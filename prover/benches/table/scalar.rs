@@ -24,8 +24,7 @@ const SUBJECT: Subject = Subject {
     work: "prove 10 samples of the dev profile without IFMA",
     peer: Some(peer::NAME),
     unit: Unit::Seconds,
-    // No worse; two runs of one program differ by that much here.
-    goal: Goal::TimesAsGood(0.95),
+    goal: Goal::TimesAsGood(1.0),
     threads: THREADS,
 };
 

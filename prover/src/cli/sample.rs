@@ -1,12 +1,15 @@
 //! A small node with three shards, for measurements and for vectors that other languages read.
 
 use anyhow::Result;
+use ark_bn254::{Bn254, Fr};
+use ark_ff::UniformRand as _;
+use ark_groth16::Groth16;
 use circuits::{
     Private, Profile, Proof, Public, Sample, StorageRoot,
-    circuit::{Assignment, Circuit},
+    circuit::{Assignment, Circuit, INSTANCE_VARIABLES},
     epoch_seed,
     inventory::InventoryTree,
-    keys::DEVELOPMENT_CHAIN,
+    keys::{DEVELOPMENT_CHAIN, insecure_dev_setup},
     proof,
     storage::{SHARD_BYTES, StorageTree},
 };
@@ -16,6 +19,7 @@ use prover::{
     keys::{self, Origin},
     witness,
 };
+use rand::rngs::OsRng;
 use serde::Serialize;
 use std::{convert::Infallible, fs, num::NonZeroUsize, path::Path, time::Instant};
 
@@ -164,6 +168,7 @@ struct Golden {
     proof: Vec<String>,
     rerandomized: Vec<String>,
     portable: Vec<String>,
+    arkworks: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -176,8 +181,8 @@ struct SeedOf {
     epoch: u64,
 }
 
-/// A proof of the dev circuit, the same statement proven again by re-randomising and by the portable kernel, and what the
-/// seed is made of.
+/// A proof of the dev circuit, the same statement proven again by re-randomising, by the portable kernel and by arkworks' own prover,
+/// and what the seed is made of.
 pub(super) fn golden(dir: &Path) -> Result<String> {
     let prover = Prover::load_or_create(&Profile::DEV, dir, None)?;
     let node = Node::new(&Profile::DEV)?;
@@ -187,6 +192,8 @@ pub(super) fn golden(dir: &Path) -> Result<String> {
     let proof = prover.prove(&public, &private)?;
     let keys = keys::load_or_create(&Profile::DEV, dir)?;
     let portable = Prover::with_kernel(Kernel::Scalar, keys, None)?.prove(&public, &private)?;
+    let circuit = Circuit::new(&Profile::DEV);
+    let arkworks = by_arkworks(&circuit, &circuit.assignment(&public, &private)?)?;
     let word = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
     let words = |proof: &Proof| proof.to_proof256().chunks(32).map(word).collect();
     let inputs = public.to_inputs();
@@ -207,6 +214,21 @@ pub(super) fn golden(dir: &Path) -> Result<String> {
         proof: words(&proof),
         rerandomized: words(&proof.rerandomized(prover.verifying_key())),
         portable: words(&portable),
+        arkworks: words(&arkworks),
     };
     Ok(serde_json::to_string_pretty(&golden)? + "\n")
+}
+
+/// A proof with the development key as arkworks has it.
+fn by_arkworks(circuit: &Circuit, assignment: &Assignment) -> Result<Proof> {
+    let points = Groth16::<Bn254>::create_proof_with_reduction_and_matrices(
+        &insecure_dev_setup(circuit),
+        Fr::rand(&mut OsRng),
+        Fr::rand(&mut OsRng),
+        circuit.matrices(),
+        INSTANCE_VARIABLES,
+        circuit.constraints(),
+        assignment.values(),
+    )?;
+    Ok(Proof::new(points)?)
 }

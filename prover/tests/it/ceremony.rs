@@ -130,3 +130,29 @@ fn constraint_system_and_witness_are_exported_and_nothing_is_overwritten() {
     ends(&["export", "--r1cs", "dev.r1cs"], &folder, 3);
     assert_eq!(fs::read(folder.join("dev.r1cs")).unwrap(), r1cs);
 }
+
+#[test]
+fn the_pinned_phase_1_files_are_those_that_their_publisher_lists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let table = root.join("contracts/node_modules/snarkjs/README.md");
+    let table = std::fs::read_to_string(table);
+    if table.is_err() {
+        println!(
+            "not compared with the table of snarkjs: npm packages are not installed in contracts/"
+        );
+    }
+    // A file must hold twice the domain.
+    for (profile, power) in [("dev", 16), ("standard", 20)] {
+        let pin = root.join(format!("circuits/keys/ceremony/{profile}.ptau.blake2b"));
+        let pin = std::fs::read_to_string(pin).unwrap();
+        let (hash, name) = pin.trim_end().split_once("  ").unwrap();
+        assert_eq!(name, format!("powersOfTau28_hez_final_{power}.ptau"));
+        assert!(hash.len() == 128 && hash.bytes().all(|it| it.is_ascii_hexdigit()));
+        if let Ok(table) = &table {
+            let row = table
+                .lines()
+                .find(|line| line.contains(&format!("[{name}]")));
+            assert!(row.unwrap().contains(hash), "{name}");
+        }
+    }
+}

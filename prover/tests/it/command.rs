@@ -32,6 +32,20 @@ fn the_circuit_is_described_and_matches_its_pin() {
 }
 
 #[test]
+fn the_standard_circuit_is_the_one_that_is_described_unasked() {
+    let text = ends(&["circuit", "--json"], 0);
+    let facts: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(facts["profile"], "standard");
+    assert_eq!(
+        (&facts["samples"], &facts["capacity"]),
+        (&100.into(), &16_777_216.into())
+    );
+    assert_eq!(facts["constraint_system"], facts["pinned"]);
+    // What the next best circuit takes for a sample is more than three times as much.
+    assert_eq!(facts["constraints_per_sample"], 5_227.45);
+}
+
+#[test]
 fn the_committed_files_are_up_to_date() {
     ends(&["manifest"], 0);
     let contract = "contracts/src/StorageProofVerifier.sol";

@@ -76,7 +76,7 @@ fn the_golden_proof_is_of_this_circuit_and_of_the_statement_it_describes() {
         .collect();
     assert_eq!(inputs, public.to_inputs());
     let key = VerifyingKey::committed(&Profile::DEV).unwrap();
-    for name in ["proof", "rerandomized", "portable"] {
+    for name in ["proof", "rerandomized", "portable", "arkworks"] {
         let proof = proof(&golden[name]);
         assert_eq!(verify(key, &public, &proof), Ok(()), "{name}");
         let other = Public {

@@ -1,6 +1,6 @@
 //! Shards as files: `<root>/<deal>/<slot>/<stripe>.shard`, each the shard's bytes followed by its stored tree.
 //!
-//! The stored tree (0.12% more, [`prover::stored_tree`]) spares hashing 2 MB for each sampled cell: 64 cells around it are read
+//! The stored tree (0.113% more, [`prover::stored_tree`]) spares hashing 2 MB for each sampled cell: 64 cells around it are read
 //! and hashed. A shard is written to a temporary file, synced, renamed, and its directory synced: after a crash there is the
 //! whole file under its name, or a leftover that is removed when the store is opened.
 

@@ -11,6 +11,7 @@ use crate::committee::Observations;
 use crate::envelope::{Envelope, sha256};
 use crate::evidence::{self, Duty, EpochContext};
 use crate::judgement::{self, Received};
+use crate::policy::MachineFacts;
 use crate::report::{Identity, Verdict, verdict_in_tree};
 use crate::tpm::{self, ClockInfo};
 use crate::trust::Trust;
@@ -358,6 +359,19 @@ impl Auditor<'_> {
             return failed(
                 EvidenceReason::IdentityMismatch,
                 "certificate or keys are not those of the identity",
+            );
+        }
+        // What the oracles asked before they signed, but for the firmware, which the TPM told them in an answer to their own nonce.
+        let machine = MachineFacts {
+            class: Some(facts.certificate.class),
+            manufacturer: facts.certificate.manufacturer.clone(),
+            firmware: None,
+            endorsement_key: facts.endorsement_key,
+        };
+        if let Some(denial) = self.trust.policy.judge_maker(&machine).first() {
+            return failed(
+                EvidenceReason::UntrustedEndorsement,
+                format!("{}: {denial}", denial.code()),
             );
         }
         let digest = bundle.deployment.registry_digest(&typed_data::Enrolment {

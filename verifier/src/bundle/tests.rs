@@ -9,11 +9,12 @@ use crate::committee::{Observations, Reachability};
 use crate::evidence;
 use crate::ids::{Availability, BlockNumber, LatencyMs};
 use crate::judgement::{self, Received};
+use crate::policy::{FirmwareVersion, MinimumFirmware, TpmPolicy};
 use crate::report::{ReportFrame, VerdictTree};
 use crate::testing::{DEADLINE, EPOCH, World};
 use crate::tpm::certificate::{CrlDemand, CrlGap, CrlPolicy};
 use crate::tpm::fixture::{self, CertificateBody, NOW, SoftKey};
-use crate::tpm::{self, Attest, EnrolmentRequest};
+use crate::tpm::{self, Attest, EnrolmentRequest, TpmClass};
 use crate::trust::{Trust, TrustFile, TrustedSchedule};
 use crate::{EvidenceReason, Reason, typed_data};
 
@@ -283,6 +284,7 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     surplus_signatures_must_hold_too(&case);
     false_verdicts_are_not_supported(&case);
     others_trust_files_reject(&case);
+    a_tpm_that_the_policy_does_not_take_is_refused(&case);
     a_missing_revocation_list_is_no_verdict(&case);
     revocations_are_repeated(&case);
     policies_are_simulated(&case);
@@ -421,6 +423,42 @@ fn false_verdicts_are_not_supported(case: &Case) {
         (Reason::Pass, true, LatencyMs(12))
     );
     assert_eq!(verdict.availability, Availability(10_000));
+}
+
+/// The policy's words on TPMs are repeated with the auditor's own root store.
+fn a_tpm_that_the_policy_does_not_take_is_refused(case: &Case) {
+    let judged_by = |classes: &[TpmClass], listed_only: bool| {
+        let mut asking = case.again();
+        asking.trust.policy.tpm = Some(TpmPolicy {
+            classes: classes.to_vec(),
+            minimum_firmware: vec![MinimumFirmware {
+                manufacturer: "INTC".into(),
+                version: FirmwareVersion(1),
+            }],
+            only_listed_manufacturers: listed_only,
+            endorsement_keys: Vec::new(),
+            denied: Vec::new(),
+        });
+        let roots = tpm::RootStore::from_text(&case.trust.ek_roots).unwrap();
+        asking.bundle.report.policy_hash = asking.trust.policy.hash(&roots);
+        asking.report(case.bundle.verdict.clone());
+        let audit = asking.audit();
+        audit
+            .failure()
+            .map(|(check, reason, detail)| (check, reason, detail.to_owned()))
+    };
+    assert_eq!(judged_by(&TpmClass::ALL, false), None);
+    for (classes, listed_only, code) in [
+        (&[TpmClass::Discrete][..], false, "POLICY_TPM_CLASS"),
+        (&TpmClass::ALL[..], true, "POLICY_TPM_MANUFACTURER"),
+    ] {
+        let (check, reason, detail) = judged_by(classes, listed_only).unwrap();
+        assert_eq!(
+            (check, reason),
+            ("enrolment", EvidenceReason::UntrustedEndorsement)
+        );
+        assert!(detail.starts_with(code), "{detail}");
+    }
 }
 
 /// An auditor whose store demands lists that he has not got: by his policy that is no fault of the bundle's, and no verdict.

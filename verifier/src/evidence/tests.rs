@@ -342,6 +342,17 @@ fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
     assert_eq!(judge(strict(), &honest), None);
     assert_eq!(judge(strict(), &[]).unwrap(), "POLICY_FACT_UNKNOWN");
 
+    // Nobody who passes evidence on can change its log.
+    for at in 0..honest.len() {
+        let mut changed = honest.clone();
+        changed[at] ^= 1;
+        assert_eq!(
+            judge_sent(None, &honest, &changed).unwrap(),
+            "WRONG_CONTEXT",
+            "byte {at}"
+        );
+    }
+
     // On its way through the chain evidence loses its log, which is missed only where one is asked for.
     assert_eq!(judge_sent(None, &honest, &[]), None);
     assert_eq!(

@@ -167,6 +167,13 @@ impl Policy {
                 None => Vec::new(),
             };
         };
+        let mut denials = self.judge_maker(machine);
+        denials.extend(self.judge_firmware(machine));
+        denials
+    }
+
+    /// Judges what of a TPM its certificate shows: its endorsement key, class and maker.
+    pub fn judge_maker(&self, machine: &MachineFacts) -> Vec<Denial> {
         let manufacturer = vendor(&machine.manufacturer);
         let mut denials = Vec::new();
         let expected = self
@@ -192,26 +199,32 @@ impl Policy {
             Some(class) if policy.classes.contains(&class) => {}
             Some(class) => denials.push(Denial::TpmClass(class)),
         }
-        let minimum = policy
-            .minimum_firmware
-            .iter()
-            .find(|it| vendor(&it.manufacturer) == manufacturer);
-        match (minimum, machine.firmware) {
-            (None, _) if policy.only_listed_manufacturers => {
-                denials.push(Denial::TpmManufacturer(manufacturer));
-            }
-            (None, _) => {}
-            (Some(_), None) => denials.push(Denial::Unknown("the TPM's firmware version")),
-            (Some(minimum), Some(found)) if found < minimum.version => {
-                denials.push(Denial::TpmFirmware {
-                    manufacturer,
-                    minimum: minimum.version,
-                    found,
-                });
-            }
-            (Some(_), Some(_)) => {}
+        if policy.only_listed_manufacturers && self.minimum_firmware(&manufacturer).is_none() {
+            denials.push(Denial::TpmManufacturer(manufacturer));
         }
         denials
+    }
+
+    /// The lowest firmware version it takes of a TPM's maker, if it names one.
+    pub fn minimum_firmware(&self, manufacturer: &str) -> Option<FirmwareVersion> {
+        let manufacturer = vendor(manufacturer);
+        let mut listed = self.tpm.iter().flat_map(|it| &it.minimum_firmware);
+        listed
+            .find(|it| vendor(&it.manufacturer) == manufacturer)
+            .map(|it| it.version)
+    }
+
+    fn judge_firmware(&self, machine: &MachineFacts) -> Option<Denial> {
+        let minimum = self.minimum_firmware(&machine.manufacturer)?;
+        match machine.firmware {
+            None => Some(Denial::Unknown("the TPM's firmware version")),
+            Some(found) if found < minimum => Some(Denial::TpmFirmware {
+                manufacturer: vendor(&machine.manufacturer),
+                minimum,
+                found,
+            }),
+            Some(_) => None,
+        }
     }
 
     /// Judges whether the machine is one of those that are out.

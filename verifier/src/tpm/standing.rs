@@ -22,6 +22,9 @@
 //! | revoked | attestation fails | no | the issuer's reinstatement, if the reason is not permanent; then enrolling again |
 //! | replaced | none are owed | no | none: the successor has a standing of its own |
 //!
+//! A table for auditors and for who chooses nodes: the committee's verdicts follow evidence and notices, and the contracts verdicts; neither asks for a
+//! standing.
+//!
 //! Pure: the epoch is an argument. Protocol: section 5.
 
 use alloy_primitives::{Address, B256, Bytes};

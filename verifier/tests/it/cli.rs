@@ -35,6 +35,42 @@ pub fn trust(dir: &Path) -> String {
 }
 
 #[test]
+fn a_folder_is_judged_bundle_by_bundle_and_the_gravest_end_is_the_command_s() {
+    let dir = tempfile::tempdir().unwrap();
+    let trust = trust(dir.path());
+    let bundles = dir.path().join("bundles");
+    std::fs::create_dir(&bundles).unwrap();
+    let seed = |name: &str| {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/bundle");
+        std::fs::read(corpus.join(name)).unwrap()
+    };
+    let judge = || {
+        let bundles = bundles.to_str().unwrap();
+        let output = verifier(&["bundle", bundles, "--trust", &trust, "--output", "json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let counts: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let count = |name: &str| counts[name].as_u64();
+        (
+            output.status.code().unwrap(),
+            [
+                count("accepted"),
+                count("rejected"),
+                count("could_not_check"),
+            ],
+        )
+    };
+    assert_eq!(judge(), (3, [None; 3]), "an empty folder");
+    // A folder in the place of a file cannot be read.
+    std::fs::create_dir(bundles.join("unreadable.probity")).unwrap();
+    assert_eq!(judge(), (3, [Some(0), Some(0), Some(1)]));
+    // Sound bytes of another deployment, and bytes that are no bundle. What is named otherwise is none.
+    std::fs::write(bundles.join("elsewhere.probity"), seed("honest")).unwrap();
+    std::fs::write(bundles.join("damaged.probity"), &seed("honest")[1..]).unwrap();
+    std::fs::write(bundles.join("notes.txt"), "not a bundle").unwrap();
+    assert_eq!(judge(), (1, [Some(0), Some(2), Some(1)]));
+}
+
+#[test]
 fn without_a_trust_file_nothing_is_judged() {
     one_line(&verifier(&["bundle", "any.probity"]), 3, "--trust");
     one_line(
