@@ -150,10 +150,8 @@ impl Exporter {
         let Some(machine) = self.store.machine_in_force(node, start).await? else {
             return missing(format!("node {node}'s enrolment is not known"));
         };
-        // A session is accepted in the epoch after its own as well.
-        let mut answers = self.store.answers(node, epoch).await?;
-        let after = Epoch(epoch.0.saturating_add(1));
-        answers.extend(self.store.answers(node, after).await?);
+        // A session is accepted in the epoch after its own as well, but that one's probes may still go on.
+        let answers = self.store.answers(node, epoch).await?;
         // In the epoch of a change, the new machine answers before it counts.
         let counts = |answer: &VouchedAnswer| {
             answer.statement().is_ok_and(|said| said.epoch == epoch)

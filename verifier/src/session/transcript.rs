@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Shown by it, beside a bundle of the same node and epoch that was accepted: the session key that signed this answer was vouched for by the
-//! node key in that epoch, the node key was certified by the attestation key of the same TPM, and that TPM is of a maker the auditor trusts. The channel
+//! node key for that epoch, and no earlier than in it if its anchor is compared; the node key was certified by the attestation key of the same TPM, and that TPM is of a maker the auditor trusts. The channel
 //! binding is the client's word: only the two ends of a connection know theirs. A client cannot make up a binding for an answer that it did not get, for the
 //! session key signed it; that the machine with the TPM was at the other end of *this* connection it alone has seen.
 
