@@ -15,6 +15,7 @@ use crate::report::{Identity, Report, Verdict};
 use crate::tpm::EnrolmentRequest;
 
 mod audit;
+pub mod enrolled;
 pub mod history;
 
 pub use audit::{Audit, Check, Outcome, Unaccepted, audit};

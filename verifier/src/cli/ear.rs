@@ -11,7 +11,6 @@ use verifier::ear::{
     Ear, Findings, IssuerKey, MAX_TOKEN_BYTES, Profile, Reject, Rules, Tier, Verified, VerifierKey,
     read_unverified, verify,
 };
-use verifier::tpm::judge_request;
 
 use super::{
     Answer,
@@ -230,13 +229,11 @@ fn of_bundle(file: &Path, trust: &Path, now: u64) -> Result<Result<Ear, String>,
     ) {
         return Ok(Err(format!("{reason}: {}", reason.meaning())));
     }
-    let record = &bundle.enrolment;
-    let request = record.request(&bundle.deployment, bundle.identity.account);
-    // As the audit judges certificates: just before the enrolment expires.
-    let at = record.expiry.saturating_sub(1);
-    let facts = judge_request(&request, trust.roots(), at)
-        .map_err(|error| format!("{}: {error}", error.code()))?;
-    Ok(Ok(facts.ear(now, record.expiry)))
+    let facts = bundle
+        .enrolled(&trust)
+        .map_err(|error| error.to_string())?
+        .facts;
+    Ok(Ok(facts.ear(now, bundle.enrolment.expiry)))
 }
 
 fn issue(args: &IssueArgs, output: Output) -> Result<Answer, String> {

@@ -32,8 +32,8 @@ pub fn read_text(what: &str, path: &Path, limit: usize) -> Result<String, String
     String::from_utf8(bytes).map_err(|_| format!("{what} {} is not UTF-8 text", path.display()))
 }
 
-/// The longest trust file read.
-const MAX_TRUST_BYTES: usize = 4 << 20;
+/// The longest trust file read: it has a root store for each policy.
+const MAX_TRUST_BYTES: usize = 4 * MAX_STORE_BYTES;
 
 /// Reads an auditor's trust file.
 pub fn read_trust(path: &Path) -> Result<Trust, String> {

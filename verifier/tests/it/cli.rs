@@ -24,10 +24,11 @@ pub fn trust(dir: &Path) -> String {
     std::fs::write(
         &path,
         format!(
-            "committee_digest = \"{zero}\"\nfaults = 1\ncircuit = \"{zero}\"\nek_roots = \"\"\n\
+            "committee_digest = \"{zero}\"\nfaults = 1\ncircuit = \"{zero}\"\n\
              [deployment]\nchain_id = 31337\nhub = \"{account}\"\nregistry = \"{account}\"\n\
              [schedule]\ngenesis_block = 0\nepoch_blocks = 40\ndeadline_block = 24\n\
-             [policy]\npcrs = [0]\nslow_after = 2000\n"
+             [[policies]]\nfrom_epoch = 0\nek_roots = \"\"\n\
+             [policies.policy]\npcrs = [0]\nslow_after = 2000\n"
         ),
     )
     .unwrap();
