@@ -203,6 +203,11 @@ impl Trust {
         self.policies_until(epoch).next()
     }
 
+    /// Every policy, ascending by first epoch.
+    pub fn policies(&self) -> &[TrustedPolicy] {
+        &self.policies
+    }
+
     /// The latest policy, in force or announced.
     pub fn latest_policy(&self) -> Option<&TrustedPolicy> {
         self.policies.last()
