@@ -75,7 +75,7 @@ soak: build ## The story again and again: RUNS=10 of them, stopping at the first
 
 deep: build ## What takes too long for every day: many more random cases, keys and proofs of the standard profile
 	PROPTEST_CASES=1024 cargo test --workspace --lib
-	cargo test --workspace --lib -- --ignored
+	cargo test --workspace --tests -- --ignored
 	cd contracts && FOUNDRY_FUZZ_RUNS=20000 FOUNDRY_INVARIANT_RUNS=256 forge test
 	cargo run -q -p prover -- setup --profile standard --dir target/keys
 	cargo run -q -p prover -- bench --profile standard --dir target/keys
@@ -119,6 +119,10 @@ generate: deps ## Write everything that is generated and committed: reasons, man
 lint: deps ## What must hold before a commit
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	for crate in $(sort $(dir $(FUZZ))); do \
+	  cargo fmt --manifest-path $${crate}fuzz/Cargo.toml --check; \
+	  cargo clippy -q --locked --manifest-path $${crate}fuzz/Cargo.toml --target-dir target/fuzz --all-targets -- -D warnings; \
+	done
 	cargo check -q -p storage-node --lib --bins --no-default-features
 	@! cargo tree -q -p storage-node -e normal --no-default-features -i tss-esapi-sys 2>/dev/null | grep . \
 	  || { echo "storage-node without its feature \`tpm\` must not need libtss2"; exit 1; }

@@ -13,6 +13,7 @@ pub mod seed;
 pub mod statement;
 pub mod storage;
 pub mod tree;
+mod wiped;
 
 #[cfg(test)]
 mod fixture;

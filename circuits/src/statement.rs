@@ -12,7 +12,7 @@ use crate::{
     tree::Siblings,
 };
 use thiserror::Error;
-use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
 
 /// Names of the public inputs in their order; the circuit, the Solidity verifier and the manifest are made from it.
 pub const PUBLIC_INPUTS: [&str; 3] = ["inventory_root", "shard_count", "seed"];
@@ -69,8 +69,8 @@ impl Public {
     }
 }
 
-/// One opened cell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One opened cell. Wiped when dropped.
+#[derive(Clone, Debug, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct SampleWitness {
     /// The cell's elements.
     pub cell: [Fr; CELL_ELEMENTS],
@@ -81,16 +81,10 @@ pub struct SampleWitness {
 }
 
 /// What only the prover knows: an opened cell for each sample. The stored bytes are wiped when it is dropped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct Private {
     /// In the order of [`select`](crate::sampling::select).
     pub samples: Vec<SampleWitness>,
 }
 
-impl Drop for Private {
-    fn drop(&mut self) {
-        for sample in &mut self.samples {
-            sample.cell.zeroize();
-        }
-    }
-}
+crate::wiped::wiped_on_drop!(SampleWitness, Private);

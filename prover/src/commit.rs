@@ -107,12 +107,13 @@ fn commit_on(kernel: Kernel, shard: &[u8]) -> Result<CommittedShard, CommitError
 mod tests {
     #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
     use super::*;
+    use crate::kernel::tests::kernels;
 
     #[test]
     fn each_name_is_the_one_its_room_computes() {
         let shard: Vec<u8> = (0..SHARD_BYTES).map(|i| (i % 251) as u8).collect();
         let commitment = commit(&shard).unwrap();
-        for kernel in [Some(Kernel::Scalar), Kernel::ifma()].into_iter().flatten() {
+        for kernel in kernels("a commitment") {
             assert_eq!(
                 commit_on(kernel, &shard).unwrap().commitment,
                 commitment,

@@ -39,7 +39,7 @@ use rayon::prelude::*;
 use roots::{Direction, Roots};
 use std::sync::OnceLock;
 use thiserror::Error;
-use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
 
 /// Logarithm of the smallest size.
 pub const MIN_LOG_SIZE: u32 = 3;
@@ -64,23 +64,16 @@ pub enum Places {
 }
 
 /// Numbers, wiped when dropped.
+#[derive(ZeroizeOnDrop)]
 enum Column {
     /// In natural order.
     Scalar(Vec<Fr>),
     /// In the order of [`passes`].
     #[cfg(target_arch = "x86_64")]
-    Ifma(Ifma, Vec<Packed>),
+    Ifma(#[zeroize(skip)] Ifma, Vec<Packed>),
 }
 
-impl Drop for Column {
-    fn drop(&mut self) {
-        match self {
-            Self::Scalar(numbers) => numbers.zeroize(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Ifma(_, vectors) => vectors.zeroize(),
-        }
-    }
-}
+crate::wiped::wiped_on_drop!(Column);
 
 /// The values of a polynomial at n places. Wiped when dropped.
 pub struct Values(Column);

@@ -28,7 +28,7 @@ use circuits::{
 };
 use rand::{CryptoRng, RngCore};
 use thiserror::Error;
-use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
 
 /// A, B and C.
 pub type Points = ark_groth16::Proof<Bn254>;
@@ -93,6 +93,7 @@ impl Singles {
 /// satisfies the same equation, as e(A', B') = e(A, B) e(A, u delta). A' is uniform among the points that are not infinity, B'
 /// is uniform and independent of it, and C' is the one point that fits: the distribution of proofs made with random r and s,
 /// but for A' = infinity, which has probability 1 / r there.
+#[derive(ZeroizeOnDrop)]
 pub struct Blinding {
     t: Fr,
     t_inverse: Fr,
@@ -126,13 +127,7 @@ impl Blinding {
     }
 }
 
-impl Drop for Blinding {
-    fn drop(&mut self) {
-        self.t.zeroize();
-        self.t_inverse.zeroize();
-        self.u.zeroize();
-    }
-}
+crate::wiped::wiped_on_drop!(Blinding);
 
 impl Bases<'static> {
     fn of(key: &ProvingKey) -> Result<Self, BasesError> {
@@ -224,10 +219,7 @@ impl<'k> PreparedKey<'k> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{
-        Prover, keys,
-        quotient::tests::{kernels, statement},
-    };
+    use crate::{Prover, kernel::tests::kernels, keys, quotient::tests::statement};
     use ark_ec::PrimeGroup;
     use ark_ff::AdditiveGroup;
     use ark_groth16::{Groth16, r1cs_to_qap::LibsnarkReduction};
@@ -272,7 +264,7 @@ mod tests {
             &mut StdRng::seed_from_u64(seed),
         );
         assert_ne!(again, expected);
-        for kernel in kernels() {
+        for kernel in kernels("a_proof_is_that_of_arkworks") {
             let domain = keys.domain(kernel).unwrap();
             let mapped = keys.prepare(&domain).unwrap();
             let made = PreparedKey::new(kernel, &circuit, &proving).unwrap();

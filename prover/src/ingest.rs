@@ -1,8 +1,9 @@
 //! Ingest: from an object's bytes, read once, to shards and everything a deal says about them.
 //!
 //! Stripe by stripe: while the shards of one are encoded, committed to and handed on by the threads of the current rayon
-//! pool, another thread reads the data of the next. Memory does not depend on the size of the object: it is one stripe, and
-//! the next one's data where both fit into [`BUFFER_LIMIT`], which 10 + 4 does.
+//! pool, another thread reads the data of the next. Memory does not depend on the size of the object, and hardly on the
+//! geometry: [`BUFFER_LIMIT`] holds one stripe and the next one's data (as of 10 + 4), or only the one stripe, or, of wide
+//! stripes, all parity and a few data shards at a time, whose contributions to the parity add up. What comes out is the same.
 //!
 //! Protocol: section 2.
 
@@ -18,8 +19,8 @@ use std::{
 };
 use thiserror::Error;
 
-/// Bytes of buffers up to which the next stripe is read while one is worked on. A single stripe of a wide geometry may need
-/// more: [`buffer_bytes`] tells.
+/// Bytes of buffers that are enough for every geometry of up to 22 parity shards. Others need all of these and two data shards:
+/// [`buffer_bytes`] tells.
 pub const BUFFER_LIMIT: usize = 50_000_000;
 
 /// Why an object was not taken in; `E` is what handing a shard on can fail with.
@@ -79,9 +80,37 @@ pub trait Sink: Sync {
 /// Bytes of buffers that a geometry needs.
 #[must_use]
 pub const fn buffer_bytes(geometry: Geometry) -> usize {
-    let one = geometry.slots() * SHARD_BYTES;
-    let both = one + geometry.stripe_bytes();
-    if both <= BUFFER_LIMIT { both } else { one }
+    let Window { data, next } = Window::of(geometry);
+    (data + next + geometry.parity()) * SHARD_BYTES
+}
+
+/// Data shards that are in memory at once, beside all parity shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    /// Those that are worked on.
+    data: usize,
+    /// Those that are read meanwhile; none where they are read into the same buffers, after these were worked on.
+    next: usize,
+}
+
+impl Window {
+    const fn of(geometry: Geometry) -> Self {
+        let most = BUFFER_LIMIT / SHARD_BYTES;
+        let (data, slots) = (geometry.data(), geometry.slots());
+        if slots + data <= most {
+            Self { data, next: data }
+        } else if slots <= most {
+            Self { data, next: 0 }
+        } else {
+            let half = most.saturating_sub(geometry.parity()) / 2;
+            let half = if half == 0 { 1 } else { half };
+            let half = if half < data { half } else { data };
+            Self {
+                data: half,
+                next: half,
+            }
+        }
+    }
 }
 
 /// Takes in an object, and tells how many bytes it has.
@@ -94,89 +123,148 @@ pub fn ingest<S: Sink>(
     sink: &mut S,
 ) -> Result<u64, IngestError<S::Error>> {
     let code = Code::new(geometry);
-    let mut object = Object { object, read: 0 };
+    let mut object = Object::new(object);
     let mut buffers = Buffers::new(geometry);
-    let mut filled = object.fill(&mut buffers.data)?;
-    if filled == 0 {
+    let mut part = Part::first(geometry);
+    if object.fill(&mut buffers.data[..part.count])? == 0 {
         return Err(IngestError::Empty);
     }
-    let mut stripe = 0;
-    while filled > 0 {
+    let mut shards = Vec::with_capacity(geometry.slots());
+    loop {
         let read = object.read;
-        let (data, parity) = (&buffers.data, &mut buffers.parity);
-        let mut work = || stripe_of(&code, stripe, data, parity, &*sink);
-        let (shards, next) = if filled < geometry.stripe_bytes() {
+        let following = part.following();
+        let (data, parity) = (&buffers.data[..part.count], &mut buffers.parity);
+        let mut work = || part.work(&code, data, parity, &*sink);
+        let (made, filled) = if part.is_last() && object.ended {
             (work()?, 0)
         } else if buffers.next.is_empty() {
-            let shards = work()?;
-            (shards, object.fill(&mut buffers.data)?)
+            let made = work()?;
+            (made, object.fill(&mut buffers.data[..following.count])?)
         } else {
-            let next = &mut buffers.next;
-            let (shards, next) = thread::scope(|scope| {
+            let next = &mut buffers.next[..following.count];
+            let (made, filled) = thread::scope(|scope| {
                 let reader = scope.spawn(|| object.fill(next));
-                let shards = work();
+                let made = work();
                 // A panic over there is a panic here.
-                let next = reader.join();
+                let filled = reader.join();
                 (
-                    shards,
-                    next.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    made,
+                    filled.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
                 )
             });
-            let both = (shards?, next?);
+            let both = (made?, filled?);
             std::mem::swap(&mut buffers.data, &mut buffers.next);
             both
         };
-        sink.stripe(stripe, &shards, read)
-            .map_err(IngestError::Shard)?;
-        filled = next;
-        stripe += 1;
+        shards.extend(made);
+        if part.is_last() {
+            sink.stripe(part.stripe, &shards, read)
+                .map_err(IngestError::Shard)?;
+            shards.clear();
+            if filled == 0 {
+                return Ok(object.read);
+            }
+        }
+        part = following;
     }
-    Ok(object.read)
 }
 
-/// Encodes a stripe, commits to its shards and hands them on.
-fn stripe_of<S: Sink>(
-    code: &Code,
+/// Consecutive data shards of a stripe: all of them, or as many as the window holds.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    geometry: Geometry,
     stripe: u64,
-    data: &[Vec<u8>],
-    parity: &mut [Vec<u8>],
-    sink: &S,
-) -> Result<Vec<ShardCommitment>, IngestError<S::Error>> {
-    let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
-    let mut places: Vec<&mut [u8]> = parity.iter_mut().map(Vec::as_mut_slice).collect();
-    code.encode(&data, &mut places)?;
-    let shards: Vec<&[u8]> = data
-        .into_iter()
-        .chain(parity.iter().map(Vec::as_slice))
-        .collect();
-    shards
-        .into_par_iter()
-        .enumerate()
-        .map(|(slot, bytes)| {
-            let shard = commit_with_trees(bytes)?;
-            sink.shard(Place { stripe, slot }, bytes, &shard)
-                .map_err(IngestError::Shard)?;
-            Ok(shard.commitment)
-        })
-        .collect()
+    /// The slot of the first.
+    first: usize,
+    count: usize,
+}
+
+impl Part {
+    const fn first(geometry: Geometry) -> Self {
+        Self {
+            geometry,
+            stripe: 0,
+            first: 0,
+            count: Window::of(geometry).data,
+        }
+    }
+
+    /// Whether the stripe ends with it.
+    const fn is_last(&self) -> bool {
+        self.first + self.count == self.geometry.data()
+    }
+
+    fn following(&self) -> Self {
+        if self.is_last() {
+            return Self {
+                stripe: self.stripe + 1,
+                ..Self::first(self.geometry)
+            };
+        }
+        let first = self.first + self.count;
+        let count = Window::of(self.geometry).data;
+        Self {
+            first,
+            count: count.min(self.geometry.data() - first),
+            ..*self
+        }
+    }
+
+    /// Encodes the shards, commits to them and hands them on; those of parity too where the stripe ends.
+    fn work<S: Sink>(
+        &self,
+        code: &Code,
+        data: &[Vec<u8>],
+        parity: &mut [Vec<u8>],
+        sink: &S,
+    ) -> Result<Vec<ShardCommitment>, IngestError<S::Error>> {
+        let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+        if self.first == 0 && !self.is_last() {
+            parity.iter_mut().for_each(|shard| shard.fill(0));
+        }
+        let mut places: Vec<&mut [u8]> = parity.iter_mut().map(Vec::as_mut_slice).collect();
+        if self.count == self.geometry.data() {
+            code.encode(&data, &mut places)?;
+        } else {
+            code.add(self.first, &data, &mut places)?;
+        }
+        let parity = parity.iter().map(Vec::as_slice);
+        let made: Vec<&[u8]> = if self.is_last() {
+            data.into_iter().chain(parity).collect()
+        } else {
+            data
+        };
+        made.into_par_iter()
+            .enumerate()
+            .map(|(at, bytes)| {
+                let shard = commit_with_trees(bytes)?;
+                let place = Place {
+                    stripe: self.stripe,
+                    slot: self.first + at,
+                };
+                sink.shard(place, bytes, &shard)
+                    .map_err(IngestError::Shard)?;
+                Ok(shard.commitment)
+            })
+            .collect()
+    }
 }
 
 /// Every shard that is in memory.
 struct Buffers {
     data: Vec<Vec<u8>>,
     parity: Vec<Vec<u8>>,
-    /// The next stripe's data; none where they are read into `data`, after it was worked on.
     next: Vec<Vec<u8>>,
 }
 
 impl Buffers {
     fn new(geometry: Geometry) -> Self {
         let shards = |count| vec![vec![0; SHARD_BYTES]; count];
-        let all = buffer_bytes(geometry) / SHARD_BYTES;
+        let Window { data, next } = Window::of(geometry);
         Self {
-            data: shards(geometry.data()),
+            data: shards(data),
             parity: shards(geometry.parity()),
-            next: shards(all - geometry.slots()),
+            next: shards(next),
         }
     }
 }
@@ -185,14 +273,28 @@ struct Object<R> {
     object: R,
     /// Bytes so far.
     read: u64,
+    /// Whether there are no more: it is not asked again.
+    ended: bool,
 }
 
 impl<R: Read> Object<R> {
+    const fn new(object: R) -> Self {
+        Self {
+            object,
+            read: 0,
+            ended: false,
+        }
+    }
+
     /// Reads into one shard after the other, zeros where the object has ended, and tells how many bytes there were.
     fn fill<E>(&mut self, shards: &mut [Vec<u8>]) -> Result<usize, IngestError<E>> {
         let mut total = 0;
         for shard in shards {
-            let filled = self.fill_one(shard).map_err(IngestError::Read)?;
+            let mut filled = 0;
+            if !self.ended {
+                filled = self.fill_one(shard).map_err(IngestError::Read)?;
+                self.ended = filled < shard.len();
+            }
             shard[filled..].fill(0);
             total += filled;
         }

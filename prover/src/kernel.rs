@@ -31,7 +31,7 @@ pub mod words;
 #[cfg(test)]
 pub(crate) mod checked;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(target_arch = "x86_64")]
 pub use ifma::Ifma;
@@ -95,14 +95,16 @@ impl Kernel {
         }
     }
 
-    /// The kernel that a value of [`KERNEL_VARIABLE`] names; without a value, the fastest.
-    fn choose(value: Option<OsString>) -> Result<Self, KernelError> {
+    /// The kernel that a value of [`KERNEL_VARIABLE`] names, on a processor with this IFMA kernel or none; without a value,
+    /// the fastest.
+    fn choose(value: Option<OsString>, ifma: Option<Self>) -> Result<Self, KernelError> {
+        let fastest = ifma.unwrap_or(Self::Scalar);
         match value {
-            None => Ok(Self::detect()),
+            None => Ok(fastest),
             Some(found) => match found.to_str() {
-                Some("auto") => Ok(Self::detect()),
+                Some("auto") => Ok(fastest),
                 Some("scalar") => Ok(Self::Scalar),
-                Some("ifma") => Self::ifma().ok_or(KernelError::NoIfma),
+                Some("ifma") => ifma.ok_or(KernelError::NoIfma),
                 _ => Err(KernelError::Unknown { found }),
             },
         }
@@ -126,6 +128,6 @@ impl fmt::Display for Kernel {
 pub fn active() -> Result<Kernel, KernelError> {
     static ACTIVE: OnceLock<Result<Kernel, KernelError>> = OnceLock::new();
     ACTIVE
-        .get_or_init(|| Kernel::choose(env::var_os(KERNEL_VARIABLE)))
+        .get_or_init(|| Kernel::choose(env::var_os(KERNEL_VARIABLE), Kernel::ifma()))
         .clone()
 }

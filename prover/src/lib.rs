@@ -14,8 +14,11 @@ pub mod paths;
 pub mod prove;
 pub mod qap;
 pub mod quotient;
+#[cfg(test)]
+mod skips;
 pub mod solidity;
 pub mod stored_tree;
+mod wiped;
 pub mod witness;
 
 pub use commit::{ShardCommitment, commit};

@@ -28,8 +28,11 @@
 //! node that proves has in full, and paths to it. The two random numbers that hide them in a proof never come here. A program
 //! that shares its processor with one that must not learn the stored data must not use this.
 //!
-//! Memory that held digits or what follows from them is wiped before it is given back, on the lanes; arkworks keeps its own
-//! in the scalar kernel, and does not.
+//! Scalars, digits and what follows from them are wiped before their memory is given back, on the lanes. In the scalar kernel
+//! only what is ours is, the scalars: arkworks copies those that are small into groups of their size, cuts the others into
+//! digits and adds up buckets, all in memory that it frees as it is. Its transforms work in place and leave nothing; neither
+//! kernel clears registers and the stack. Who must not leave stored data in freed memory runs the lanes, or gives the proving
+//! process memory that nobody gets afterwards.
 #![cfg_attr(
     not(target_arch = "x86_64"),
     allow(dead_code, reason = "elsewhere arkworks adds everything up")
@@ -60,7 +63,7 @@ use std::sync::{Mutex, PoisonError};
 use sums::Backend;
 use thiserror::Error;
 use windows::{Buckets, Sorted, Task};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The first group.
 pub type G1 = ark_bn254::g1::Config;
@@ -93,11 +96,17 @@ enum Form {
 }
 
 /// Scalars as arkworks takes them.
+#[derive(ZeroizeOnDrop)]
 struct Plain(Vec<BigInt<4>>);
 
-impl Drop for Plain {
-    fn drop(&mut self) {
-        self.0.zeroize();
+crate::wiped::wiped_on_drop!(Plain);
+
+/// Makes room for so many elements, which whoever calls it then writes. If those that are there would have to move, they are
+/// wiped: nobody could wipe what they leave behind.
+fn make_room<T: Zeroize>(memory: &mut Vec<T>, elements: usize) {
+    if memory.capacity() < elements {
+        memory.zeroize();
+        memory.reserve_exact(elements);
     }
 }
 

@@ -190,6 +190,7 @@ contract StorageProofVerifier is IStorageProofVerifier {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
     use super::*;
+    use crate::skips::{NO_PACKAGES, skipped};
     use circuits::Profile;
     use std::{path::Path, process::Command};
 
@@ -212,11 +213,15 @@ mod tests {
     #[test]
     fn forge_would_lay_it_out_the_same_way() {
         let contracts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../contracts");
-        let forge = contracts.join("node_modules/@foundry-rs/forge-linux-amd64/bin/forge");
+        let machine = if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "amd64"
+        };
+        let forge = format!("node_modules/@foundry-rs/forge-linux-{machine}/bin/forge");
+        let forge = contracts.join(forge);
         if !forge.exists() {
-            println!(
-                "skipped forge_would_lay_it_out_the_same_way: npm packages are not installed in contracts/"
-            );
+            skipped("forge_would_lay_it_out_the_same_way", NO_PACKAGES);
             return;
         }
         let output = Command::new(forge)

@@ -11,7 +11,7 @@ use circuits::{
     tree::Siblings,
 };
 use thiserror::Error;
-use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
 
 /// Why there is no witness; `E` is what reading a cell can fail with.
 #[derive(Debug, Error)]
@@ -39,8 +39,8 @@ pub enum WitnessError<E> {
     },
 }
 
-/// A cell as it is stored, with its path to the storage root.
-#[derive(Clone, PartialEq, Eq)]
+/// A cell as it is stored, with its path to the storage root. Wiped when dropped.
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct OpenedCell {
     /// The stored bytes.
     pub bytes: [u8; CELL_BYTES],
@@ -61,11 +61,7 @@ impl OpenedCell {
     }
 }
 
-impl Drop for OpenedCell {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
-    }
-}
+crate::wiped::wiped_on_drop!(OpenedCell);
 
 /// Opens every cell that the statement's seed selects.
 ///

@@ -18,11 +18,13 @@ use crate::{
 use ark_ff::{AdditiveGroup, Field, PrimeField};
 use rayon::prelude::*;
 use std::collections::HashMap;
-use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
 
 /// Values of all variables: the constant one, the public inputs, the witness. Wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
 pub struct Assignment(Vec<Fr>);
+
+crate::wiped::wiped_on_drop!(Assignment);
 
 impl Assignment {
     /// All values, in the order of the variables.
@@ -40,12 +42,6 @@ impl Assignment {
 impl std::fmt::Debug for Assignment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Assignment({} variables)", self.0.len())
-    }
-}
-
-impl Drop for Assignment {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 

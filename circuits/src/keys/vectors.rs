@@ -57,12 +57,18 @@ pub(super) fn digest(profile: &Profile) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::keys::Manifest;
 
     #[test]
-    fn profiles_have_vectors_of_their_own() {
-        let digests = Profile::ALL.map(|profile| digest(&profile));
-        assert_eq!(digests, Profile::ALL.map(|profile| digest(&profile)));
+    fn profiles_have_vectors_of_their_own_which_their_manifests_pin() {
+        let digests = Profile::ALL.map(|profile| {
+            let digest = digest(&profile);
+            let manifest = Manifest::committed(&profile).unwrap();
+            assert_eq!(manifest.vectors, hex::encode(digest), "{}", profile.name());
+            digest
+        });
         assert_ne!(digests[0], digests[1]);
         let tiny = Profile::new("tiny", 1, 1);
         assert_ne!(digest(&tiny), digests[0], "fewer leaves than examples");

@@ -18,6 +18,8 @@ pub const INGEST: &str = "memory-ingest";
 const THREADS: usize = 2;
 /// Bytes of the object that is taken in.
 const OBJECT: u64 = 1 << 28;
+/// Data and parity shards of its stripes: 8, 14, 32 and 64 in all. What is told is the most that any of them needed.
+const GEOMETRIES: [(usize, usize); 4] = [(6, 2), (10, 4), (24, 8), (48, 16)];
 
 const fn subject(row: &'static str, work: &'static str, most: f64) -> Subject {
     Subject {
@@ -43,7 +45,7 @@ pub fn prove() -> Record {
 pub fn ingest() -> Record {
     measure(subject(
         INGEST,
-        "memory: 256 MiB into a folder of shards, with parity and commitments",
+        "memory: 256 MiB into a folder of 8, 14, 32 or 64 shards a stripe, with parity and commitments",
         64.0,
     ))
 }
@@ -70,12 +72,16 @@ pub fn ingest_and_tell() -> Value {
     let place = node::target().join("bench");
     fs::create_dir_all(&place).unwrap();
     let place = tempfile::tempdir_in(place).unwrap();
-    let object = blake3::Hasher::new().finalize_xof().take(OBJECT);
-    let geometry = Geometry::default();
-    let written = pool(THREADS)
-        .install(|| folder::write(object, geometry, &place.path().join("object"), |_| ()))
-        .unwrap();
-    assert_eq!(written.stripes, geometry.stripes(OBJECT));
+    for (data, parity) in GEOMETRIES {
+        let object = blake3::Hasher::new().finalize_xof().take(OBJECT);
+        let geometry = Geometry::new(data, parity).unwrap();
+        let folder = place.path().join(geometry.slots().to_string());
+        let written = pool(THREADS)
+            .install(|| folder::write(object, geometry, &folder, |_| ()))
+            .unwrap();
+        assert_eq!(written.stripes, geometry.stripes(OBJECT));
+        fs::remove_dir_all(folder).unwrap();
+    }
     most_megabytes()
 }
 

@@ -9,7 +9,10 @@ use super::{
     verify::verify,
     wtns,
 };
-use crate::{Prover, keys};
+use crate::{
+    Prover, keys,
+    skips::{NO_PACKAGES, skipped},
+};
 use ark_bn254::{Fq, Fq2, G1Affine, G2Affine};
 use circuits::{
     Profile, Proof, StorageTree,
@@ -40,7 +43,7 @@ impl Snarkjs {
         let cli = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../contracts/node_modules/snarkjs/build/cli.cjs");
         if !cli.exists() {
-            println!("skipped {test}: npm packages are not installed in contracts/");
+            skipped(test, NO_PACKAGES);
             return None;
         }
         Some(Self {

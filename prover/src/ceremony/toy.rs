@@ -1,19 +1,13 @@
 //! A constraint system of a few rows, and a phase 1 whose tau is known: for tests.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-use super::{
-    PowersOfTau, System, Zkey,
-    container::Writer,
-    contribute,
-    error::FileKind,
-    points::{FilePoint, encode_all},
-};
-use ark_bn254::{Fq, Fr, G1Affine, G2Affine};
-use ark_ec::{PrimeGroup, ScalarMul};
-use ark_ff::{BigInteger, Field, PrimeField};
-use ark_poly::{EvaluationDomain, Radix2EvaluationDomain};
+mod phase1;
+
+use super::{PowersOfTau, System, Zkey, contribute};
+use ark_bn254::Fr;
 use circuits::circuit::Matrix;
-use std::io::{Cursor, Write};
+pub(super) use phase1::ptau;
+use std::io::Cursor;
 
 /// y = x^3 + x + 5 for a public y, and a second public input that equals 7x.
 ///
@@ -75,56 +69,4 @@ impl Toy {
         zkey.write(&self.system(), &mut bytes).unwrap();
         bytes
     }
-}
-
-/// A prepared phase-1 file with these secrets, filled as far as a domain of half its size needs it; the rest are
-/// generators.
-pub(super) fn ptau(power: u32, tau: u64, alpha: u64, beta: u64) -> Vec<u8> {
-    let (tau, alpha, beta) = (Fr::from(tau), Fr::from(alpha), Fr::from(beta));
-    let n = 1usize << (power - 1);
-    let powers = |count: usize, factor: Fr| -> Vec<Fr> {
-        (0..count as u64).map(|i| factor * tau.pow([i])).collect()
-    };
-    let lagrange = |size: usize, factor: Fr| -> Vec<Fr> {
-        let domain = Radix2EvaluationDomain::<Fr>::new(size).unwrap();
-        let at_tau = domain.evaluate_all_lagrange_coefficients(tau);
-        at_tau.into_iter().map(|value| value * factor).collect()
-    };
-    let mut bytes = Vec::new();
-    let mut file = Writer::new(&mut bytes, FileKind::Ptau, 11).unwrap();
-    file.section(1, 44).unwrap();
-    file.write_all(&32u32.to_le_bytes()).unwrap();
-    file.write_all(&Fq::MODULUS.to_bytes_le()).unwrap();
-    file.write_all(&power.to_le_bytes()).unwrap();
-    file.write_all(&power.to_le_bytes()).unwrap();
-    write::<G1Affine>(&mut file, 2, 4 * n - 1, 0, &powers(2 * n, Fr::ONE));
-    write::<G2Affine>(&mut file, 3, 2 * n, 0, &powers(n, Fr::ONE));
-    write::<G1Affine>(&mut file, 4, 2 * n, 0, &powers(n, alpha));
-    write::<G1Affine>(&mut file, 5, 2 * n, 0, &powers(n, beta));
-    write::<G2Affine>(&mut file, 6, 1, 0, &[beta]);
-    file.section(7, 0).unwrap();
-    let both = [lagrange(n, Fr::ONE), lagrange(2 * n, Fr::ONE)].concat();
-    write::<G1Affine>(&mut file, 12, 8 * n - 1, n - 1, &both);
-    write::<G2Affine>(&mut file, 13, 4 * n - 1, n - 1, &both[..n]);
-    write::<G1Affine>(&mut file, 14, 4 * n - 1, n - 1, &lagrange(n, alpha));
-    write::<G1Affine>(&mut file, 15, 4 * n - 1, n - 1, &lagrange(n, beta));
-    file.finish().unwrap();
-    bytes
-}
-
-/// A section of `total` points; from `start` on, those with the given logarithms.
-fn write<P: FilePoint>(
-    file: &mut Writer<&mut Vec<u8>>,
-    section: u32,
-    total: usize,
-    start: usize,
-    logarithms: &[Fr],
-) where
-    P::Group: ScalarMul<MulBase = P>,
-{
-    let mut points = vec![P::generator(); total];
-    let known = P::Group::generator().batch_mul(logarithms);
-    points[start..start + known.len()].copy_from_slice(&known);
-    file.section(section, (total * P::BYTES) as u64).unwrap();
-    encode_all(&points, file).unwrap();
 }

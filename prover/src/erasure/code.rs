@@ -12,6 +12,8 @@ use super::{
 #[derive(Debug)]
 pub struct Code {
     geometry: Geometry,
+    /// What each data shard counts in each parity shard.
+    rows: Vec<Vec<u8>>,
     parity: Plan,
 }
 
@@ -38,9 +40,11 @@ impl Code {
     pub fn with_engine(geometry: Geometry, engine: Engine) -> Self {
         let slots: Vec<u8> = (0..=u8::MAX).take(geometry.slots()).collect();
         let (data, parity) = slots.split_at(geometry.data());
+        let rows = interpolation(data, parity);
         Self {
             geometry,
-            parity: Plan::new(engine, interpolation(data, parity)),
+            parity: Plan::new(engine, rows.clone()),
+            rows,
         }
     }
 
@@ -72,6 +76,34 @@ impl Code {
         Ok(())
     }
 
+    /// Adds to the m parity shards what some data shards contribute, the first of which is in slot `first`. When zeros have
+    /// got those of all k, they are what [`Code::encode`] writes: so parity is made of data that is never in memory at once.
+    ///
+    /// # Errors
+    /// [`ErasureError::ShardCount`] or [`ErasureError::UnevenShards`], and nothing is changed.
+    pub fn add(
+        &self,
+        first: usize,
+        data: &[&[u8]],
+        parity: &mut [&mut [u8]],
+    ) -> Result<(), ErasureError> {
+        let (expected, end) = (self.geometry.data(), first.saturating_add(data.len()));
+        if data.is_empty() || end > expected {
+            let found = end;
+            return Err(ErasureError::ShardCount { expected, found });
+        }
+        self.check_count(expected + parity.len())?;
+        let lengths = data.iter().map(|shard| shard.len());
+        check_lengths(
+            (first..)
+                .zip(lengths)
+                .chain((expected..).zip(parity.iter().map(|shard| shard.len()))),
+        )?;
+        let rows = self.rows.iter().map(|row| row[first..end].to_vec());
+        Plan::new(self.engine(), rows.collect()).add(data, parity);
+        Ok(())
+    }
+
     /// Whether the parity shards, behind the data shards, are theirs.
     ///
     /// # Errors
@@ -81,7 +113,7 @@ impl Code {
         check_lengths(shards.iter().map(|shard| shard.len()).enumerate())?;
         let pieces: Vec<usize> = (0..shards[0].len()).step_by(PIECE).collect();
         Ok(pieces.into_par_iter().all(|from| {
-            let shards = piece(shards, from);
+            let shards = piece(shards, from, PIECE);
             let (data, parity) = shards.split_at(self.geometry.data());
             let mut expected = vec![vec![0; data[0].len()]; parity.len()];
             let mut outputs: Vec<&mut [u8]> = expected.iter_mut().map(Vec::as_mut_slice).collect();

@@ -2,8 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use super::{Code, Engine, ErasureError, Geometry, Place, engine::PIECE};
+use crate::skips::{NO_GFNI, skipped};
 use proptest::{prelude::*, sample::subsequence};
 use reed_solomon_erasure::galois_8::ReedSolomon;
+
+/// Every engine of this processor; what is left out is said with the test's name.
+pub(super) fn engines(test: &str) -> Vec<Engine> {
+    let engines = Engine::available();
+    if !engines.contains(&Engine::Gfni) {
+        skipped(&format!("{test} on gfni"), NO_GFNI);
+    }
+    engines
+}
 
 fn random_shards(count: usize, length: usize, seed: u64) -> Vec<Vec<u8>> {
     let mut reader = blake3::Hasher::new()
@@ -35,7 +45,7 @@ impl Codes {
         Self {
             data,
             theirs: ReedSolomon::new(data, parity).unwrap(),
-            ours: Engine::available()
+            ours: engines("the erasure code")
                 .into_iter()
                 .map(|engine| {
                     let code = Code::with_engine(geometry, engine);
@@ -267,4 +277,55 @@ proptest! {
             prop_assert_eq!(code.verify(&shards), Ok(true));
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn parity_that_is_added_up_from_parts_of_the_data_is_that_of_all_of_it(
+        (data, parity) in (1usize..40, 1usize..40),
+        at_once in 1usize..12,
+        length in prop_oneof![0usize..700, Just(PIECE + 77), Just(3 * PIECE)],
+        seed in any::<u64>(),
+    ) {
+        let shards = random_shards(data, length, seed);
+        let shards = slices(&shards);
+        let geometry = Geometry::new(data, parity).unwrap();
+        for engine in engines("parity_that_is_added_up") {
+            let code = Code::with_engine(geometry, engine);
+            let mut whole = vec![vec![0xC3; length]; parity];
+            let mut outputs: Vec<&mut [u8]> = whole.iter_mut().map(Vec::as_mut_slice).collect();
+            code.encode(&shards, &mut outputs).unwrap();
+            let mut sums = vec![vec![0; length]; parity];
+            let mut outputs: Vec<&mut [u8]> = sums.iter_mut().map(Vec::as_mut_slice).collect();
+            // The last part first: their order does not matter.
+            let parts: Vec<_> = shards.chunks(at_once).enumerate().collect();
+            for (part, shards) in parts.into_iter().rev() {
+                code.add(part * at_once, shards, &mut outputs).unwrap();
+            }
+            prop_assert!(sums == whole, "{engine:?}");
+        }
+    }
+}
+
+#[test]
+fn data_that_has_no_slot_is_not_added() {
+    let code = Code::new(Geometry::new(4, 2).unwrap());
+    let (data, mut parity) = (random_shards(4, 64, 1), vec![vec![7; 64]; 2]);
+    let mut add = |first: usize, data: &[&[u8]], count: usize| {
+        let mut outputs: Vec<&mut [u8]> = parity.iter_mut().map(Vec::as_mut_slice).collect();
+        code.add(first, data, &mut outputs[..count])
+    };
+    let data = slices(&data);
+    let count = |expected, found| Err(ErasureError::ShardCount { expected, found });
+    assert_eq!(add(1, &data, 2), count(4, 5));
+    assert_eq!(add(usize::MAX, &data, 2), count(4, usize::MAX));
+    assert_eq!(add(0, &[], 2), count(4, 0));
+    assert_eq!(add(0, &data, 1), count(6, 5));
+    let uneven = ErasureError::UnevenShards {
+        slot: 3,
+        expected: 64,
+        found: 63,
+    };
+    assert_eq!(add(2, &[data[2], &data[3][1..]], 2), Err(uneven));
+    assert_eq!(parity, [[7; 64]; 2]);
 }

@@ -11,6 +11,8 @@ use crate::kernel::KERNEL_VARIABLE;
 
 /// Bytes of a shard that one thread works on before it takes the next piece.
 pub(super) const PIECE: usize = 64 << 10;
+/// Bytes of sums that a thread makes before it adds them to what they belong to: they stay in its caches.
+const SUMS: usize = 256 << 10;
 /// Bytes of a shard after which the portable engine begins the next: they stay in the first caches.
 const TILE: usize = 4 << 10;
 
@@ -85,18 +87,30 @@ impl Plan {
         if length <= PIECE {
             return self.run_piece(inputs, outputs);
         }
-        let mut pieces: Vec<Vec<&mut [u8]>> = Vec::new();
-        pieces.resize_with(length.div_ceil(PIECE), || Vec::with_capacity(outputs.len()));
-        for output in outputs {
-            for (piece, part) in pieces.iter_mut().zip(output.chunks_mut(PIECE)) {
-                piece.push(part);
-            }
-        }
-        pieces
+        pieces(outputs, PIECE)
             .into_par_iter()
             .enumerate()
             .for_each(|(number, mut outputs)| {
-                self.run_piece(&piece(inputs, number * PIECE), &mut outputs);
+                self.run_piece(&piece(inputs, number * PIECE, PIECE), &mut outputs);
+            });
+    }
+
+    /// Adds to the outputs what [`run`](Self::run) would write there, with all threads of the pool.
+    pub(super) fn add(&self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
+        let length = (SUMS / outputs.len().max(1)).next_multiple_of(TILE);
+        pieces(outputs, length)
+            .into_par_iter()
+            .enumerate()
+            .for_each(|(number, mut outputs)| {
+                let mut sums: Vec<Vec<u8>> =
+                    outputs.iter().map(|output| vec![0; output.len()]).collect();
+                let mut places: Vec<&mut [u8]> = sums.iter_mut().map(Vec::as_mut_slice).collect();
+                self.run_piece(&piece(inputs, number * length, length), &mut places);
+                for (output, sum) in outputs.iter_mut().zip(&sums) {
+                    for (byte, more) in output.iter_mut().zip(sum) {
+                        *byte ^= more;
+                    }
+                }
             });
     }
 
@@ -110,12 +124,25 @@ impl Plan {
     }
 }
 
-/// The piece of every shard that begins at `from`.
-pub(super) fn piece<'a>(shards: &[&'a [u8]], from: usize) -> Vec<&'a [u8]> {
+/// The piece of every shard that begins at `from` and has `length` bytes, or what is left.
+pub(super) fn piece<'a>(shards: &[&'a [u8]], from: usize, length: usize) -> Vec<&'a [u8]> {
     shards
         .iter()
-        .map(|shard| &shard[from..(from + PIECE).min(shard.len())])
+        .map(|shard| &shard[from..(from + length).min(shard.len())])
         .collect()
+}
+
+/// All shards, piece by piece.
+fn pieces<'a>(shards: &'a mut [&mut [u8]], length: usize) -> Vec<Vec<&'a mut [u8]>> {
+    let bytes = shards.first().map_or(0, |shard| shard.len());
+    let mut pieces: Vec<Vec<&mut [u8]>> = Vec::new();
+    pieces.resize_with(bytes.div_ceil(length), || Vec::with_capacity(shards.len()));
+    for shard in shards {
+        for (piece, part) in pieces.iter_mut().zip(shard.chunks_mut(length)) {
+            piece.push(part);
+        }
+    }
+    pieces
 }
 
 fn portable(rows: &[Vec<u8>], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
@@ -140,12 +167,13 @@ fn portable(rows: &[Vec<u8>], inputs: &[&[u8]], outputs: &mut [&mut [u8]]) {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
     use super::*;
+    use crate::erasure::differential::engines;
     use reed_solomon_erasure::galois_8::mul;
 
     #[test]
     fn every_product_of_the_field_is_right() {
         let bytes: Vec<u8> = (0..=255).collect();
-        for engine in Engine::available() {
+        for engine in engines("every_product_of_the_field_is_right") {
             let rows: Vec<Vec<u8>> = bytes.iter().map(|coefficient| vec![*coefficient]).collect();
             let plan = Plan::new(engine, rows);
             assert_eq!(plan.engine(), engine);
@@ -163,7 +191,7 @@ mod tests {
 
     #[test]
     fn bytes_around_the_outputs_are_left_alone() {
-        for engine in Engine::available() {
+        for engine in engines("bytes_around_the_outputs_are_left_alone") {
             for rows in 1..=11 {
                 let plan = Plan::new(engine, vec![vec![1, 1, 1]; rows]);
                 for length in [1, 5, 64, 255, 256, 257, 700] {

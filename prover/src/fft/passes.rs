@@ -21,7 +21,7 @@ use super::{
 use crate::kernel::{LANES, Lanes, Words, modulus::Limbs};
 use ark_bn254::Fr;
 use rayon::prelude::*;
-use std::hint::black_box;
+use zeroize::ZeroizeOnDrop;
 
 /// Vectors of the longest part: 640 KiB while they are worked on.
 const LONGEST_PART: usize = 1 << 11;
@@ -102,22 +102,14 @@ pub(super) fn strips<T>(matrix: &mut [T], row: usize, width: usize) -> Vec<Vec<&
 }
 
 /// Numbers that are worked on, wiped when dropped.
+#[derive(ZeroizeOnDrop)]
 struct Scratch<W: Words>(Vec<Lanes<Fr, W>>);
+
+crate::wiped::wiped_on_drop!(<W: Words> Scratch<W>);
 
 impl<W: Words> Scratch<W> {
     fn new(backend: W::Backend, vectors: usize) -> Self {
         Self(vec![Lanes::zero(backend); vectors])
-    }
-}
-
-impl<W: Words> Drop for Scratch<W> {
-    fn drop(&mut self) {
-        if let Some(first) = self.0.first() {
-            let zero = Lanes::zero(first.backend());
-            self.0.fill(zero);
-            // Memory that is freed next would otherwise need no zeros.
-            black_box(&mut self.0);
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use super::*;
+use crate::kernel::tests::kernels;
 use ark_ff::UniformRand;
 use engine::Engine;
 use rand::{SeedableRng, rngs::StdRng};
@@ -22,13 +23,6 @@ fn columns(size: usize) -> Vec<Vec<Fr>> {
     ]
 }
 
-fn kernels() -> Vec<Kernel> {
-    [Some(Kernel::Scalar), Kernel::ifma()]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
 const ALL_PLACES: [Places; 2] = [Places::Roots, Places::OddCoset];
 
 fn ark(size: usize, places: Places) -> Radix2EvaluationDomain<Fr> {
@@ -42,9 +36,10 @@ fn ark(size: usize, places: Places) -> Radix2EvaluationDomain<Fr> {
 
 #[test]
 fn both_kernels_transform_as_ark_poly_does() {
+    let kernels = kernels("both_kernels_transform_as_ark_poly_does");
     for log in MIN_LOG_SIZE..=15 {
         let size = 1 << log;
-        for kernel in kernels() {
+        for kernel in kernels.clone() {
             let domain = Domain::new(kernel, size).unwrap();
             for column in columns(size).into_iter().take(if log > 10 { 1 } else { 5 }) {
                 for places in ALL_PLACES {
@@ -130,7 +125,7 @@ fn parts_of_every_length_keep_their_ranges() {
 fn transforms_use_the_threads_they_are_given_and_give_the_same() {
     let size = 1 << 12;
     let column = columns(size).swap_remove(0);
-    for kernel in kernels() {
+    for kernel in kernels("transforms_use_the_threads_they_are_given") {
         let domain = Domain::new(kernel, size).unwrap();
         domain.prepare();
         let on = |threads| {

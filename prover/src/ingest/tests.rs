@@ -112,17 +112,74 @@ fn buffers_of_the_default_geometry_hold_a_stripe_and_the_next_ones_data_and_stay
     let buffers = Buffers::new(geometry);
     let all = [&buffers.data, &buffers.parity, &buffers.next];
     assert_eq!(all.map(Vec::len), [10, 4, 10]);
-    let capacity: usize = all.into_iter().flatten().map(Vec::capacity).sum();
-    assert_eq!(capacity, buffer_bytes(geometry));
-    assert!(capacity <= BUFFER_LIMIT);
+    assert!(buffer_bytes(geometry) <= BUFFER_LIMIT);
 }
 
 #[test]
-fn buffers_never_exceed_the_limit_unless_one_stripe_does() {
-    for (data, parity) in [(1, 1), (10, 4), (12, 0x10), (16, 16), (200, 56)] {
+fn stripes_that_are_too_wide_for_memory_come_out_part_by_part_and_the_same() {
+    let geometry = Geometry::new(20, 5).unwrap();
+    let window = Window { data: 9, next: 9 };
+    assert_eq!(Window::of(geometry), window);
+    // Into the first part, to the end of the second, into the last, a whole stripe, and into the next one.
+    let parts = [1, 18 * SHARD_BYTES, 19 * SHARD_BYTES + 1];
+    let stripes = [geometry.stripe_bytes(), geometry.stripe_bytes() + 1];
+    for length in parts.into_iter().chain(stripes) {
+        same_as_apart(geometry, length);
+    }
+}
+
+#[test]
+fn an_object_of_48_and_16_comes_out_the_same() {
+    let geometry = Geometry::new(48, 16).unwrap();
+    assert!(buffer_bytes(geometry) <= BUFFER_LIMIT);
+    same_as_apart(geometry, 31 * SHARD_BYTES + 5);
+}
+
+#[test]
+fn more_parity_than_memory_is_held_whole() {
+    let geometry = Geometry::new(3, 24).unwrap();
+    assert_eq!(Window::of(geometry), Window { data: 1, next: 1 });
+    same_as_apart(geometry, geometry.stripe_bytes() + 1);
+}
+
+/// Bytes that are allocated are those that are told.
+fn buffers(geometry: Geometry) -> usize {
+    let buffers = Buffers::new(geometry);
+    let all = [&buffers.data, &buffers.parity, &buffers.next];
+    let capacity: usize = all.into_iter().flatten().map(Vec::capacity).sum();
+    assert_eq!(capacity, buffer_bytes(geometry));
+    capacity
+}
+
+#[test]
+fn buffers_stay_under_the_limit_however_many_slots_there_are() {
+    for (data, parity) in [
+        (6, 2),
+        (10, 4),
+        (16, 8),
+        (24, 8),
+        (16, 16),
+        (48, 16),
+        (56, 8),
+        (44, 20),
+        (234, 22),
+    ] {
         let geometry = Geometry::new(data, parity).unwrap();
-        let one = geometry.slots() * SHARD_BYTES;
-        assert!(buffer_bytes(geometry) <= BUFFER_LIMIT.max(one));
+        assert!(buffers(geometry) <= BUFFER_LIMIT, "{data} + {parity}");
+    }
+    for data in 1..=234 {
+        for parity in 1..=22 {
+            let geometry = Geometry::new(data, parity).unwrap();
+            assert!(buffer_bytes(geometry) <= BUFFER_LIMIT, "{data} + {parity}");
+        }
+    }
+}
+
+#[test]
+fn buffers_of_more_parity_than_fits_are_the_parity_and_two_data_shards() {
+    for (data, parity) in [(2, 23), (32, 32), (200, 56)] {
+        let geometry = Geometry::new(data, parity).unwrap();
+        assert_eq!(buffer_bytes(geometry), (parity + 2) * SHARD_BYTES);
     }
 }
 

@@ -117,4 +117,8 @@ impl Words for CheckedWords {
         }
         self
     }
+
+    fn known_at_most(self, max: u64) -> Self {
+        self.claim_at_most(max)
+    }
 }

@@ -187,6 +187,11 @@ impl Words for Words512 {
     fn claim_at_most(self, _: u64) -> Self {
         self
     }
+
+    #[inline(always)]
+    fn known_at_most(self, _: u64) -> Self {
+        self
+    }
 }
 
 impl Words512 {

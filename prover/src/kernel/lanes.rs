@@ -20,7 +20,8 @@ use super::{
     modulus::{LIMB_BITS, LIMB_MASK, LIMBS, LaneField, Limbs, multiple, multiple_with_loans},
     words::{LANES, Words},
 };
-use std::marker::PhantomData;
+use std::{hint::black_box, marker::PhantomData};
+use zeroize::Zeroize;
 
 /// Eight field elements, ready to be multiplied. Limbs are below 2^52, the value below 64 p.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +91,14 @@ pub(super) fn carried<W: Words>(limbs: [W; LIMBS]) -> [W; LIMBS] {
     ]
 }
 
+impl<F: LaneField, W: Words> Zeroize for Lanes<F, W> {
+    fn zeroize(&mut self) {
+        *self = Self::zero(self.backend());
+        // Memory that is freed next would otherwise need no zeros.
+        black_box(self);
+    }
+}
+
 impl<F: LaneField, W: Words> Lanes<F, W> {
     /// Names limbs as lanes.
     ///
@@ -99,7 +108,7 @@ impl<F: LaneField, W: Words> Lanes<F, W> {
         let mut limbs = limbs;
         limbs[4] = limbs[4].claim_at_most(const { multiple(F::P, N)[4] / 32 });
         for limb in &mut limbs {
-            *limb = limb.claim_at_most(LIMB_MASK);
+            *limb = limb.known_at_most(LIMB_MASK);
         }
         Self {
             limbs,

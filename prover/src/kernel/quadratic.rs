@@ -7,6 +7,7 @@ use super::{
     words::{LANES, Words},
 };
 use ark_bn254::{Fq, Fq2};
+use zeroize::Zeroize;
 
 /// Eight elements `c0 + c1 u` with u² = -1.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +16,13 @@ pub struct QuadraticLanes<F, W> {
     pub c0: Lanes<F, W>,
     /// The part with u.
     pub c1: Lanes<F, W>,
+}
+
+impl<F: LaneField, W: Words> Zeroize for QuadraticLanes<F, W> {
+    fn zeroize(&mut self) {
+        self.c0.zeroize();
+        self.c1.zeroize();
+    }
 }
 
 impl<W: Words> QuadraticLanes<Fq, W> {

@@ -14,7 +14,20 @@ use super::{
     modulus::{LIMB_BITS, LIMB_MASK, LIMBS, LaneField, Limbs, multiple},
     words::{LANES, Words},
 };
+use crate::{
+    kernel::Kernel,
+    skips::{NO_IFMA, skipped},
+};
 use rand::{SeedableRng, rngs::StdRng};
+
+/// Every kernel of this processor; what is left out is said with the test's name.
+pub(crate) fn kernels(test: &str) -> Vec<Kernel> {
+    let ifma = Kernel::ifma();
+    if ifma.is_none() {
+        skipped(&format!("{test} on ifma"), NO_IFMA);
+    }
+    [Some(Kernel::Scalar), ifma].into_iter().flatten().collect()
+}
 
 /// A check that runs on any words.
 pub(crate) trait Check {
@@ -32,13 +45,13 @@ pub(crate) fn everywhere(name: &str, check: &impl Check) {
 fn on_ifma(name: &str, check: &impl Check) {
     match super::Ifma::detect() {
         Some(ifma) => ifma.run(|| check.run::<super::ifma::Words512>(ifma)),
-        None => println!("skipped {name} on ifma: this processor has no AVX-512 IFMA"),
+        None => skipped(&format!("{name} on ifma"), NO_IFMA),
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn on_ifma(name: &str, _: &impl Check) {
-    println!("skipped {name} on ifma: this is not an x86-64 processor");
+    skipped(&format!("{name} on ifma"), NO_IFMA);
 }
 
 pub(crate) fn random() -> StdRng {

@@ -66,6 +66,11 @@ pub trait Words: Copy + Send + Sync + 'static {
     /// Lane i of vector k becomes lane k of vector i.
     fn transpose(rows: [Self; LANES]) -> [Self; LANES];
 
-    /// States that every lane is at most `max`, which the caller has proven. Costs nothing; tests check it.
+    /// States that every lane is at most `max`, which follows from what the lanes stand for and not from these operations
+    /// alone: documentation proves it. Costs nothing; tests check it on numbers.
     fn claim_at_most(self, max: u64) -> Self;
+
+    /// States that every lane is at most `max`, whatever went into the operations before. Costs nothing; tests check it on
+    /// numbers, and on intervals for all of them.
+    fn known_at_most(self, max: u64) -> Self;
 }

@@ -5,10 +5,7 @@ use super::{
     header::{HEADER_BYTES, Header, SECTIONS},
     *,
 };
-use crate::{
-    ProveError, Prover,
-    quotient::tests::{kernels, statement},
-};
+use crate::{ProveError, Prover, kernel::tests::kernels, quotient::tests::statement};
 use ark_bn254::Bn254;
 use ark_groth16::Groth16;
 use circuits::proof;
@@ -307,7 +304,7 @@ fn wrong_points_and_matrices_are_found_by_a_check_even_with_the_right_hash() {
 fn refuses_to_prove(keys: Keys) {
     let (public, private) = statement(&TINY);
     let mut keys = Some(keys);
-    for kernel in kernels() {
+    for kernel in kernels("keys that do not prove") {
         let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
         let prover = Prover::on(kernel, keys.take().unwrap(), pool).unwrap();
         let refused = prover.prove(&public, &private).unwrap_err();

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use std::{borrow::Cow, fmt, io};
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zeroize::Zeroize;
 
 // Words are kept in the order that the processor reads.
 const _: () = assert!(
@@ -21,7 +22,17 @@ const _: () = assert!(
 /// A line of the cache: two numbers of four words, least significant first. In packed bases these are below p and in the
 /// kernel's Montgomery form, 2^260 x mod p.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Zeroize,
 )]
 #[repr(C, align(64))]
 pub struct Line(pub [u64; 8]);

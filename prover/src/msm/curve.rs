@@ -10,10 +10,11 @@ use crate::kernel::{
 use ark_bn254::{Fq, Fq2, Fr, g1, g2};
 use ark_ec::short_weierstrass::{Affine, Projective, SWCurveConfig};
 use ark_ff::{BigInteger, PrimeField};
+use zeroize::Zeroize;
 
 /// Eight coordinates, in three ranges (of each part, for G2): *reduced* ones are below 33/32 p, products below 2 p, others
 /// are ready to be the second factor of a product and no more. What is kept in memory is reduced.
-pub trait Coordinate<W: Words>: FieldLanes<W> {
+pub trait Coordinate<W: Words>: FieldLanes<W> + Zeroize {
     /// `self - other` for reduced numbers, ready to be multiplied.
     #[must_use]
     fn difference(&self, other: &Self) -> Self;

@@ -12,7 +12,7 @@ use ark_bn254::Fr;
 use ark_ff::{BigInt, BigInteger, PrimeField};
 use rayon::prelude::*;
 use std::ops::{Range, RangeInclusive};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Bits of a scalar's magnitude, and one for its digits' signs.
 const SCALAR_BITS: u32 = 254;
@@ -76,7 +76,9 @@ impl Windows {
 }
 
 /// The digits of scalars. They say what the scalars are, and are wiped when they are dropped.
+#[derive(ZeroizeOnDrop)]
 pub(super) struct Digits {
+    #[zeroize(skip)]
     windows: Windows,
     scalars: usize,
     block: usize,
@@ -84,11 +86,7 @@ pub(super) struct Digits {
     digits: Vec<i16>,
 }
 
-impl Drop for Digits {
-    fn drop(&mut self) {
-        self.digits.zeroize();
-    }
-}
+crate::wiped::wiped_on_drop!(Digits);
 
 impl Digits {
     /// Cuts scalars.

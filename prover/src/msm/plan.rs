@@ -3,8 +3,9 @@
 //! Eight lists are added at a time, one a lane, from their first point to their last. So that lanes do not wait for each
 //! other, lists are put in order of their length, and long ones are cut into segments, whose sums make new lists.
 
+use super::make_room;
 use crate::kernel::LANES;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Sign of an entry: the point is subtracted.
 pub(super) const NEGATIVE: u32 = 1 << 31;
@@ -28,7 +29,7 @@ pub(super) enum Target {
 }
 
 /// Eight lists of about one length.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Zeroize)]
 pub(super) struct Group {
     /// Their entries, eight for each step: which of the plan's.
     pub(super) start: u32,
@@ -39,7 +40,7 @@ pub(super) struct Group {
 }
 
 /// A list that was cut, and how far it is filled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Zeroize)]
 struct Cut {
     /// Its first segment's place among `segments`, then the one that is being filled.
     segment: u32,
@@ -50,7 +51,7 @@ struct Cut {
 }
 
 /// A list whose segments' sums are to be added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Zeroize)]
 pub(super) struct Split {
     /// The list.
     pub(super) list: u32,
@@ -59,8 +60,9 @@ pub(super) struct Split {
     pub(super) count: u32,
 }
 
-/// Entries of many lists in the order in which they are added. They tell digits of scalars; see [`Plan::wipe`].
-#[derive(Debug, Default)]
+/// Entries of many lists in the order in which they are added. They tell digits of scalars. Wiped when
+/// dropped, in what memory is kept too.
+#[derive(Debug, Default, ZeroizeOnDrop)]
 pub(super) struct Plan {
     entries: Vec<[u32; LANES]>,
     groups: Vec<Group>,
@@ -90,6 +92,7 @@ impl Plan {
         self.pieces.clear();
         self.segments = 0;
         let total = self.count_lengths(counts, longest);
+        self.make_room(counts, total, longest);
         self.make_groups(total, longest);
         for (list, &count) in counts.iter().enumerate() {
             if count <= longest {
@@ -106,9 +109,23 @@ impl Plan {
         self.pad();
     }
 
+    /// So that nothing is moved while lists are laid out: see [`make_room`].
+    fn make_room(&mut self, counts: &[u32], pieces: u32, longest: u32) {
+        let cut = || counts.iter().filter(|count| **count > longest);
+        let segments = cut().map(|count| count.div_ceil(longest) as usize).sum();
+        let groups = (pieces as usize).div_ceil(LANES);
+        make_room(&mut self.groups, groups);
+        make_room(&mut self.targets, groups);
+        make_room(&mut self.next, counts.len());
+        make_room(&mut self.splits, cut().count());
+        make_room(&mut self.cuts, cut().count());
+        make_room(&mut self.pieces, segments);
+    }
+
     /// Counts pieces by length; leaves in `places` where pieces of each length begin in order of falling length.
     fn count_lengths(&mut self, counts: &[u32], longest: u32) -> u32 {
         self.places.clear();
+        make_room(&mut self.places, longest as usize + 1);
         self.places.resize(longest as usize + 1, 0);
         for &count in counts {
             if count <= longest {
@@ -150,6 +167,7 @@ impl Plan {
             self.targets.push([NOTHING; LANES]);
             start += first;
         }
+        make_room(&mut self.entries, start as usize);
         self.entries.resize(start as usize, [NOTHING; LANES]);
     }
 
@@ -255,27 +273,9 @@ impl Plan {
     pub(super) fn splits(&self) -> &[Split] {
         &self.splits
     }
-
-    /// Forgets digits of scalars, in what memory is kept too.
-    pub(super) fn wipe(&mut self) {
-        self.entries.zeroize();
-        self.targets.zeroize();
-        self.next.zeroize();
-        self.places.zeroize();
-        for group in &mut self.groups {
-            (group.start, group.len, group.even).zeroize();
-        }
-        for split in &mut self.splits {
-            (split.list, split.first, split.count).zeroize();
-        }
-        for cut in &mut self.cuts {
-            (cut.segment, cut.next, cut.left).zeroize();
-        }
-        for piece in &mut self.pieces {
-            piece.zeroize();
-        }
-    }
 }
+
+crate::wiped::wiped_on_drop!(Plan);
 
 /// A count of lists or segments, which are fewer than points.
 #[expect(
@@ -357,7 +357,6 @@ mod tests {
                 prop_assert!(lists.is_empty());
                 let lengths = plan.groups().iter().map(|group| group.len);
                 prop_assert!(lengths.is_sorted_by(|a, b| a >= b));
-                plan.wipe();
             }
         }
     }

@@ -17,10 +17,11 @@
 use super::{
     bases::Line,
     curve::{Coordinate, Curve},
+    make_room,
     plan::{Group, NEGATIVE, NOTHING, Plan, Split, Target},
 };
 use crate::kernel::{FieldLanes, LANES, Words};
-use std::hint::black_box;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Groups whose first points are fetched ahead of their start.
 const GROUPS_AHEAD: usize = 4;
@@ -62,8 +63,8 @@ pub(super) fn longest(points: usize) -> u32 {
     u32::try_from(even.clamp(SHORTEST, LONGEST)).unwrap_or(u32::MAX)
 }
 
-/// Points, of which some are infinity.
-#[derive(Debug, Default)]
+/// Points, of which some are infinity. Wiped when dropped: which were added tells digits of scalars.
+#[derive(Debug, Default, ZeroizeOnDrop)]
 pub(super) struct Points {
     /// Lines of every point, with coordinates below 2^256.
     pub(super) lines: Vec<Line>,
@@ -74,21 +75,16 @@ pub(super) struct Points {
 impl Points {
     /// So many points at infinity.
     fn reset<C: Curve>(&mut self, points: usize) {
+        make_room(&mut self.lines, points * C::LINES);
         self.lines.resize(points * C::LINES, Line::default());
         self.finite.clear();
+        make_room(&mut self.finite, points);
         self.finite.resize(points, false);
-    }
-
-    /// Forgets the points.
-    fn wipe(&mut self) {
-        self.lines.fill(Line::default());
-        self.finite.fill(false);
-        black_box((&self.lines, &self.finite));
     }
 }
 
 /// Eight sums, and what one round keeps of them between its passes. `F` is eight coordinates.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroize)]
 struct Slot<F> {
     /// The sums so far; reduced, and anything where they are infinite.
     x: F,
@@ -113,8 +109,10 @@ struct Slot<F> {
     double: u8,
 }
 
-/// Adds lists of points, and keeps the memory for it.
+/// Adds lists of points, and keeps the memory for it, which is wiped when it is dropped.
+#[derive(ZeroizeOnDrop)]
 pub(super) struct Adder<C: Curve, W: Words> {
+    #[zeroize(skip)]
     backend: W::Backend,
     slots: Vec<Slot<C::Coordinate<W>>>,
     /// The sum of each list.
@@ -147,6 +145,7 @@ impl<C: Curve, W: Words<Backend: Backend>> Adder<C, W> {
         fresh.reset::<C>(plan.segments());
         Rounds::<C, W>::new(self.backend, lines, plan, &mut self.sums, fresh).run(&mut self.slots);
         self.splits.clear();
+        make_room(&mut self.splits, plan.splits().len());
         self.splits.extend_from_slice(plan.splits());
         while !self.splits.is_empty() {
             self.add_segments();
@@ -158,6 +157,7 @@ impl<C: Curve, W: Words<Backend: Backend>> Adder<C, W> {
         let [old, fresh] = &mut self.segments;
         let of = |split: &Split| split.first as usize..(split.first + split.count) as usize;
         self.counts.clear();
+        make_room(&mut self.counts, self.splits.len());
         let mut total = 0;
         for split in &self.splits {
             let finite = old.finite[of(split)].iter().filter(|finite| **finite);
@@ -181,6 +181,7 @@ impl<C: Curve, W: Words<Backend: Backend>> Adder<C, W> {
             Rounds::<C, W>::new(self.backend, &old.lines, &self.again, &mut self.sums, fresh);
         rounds.run(&mut self.slots);
         self.splits.clear();
+        make_room(&mut self.splits, self.again.splits().len());
         self.splits.extend_from_slice(self.again.splits());
         self.segments.swap(0, 1);
     }
@@ -196,26 +197,8 @@ impl<C: Curve, W: Words<Backend: Backend>> Adder<C, W> {
     }
 }
 
-impl<C: Curve, W: Words> Drop for Adder<C, W> {
-    fn drop(&mut self) {
-        self.sums.wipe();
-        for segments in &mut self.segments {
-            segments.wipe();
-        }
-        self.again.wipe();
-        let zero = C::Coordinate::<W>::zero(self.backend);
-        for slot in &mut self.slots {
-            *slot = Slot::new(zero);
-        }
-        black_box(&self.slots);
-    }
-}
-
-impl Drop for Points {
-    fn drop(&mut self) {
-        self.wipe();
-    }
-}
+crate::wiped::wiped_on_drop!(Points);
+crate::wiped::wiped_on_drop!(<C: Curve, W: Words> Adder<C, W>);
 
 impl<F: Copy> Slot<F> {
     fn new(zero: F) -> Self {

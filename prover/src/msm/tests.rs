@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use super::*;
-use crate::kernel::{Kernel, checked::CheckedWords};
+use crate::kernel::{checked::CheckedWords, tests::kernels};
 use ark_bn254::{G1Affine, G1Projective, G2Affine};
 use ark_ec::{AffineRepr, CurveGroup, short_weierstrass::Affine};
 use ark_ff::{Field, PrimeField, UniformRand};
@@ -12,15 +12,6 @@ use rayon::ThreadPoolBuilder;
 
 fn rng() -> StdRng {
     StdRng::seed_from_u64(0x6d73_6d00)
-}
-
-/// Every kernel of this machine; says by name what is skipped.
-fn kernels(name: &str) -> Vec<Kernel> {
-    let ifma = Kernel::ifma();
-    if ifma.is_none() {
-        println!("skipped {name} on ifma: this processor has no AVX-512 IFMA");
-    }
-    [Some(Kernel::Scalar), ifma].into_iter().flatten().collect()
 }
 
 /// What it must be: one multiplication after the other.

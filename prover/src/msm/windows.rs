@@ -7,6 +7,7 @@ use super::{
     bases::{Line, PackedBases},
     curve::Curve,
     digits::{Digits, Windows},
+    make_room,
     plan::{NEGATIVE, Plan},
     sums::{Adder, Backend, Points, longest},
 };
@@ -14,7 +15,7 @@ use crate::kernel::Words;
 use ark_ec::short_weierstrass::{Affine, Projective};
 use ark_ff::AdditiveGroup;
 use std::ops::Range;
-use zeroize::Zeroize;
+use zeroize::ZeroizeOnDrop;
 
 /// Lists that are enough to keep an [`Adder`] busy.
 const ENOUGH_LISTS: usize = 1 << 14;
@@ -50,19 +51,14 @@ pub(super) fn tasks(windows: Windows, blocks: usize, threads: usize) -> Vec<Task
 }
 
 /// Points in order of their digits, for a task. Tells digits of scalars, and is wiped when it is dropped.
-#[derive(Default)]
+#[derive(Default, ZeroizeOnDrop)]
 pub(super) struct Sorted {
     counts: Vec<u32>,
     plan: Plan,
     lists: usize,
 }
 
-impl Drop for Sorted {
-    fn drop(&mut self) {
-        self.counts.zeroize();
-        self.plan.wipe();
-    }
-}
+crate::wiped::wiped_on_drop!(Sorted);
 
 impl Sorted {
     /// Sorts the points of a task into buckets, each window's having `buckets + 1` lists of which the first stays empty.
@@ -75,6 +71,7 @@ impl Sorted {
         let lists = digits.windows().buckets() + 1;
         self.lists = lists * task.windows.len();
         self.counts.clear();
+        make_room(&mut self.counts, self.lists);
         self.counts.resize(self.lists, 0);
         for (i, window) in task.windows.clone().enumerate() {
             let counts = &mut self.counts[i * lists..(i + 1) * lists];
@@ -106,7 +103,8 @@ fn list_name(list: usize) -> u32 {
     list as u32
 }
 
-/// Adds up buckets of one group, and keeps the memory for it.
+/// Adds up buckets of one group, and keeps the memory for it, which is wiped when it is dropped.
+#[derive(ZeroizeOnDrop)]
 pub(super) struct Buckets<C: Curve, W: Words> {
     adder: Adder<C, W>,
     buckets: Points,
@@ -114,12 +112,7 @@ pub(super) struct Buckets<C: Curve, W: Words> {
     plan: Plan,
 }
 
-impl<C: Curve, W: Words> Drop for Buckets<C, W> {
-    fn drop(&mut self) {
-        self.counts.zeroize();
-        self.plan.wipe();
-    }
-}
+crate::wiped::wiped_on_drop!(<C: Curve, W: Words> Buckets<C, W>);
 
 impl<C: Curve, W: Words<Backend: Backend>> Buckets<C, W> {
     pub(super) fn new(backend: W::Backend) -> Self {
@@ -153,6 +146,7 @@ impl<C: Curve, W: Words<Backend: Backend>> Buckets<C, W> {
             [row, column].into_iter().flatten()
         };
         self.counts.clear();
+        make_room(&mut self.counts, lists);
         self.counts.resize(lists, 0);
         let mut total = 0;
         for (bucket, finite) in self.buckets.finite.iter().enumerate() {

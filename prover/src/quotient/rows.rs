@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use std::{borrow::Cow, collections::HashMap};
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-use zeroize::Zeroizing;
+use zeroize::ZeroizeOnDrop;
 
 /// Why matrices cannot be used.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -72,11 +72,15 @@ pub(super) struct Rows<'m> {
     coefficients: Vec<Fr>,
 }
 
-/// What the rows give for one assignment.
+/// What the rows give for one assignment. Wiped when dropped.
+#[derive(ZeroizeOnDrop)]
 pub(super) struct Numbers<'a> {
+    #[zeroize(skip)]
     variables: &'a [Fr],
-    combinations: Zeroizing<Vec<Fr>>,
+    combinations: Vec<Fr>,
 }
+
+crate::wiped::wiped_on_drop!(Numbers<'_>);
 
 impl Numbers<'_> {
     #[inline(always)]
@@ -196,7 +200,7 @@ impl Rows<'_> {
         });
         Numbers {
             variables: values,
-            combinations: Zeroizing::new(combinations.collect()),
+            combinations: combinations.collect(),
         }
     }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
 use super::*;
-use crate::qap::OddCoset;
+use crate::{kernel::tests::kernels, qap::OddCoset};
 use ark_ff::{Field, PrimeField, UniformRand};
 use ark_groth16::r1cs_to_qap::{LibsnarkReduction, R1CSToQAP};
 use ark_poly::Radix2EvaluationDomain;
@@ -15,13 +15,6 @@ use circuits::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 type Ark = Radix2EvaluationDomain<Fr>;
-
-pub(crate) fn kernels() -> Vec<Kernel> {
-    [Some(Kernel::Scalar), Kernel::ifma()]
-        .into_iter()
-        .flatten()
-        .collect()
-}
 
 /// Random rows over random values, with whatever C makes them true.
 fn random_system(
@@ -69,7 +62,7 @@ fn check(matrices: &[Matrix; 3], instance: usize, values: &[Fr], satisfied: bool
     let powers =
         LibsnarkReduction::witness_map_from_matrices::<Fr, Ark>(matrices, instance, rows, values);
     let (odd, mut powers) = (expect(odd.unwrap()), expect(powers.unwrap()));
-    for kernel in kernels() {
+    for kernel in kernels("the quotient") {
         let [a, b, _] = matrices;
         let quotient = Quotient::from_matrices(kernel, a, b, instance, values.len()).unwrap();
         assert!(

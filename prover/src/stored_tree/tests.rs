@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 use super::*;
+use crate::kernel::tests::kernels;
 use circuits::{
     storage::{SHARD_BYTES, cell_digest},
     tree::fold,
@@ -36,13 +37,6 @@ impl Shard {
         let (groups, _) = self.bytes.as_chunks::<GROUP_BYTES>();
         groups[group_of(cell)]
     }
-}
-
-fn kernels() -> Vec<Kernel> {
-    [Some(Kernel::Scalar), Kernel::ifma()]
-        .into_iter()
-        .flatten()
-        .collect()
 }
 
 fn open_one(
@@ -86,7 +80,7 @@ fn cells_of_every_group_open_to_the_path_of_the_whole_tree() {
 #[test]
 fn every_kernel_opens_alike() {
     let shard = &*SHARD;
-    for kernel in kernels() {
+    for kernel in kernels("every_kernel_opens_alike") {
         let stored = StoredTree::from_bytes(kernel, &shard.encoded()).unwrap();
         let opened = stored.open(kernel, 777, &shard.group(777)).unwrap();
         let expected = OpenedCell::from_shard(&shard.bytes, &shard.tree, 777).unwrap();

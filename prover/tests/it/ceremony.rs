@@ -1,10 +1,13 @@
 //! `prover ceremony`: how its commands end when something is missing or wrong.
 
+use crate::skips::{NO_PACKAGES, skipped};
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+mod whole;
 
 const ZEROS: &str = "0000";
 
@@ -137,9 +140,7 @@ fn the_pinned_phase_1_files_are_those_that_their_publisher_lists() {
     let table = root.join("contracts/node_modules/snarkjs/README.md");
     let table = std::fs::read_to_string(table);
     if table.is_err() {
-        println!(
-            "not compared with the table of snarkjs: npm packages are not installed in contracts/"
-        );
+        skipped("the comparison with the table of snarkjs", NO_PACKAGES);
     }
     // A file must hold twice the domain.
     for (profile, power) in [("dev", 16), ("standard", 20)] {

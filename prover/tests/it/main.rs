@@ -7,5 +7,8 @@ mod command;
 mod golden;
 mod ingest;
 mod pipeline;
+mod progress;
 mod prove;
+#[path = "../../src/skips.rs"]
+mod skips;
 mod table;

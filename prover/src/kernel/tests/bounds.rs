@@ -2,7 +2,7 @@
 //! ends of it.
 //!
 //! What intervals of limbs cannot know, a bound on a value, comes in through [`Words::claim_at_most`], where the functions
-//! that make lanes state what their documentation proves.
+//! that make lanes state what their documentation proves. What they can know, they must: [`Words::known_at_most`].
 
 use crate::kernel::{
     lanes::{Lanes, Loose},
@@ -156,10 +156,19 @@ impl Words for Interval {
     }
 
     fn claim_at_most(self, max: u64) -> Self {
+        assert!(
+            self.min <= max,
+            "no number of the interval is as small as is claimed"
+        );
         Self {
-            min: self.min.min(max),
+            min: self.min,
             max: self.max.min(max),
         }
+    }
+
+    fn known_at_most(self, max: u64) -> Self {
+        assert!(self.max <= max, "a word may be greater than it should be");
+        self
     }
 }
 
@@ -283,4 +292,24 @@ fn an_interval_that_could_overflow_is_noticed() {
     for _ in 0..13 {
         sum = sum.plus(&sum);
     }
+}
+
+#[test]
+#[should_panic(expected = "a word may be greater than it should be")]
+fn limbs_whose_carries_were_not_passed_on_are_noticed() {
+    let x = any::<Fr>(2);
+    let sum = x.loose().plus(&x.loose());
+    let _ = Lanes::<Fr, Interval>::from_limbs::<{ 64 * 32 }>(sum.limbs);
+}
+
+#[test]
+#[should_panic(expected = "no number of the interval is as small as is claimed")]
+fn a_claim_that_no_number_meets_is_noticed() {
+    let limb = |value| Interval {
+        min: value,
+        max: value,
+    };
+    let mut limbs = [limb(0); LIMBS];
+    limbs[4] = limb(multiple(Fr::P, 64)[4] + 1);
+    let _ = Lanes::<Fr, Interval>::from_limbs::<{ 64 * 32 }>(limbs);
 }

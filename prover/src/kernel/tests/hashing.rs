@@ -1,11 +1,10 @@
 //! Permutations and trees of the lanes against the native ones of the circuits.
 
 use crate::kernel::{
-    Kernel,
     lanes::Lanes,
     poseidon2,
     storage::{cell_digests, digest_cells, hash_nodes, parents, storage_tree},
-    tests::{Check, elements, everywhere, once, random},
+    tests::{Check, elements, everywhere, kernels, once, random},
     words::{LANES, Words},
 };
 use circuits::{
@@ -85,20 +84,12 @@ fn digests_of_cells_and_nodes_are_those_of_the_circuits() {
     everywhere("cells and nodes", &Cells);
 }
 
-fn kernels() -> Vec<Kernel> {
-    let ifma = Kernel::ifma();
-    if ifma.is_none() {
-        println!("skipped the shard on ifma: this processor has no AVX-512 IFMA");
-    }
-    [Some(Kernel::Scalar), ifma].into_iter().flatten().collect()
-}
-
 #[test]
 fn every_kernel_builds_the_same_tree_of_a_shard() {
     let mut shard = vec![0; SHARD_BYTES];
     random().fill_bytes(&mut shard);
     let expected = StorageTree::from_shard(&shard).unwrap();
-    for kernel in kernels() {
+    for kernel in kernels("a shard's tree") {
         assert!(
             storage_tree(kernel, &shard).unwrap() == expected,
             "{kernel}"
@@ -116,7 +107,7 @@ fn every_kernel_hashes_pieces_and_incomplete_levels_alike() {
     random().fill_bytes(&mut bytes);
     let (cells, _) = bytes.as_chunks::<CELL_BYTES>();
     let expected: Vec<Fr> = cells.iter().map(cell_digest).collect();
-    for kernel in kernels() {
+    for kernel in kernels("pieces and incomplete levels") {
         assert_eq!(cell_digests(kernel, &bytes), expected);
         assert_eq!(cell_digests(kernel, &[]), []);
         let mut padded = expected.clone();
