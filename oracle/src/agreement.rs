@@ -235,13 +235,16 @@ impl Agreement {
     }
 
     async fn epoch(&self, epoch: Epoch) -> Result<EpochView, AgreementError> {
-        EpochView::load(&self.store, &self.rules, epoch)
+        let view = EpochView::load(&self.store, &self.rules, epoch)
             .await?
             .ok_or_else(|| {
                 AgreementError::NotReady(format!(
                     "beacon or first block of epoch {epoch} is not final here"
                 ))
-            })
+            })?;
+        // Before any work is done, and any lock held, that could lead to nothing.
+        self.rules.policy(view.policy_hash)?;
+        Ok(view)
     }
 
     /// The final block this oracle has followed to.

@@ -2,7 +2,7 @@
 //!
 //! Every oracle runs its own activation. Secrets live in memory only: a restart makes a node begin again. Protocol: section 5.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use alloy::primitives::{Address, B256, Bytes};
@@ -11,7 +11,7 @@ use rand::rngs::OsRng;
 use subtle::ConstantTimeEq;
 use verifier::Epoch;
 use verifier::bundle::CertificateBytes;
-use verifier::policy::{Denial, FirmwareVersion, MachineFacts};
+use verifier::policy::{Denial, FirmwareVersion, MachineFacts, Policy};
 use verifier::revocation::{self, Machine};
 use verifier::session::Certification;
 use verifier::tpm::certificate::verify_path;
@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::key::{OracleKey, SigningError};
 use crate::notices::{NoticeError, Notices};
+use crate::onchain::{ChainError, OnChain};
 use crate::rules::{Rules, UnknownPolicy};
 use crate::store::{EnrolmentRow, Store, StoreError};
 
@@ -80,6 +81,9 @@ pub enum EnrolError {
     /// The key failed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// The chain could not be asked.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// This oracle's own notices cannot be read.
     #[error(transparent)]
     Notices(#[from] NoticeError),
@@ -124,6 +128,7 @@ struct Session {
 pub struct Enroller {
     store: Store,
     rules: Rules,
+    chain: Arc<dyn OnChain>,
     key: OracleKey,
     notices: Notices,
     sessions: Mutex<Sessions<Session>>,
@@ -132,11 +137,12 @@ pub struct Enroller {
 impl Enroller {
     /// An enroller that signs with `key`.
     #[must_use]
-    pub fn new(store: Store, rules: Rules, key: OracleKey) -> Self {
+    pub fn new(store: Store, rules: Rules, chain: Arc<dyn OnChain>, key: OracleKey) -> Self {
         let notices = Notices::new(store.clone(), *rules.deployment(), key.address());
         Self {
             store,
             rules,
+            chain,
             key,
             notices,
             sessions: Mutex::default(),
@@ -148,10 +154,38 @@ impl Enroller {
     /// # Errors
     /// [`EnrolError::NotReady`], [`EnrolError::Store`].
     pub async fn policy_in_force(&self, epoch: Epoch) -> Result<B256, EnrolError> {
+        let start = self.rules.schedule().start(epoch);
+        let followed = self.store.followed().await?;
+        if followed.is_none_or(|block| block.number < start) {
+            // It may be announced in blocks that are not final yet, and be in force.
+            let policies = self.chain.policies().await?;
+            let in_force = policies.iter().rfind(|(from, _)| *from <= epoch);
+            return in_force
+                .map(|(_, hash)| *hash)
+                .ok_or(EnrolError::NotReady(epoch));
+        }
         self.store
             .policy_hash(epoch)
             .await?
             .ok_or(EnrolError::NotReady(epoch))
+    }
+
+    /// Whoever is about to be shut out does not get in during the last epochs.
+    async fn judge_by_announced(
+        &self,
+        request: &EnrolmentRequest,
+        firmware: FirmwareVersion,
+        epoch: Epoch,
+    ) -> Result<(), EnrolError> {
+        let announced = self.store.policies_since(epoch.next()).await?;
+        for (_, hash) in announced {
+            let Ok(next) = self.rules.policy(hash) else {
+                continue;
+            };
+            let facts = judge_request(request, next.roots(), just_before(request.expiry))?;
+            taken(next.policy(), &facts, firmware)?;
+        }
+        Ok(())
     }
 
     /// Judges a machine's certificates and keys under the policy with a hash, and makes a credential only its TPM can open. CPU-bound: call it off the
@@ -274,17 +308,12 @@ impl Enroller {
         };
         // Signed by the same TPM in the same structure.
         let firmware = FirmwareVersion(Attest::parse(attest)?.firmware_version);
-        let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
         if self.policy_in_force(epoch).await? != policy_hash {
             // Another has come into force since: its roots may be others.
             return Err(EnrolError::NoSession);
         }
-        let policy = self.rules.policy(policy_hash)?.policy();
-        let mut denials = policy.judge_machine(Some(&machine));
-        denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
-        if let Some(denial) = denials.first() {
-            return Err(EnrolError::Denied(denial.clone()));
-        }
+        taken(self.rules.policy(policy_hash)?.policy(), &facts, firmware)?;
+        self.judge_by_announced(&request, firmware, epoch).await?;
         let machine = Machine::of(facts.hardware_id, facts.ak_hash, &facts.certificate);
         let revocations = self.notices.revocations().await?;
         revocations
@@ -336,6 +365,21 @@ impl Enroller {
             set_version: set.version,
             signature,
         })
+    }
+}
+
+/// What a policy says to a machine that enrols.
+fn taken(
+    policy: &Policy,
+    facts: &EnrolmentFacts,
+    firmware: FirmwareVersion,
+) -> Result<(), EnrolError> {
+    let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
+    let mut denials = policy.judge_machine(Some(&machine));
+    denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
+    match denials.into_iter().next() {
+        Some(denial) => Err(EnrolError::Denied(denial)),
+        None => Ok(()),
     }
 }
 

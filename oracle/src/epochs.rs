@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use alloy::primitives::B256;
 use daemon::health::Readiness;
 use daemon::shutdown::Shutdown;
 use rand::Rng;
@@ -95,8 +96,8 @@ pub struct Driver {
     last_started: BTreeMap<(Epoch, u8), Instant>,
     concluded: Arc<Mutex<HashSet<Epoch>>>,
     forgotten: Option<Epoch>,
-    /// Epoch in which the policies to come were last looked for.
-    policies_checked: Option<Epoch>,
+    /// Policies that were found missing last.
+    policies_missing: Vec<(Epoch, B256)>,
 }
 
 /// A look at the chain failed.
@@ -131,7 +132,7 @@ impl Driver {
             last_started: BTreeMap::new(),
             concluded: Arc::default(),
             forgotten: None,
-            policies_checked: None,
+            policies_missing: Vec::new(),
         }
     }
 
@@ -174,11 +175,8 @@ impl Driver {
         };
         metrics::gauge!("probity_oracle_head_block").set(head.0 as f64);
         metrics::gauge!("probity_oracle_epoch").set(current.0 as f64);
-        if self.policies_checked != Some(current) {
-            self.check_policies().await?;
-            self.policies_checked = Some(current);
-        }
         let first = current.0.saturating_sub(schedule.report_window);
+        self.check_policies(Epoch(first)).await?;
         for epoch in (first..=current.0).map(Epoch) {
             self.advance(epoch, current, head).await?;
         }
@@ -186,13 +184,16 @@ impl Driver {
         Ok(())
     }
 
-    /// Once an epoch, so that an announced policy does not come into force unnoticed.
-    async fn check_policies(&self) -> Result<(), TickError> {
-        let announced = self.parts.store.latest_policy().await?;
-        let missing = announced.filter(|(_, hash)| self.parts.rules.policy(*hash).is_err());
-        metrics::gauge!("probity_oracle_policy_missing").set(f64::from(missing.is_some()));
-        if let Some((from_epoch, hash)) = missing {
-            tracing::warn!(%from_epoch, policy = %hash, "this policy is not among the `policies` on file: without it this oracle abstains from that epoch on");
+    /// Whether every policy is on file that an epoch still open is judged by, or that is announced.
+    async fn check_policies(&mut self, first: Epoch) -> Result<(), TickError> {
+        let mut missing = self.parts.store.policies_since(first).await?;
+        missing.retain(|(_, hash)| self.parts.rules.policy(*hash).is_err());
+        metrics::gauge!("probity_oracle_policy_missing").set(missing.len() as f64);
+        if missing != self.policies_missing {
+            for (from_epoch, hash) in &missing {
+                tracing::warn!(%from_epoch, policy = %hash, "this policy is not among the `policies` on file: in its epochs this oracle abstains");
+            }
+            self.policies_missing = missing;
         }
         Ok(())
     }
@@ -217,6 +218,9 @@ impl Driver {
         }
         if epoch == current {
             self.probe(&view, head).await?;
+        }
+        if self.parts.rules.policy(view.policy_hash).is_err() {
+            return Ok(());
         }
         if let Some((_, block)) = self.parts.store.accepted_report(epoch).await? {
             self.conclude(epoch, block);

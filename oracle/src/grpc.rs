@@ -117,7 +117,7 @@ impl From<EnrolError> for Status {
             EnrolError::WrongSecret | EnrolError::Denied(_) | EnrolError::Revoked(_) => {
                 Self::permission_denied(error.to_string())
             }
-            EnrolError::NotReady(_) | EnrolError::UnknownPolicy(_) => {
+            EnrolError::NotReady(_) | EnrolError::UnknownPolicy(_) | EnrolError::Chain(_) => {
                 Self::unavailable(error.to_string())
             }
             EnrolError::Busy => Self::resource_exhausted(error.to_string()),

@@ -213,6 +213,8 @@ pub trait ChainView: Send + Sync {
     async fn beacon(&self, epoch: Epoch) -> Result<Option<B256>, ChainError>;
     /// The oracle set in force in an epoch.
     async fn committee(&self, epoch: Epoch) -> Result<Committee, ChainError>;
+    /// Hash of the attestation policy that the committee judges an epoch with.
+    async fn policy_hash(&self, epoch: Epoch) -> Result<B256, ChainError>;
     /// The quote policy in force in an epoch, if there is one.
     async fn quote_policy(&self, epoch: Epoch) -> Result<Option<QuotePolicy>, ChainError>;
     /// Last Unix second at which a quote policy takes a state; 0 if it does not.

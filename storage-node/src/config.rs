@@ -5,13 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use alloy::primitives::U256;
+use alloy::primitives::{B256, U256};
 use circuits::Profile;
 use daemon::config::Layers;
 use daemon::exit::Failure;
 use serde::{Deserialize, Serialize};
 
-use verifier::Epoch;
 use verifier::tpm::EndorsementKey;
 
 use crate::acceptance::Acceptance;
@@ -109,7 +108,7 @@ pub struct TpmConfig {
     /// PCRs each quote covers; must be those of the committee's policy.
     #[serde(default = "TpmConfig::pcrs")]
     pub pcrs: Vec<u8>,
-    /// PCRs of policies to come, where they are others.
+    /// PCRs of policies that are announced, where they are others.
     #[serde(default)]
     pub planned: Vec<PlannedPcrs>,
     /// The firmware's event log, sent with each quote: for committees whose policy asks for facts about the boot.
@@ -117,12 +116,12 @@ pub struct TpmConfig {
     pub event_log: Option<PathBuf>,
 }
 
-/// PCRs that quotes cover from an epoch on.
+/// PCRs that quotes cover in the epochs of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedPcrs {
-    /// First epoch of the policy that wants them.
-    pub from_epoch: Epoch,
+    /// Hash of the policy that wants them, as the hub has it.
+    pub policy_hash: B256,
     /// The PCRs.
     pub pcrs: Vec<u8>,
 }
@@ -132,15 +131,11 @@ impl TpmConfig {
         (0..8).collect()
     }
 
-    /// PCRs that an epoch's quote covers.
+    /// PCRs that a quote covers under a policy. By hash and not by epoch: an announcement may be moved, or withdrawn.
     #[must_use]
-    pub fn pcrs_at(&self, epoch: Epoch) -> &[u8] {
-        let in_force = self
-            .planned
-            .iter()
-            .filter(|it| it.from_epoch <= epoch)
-            .max_by_key(|it| it.from_epoch);
-        in_force.map_or(&self.pcrs, |it| &it.pcrs)
+    pub fn pcrs_under(&self, policy_hash: B256) -> &[u8] {
+        let planned = self.planned.iter().find(|it| it.policy_hash == policy_hash);
+        planned.map_or(&self.pcrs, |it| &it.pcrs)
     }
 }
 
@@ -433,14 +428,14 @@ mod tests {
         config.tpm.pcrs = vec![24];
         assert!(config.check().unwrap_err().message.contains("tpm.pcrs"));
         config.tpm.pcrs = vec![0];
-        let planned = |from_epoch, pcrs: &[u8]| PlannedPcrs {
-            from_epoch: Epoch(from_epoch),
+        let planned = |policy, pcrs: &[u8]| PlannedPcrs {
+            policy_hash: B256::repeat_byte(policy),
             pcrs: pcrs.to_vec(),
         };
         config.tpm.planned = vec![planned(9, &[0, 7]), planned(5, &[7])];
         config.check().unwrap();
-        let quoted = [4, 5, 8, 9, 10].map(|epoch| config.tpm.pcrs_at(Epoch(epoch)));
-        assert_eq!(quoted, [&[0][..], &[7], &[7], &[0, 7], &[0, 7]]);
+        let quoted = [4, 5, 9].map(|policy| config.tpm.pcrs_under(B256::repeat_byte(policy)));
+        assert_eq!(quoted, [&[0][..], &[7], &[0, 7]]);
         config.tpm.planned = vec![planned(5, &[])];
         assert!(config.check().unwrap_err().message.contains("tpm.planned"));
         let mut config = example();

@@ -340,7 +340,8 @@ impl Duty {
                 tracing::error!(%error, "cannot read the event log; evidence goes without it");
                 Vec::new()
             });
-        let event_log = self.explaining(event_log, epoch).await?;
+        let pcrs = self.pcrs(epoch).await?;
+        let event_log = self.explaining(event_log, &pcrs).await?;
         let claim = Claim {
             node: self.node,
             epoch,
@@ -349,14 +350,8 @@ impl Duty {
             proof: &proof,
             event_log: &event_log,
         };
-        let (evidence, envelope) = evidence::make(
-            &self.edges.tpm,
-            &self.keys,
-            self.options.tpm.pcrs_at(epoch),
-            &deployment,
-            &claim,
-        )
-        .await?;
+        let (evidence, envelope) =
+            evidence::make(&self.edges.tpm, &self.keys, &pcrs, &deployment, &claim).await?;
         // On disk before anybody sees it: after a crash the same envelope is pushed, never a second one.
         self.state
             .put_evidence(epoch, beacon, envelope.hash(), &evidence)
@@ -366,12 +361,21 @@ impl Duty {
         Ok(())
     }
 
+    /// What this epoch's quote covers. Which policy judges an epoch is settled once it has begun.
+    async fn pcrs(&self, epoch: Epoch) -> Result<Vec<u8>, DutyError> {
+        let tpm = &self.options.tpm;
+        if tpm.planned.is_empty() {
+            return Ok(tpm.pcrs.clone());
+        }
+        let policy_hash = self.edges.chain.policy_hash(epoch).await?;
+        Ok(tpm.pcrs_under(policy_hash).to_vec())
+    }
+
     /// The log, unless it does not explain what the TPM quotes: then none.
-    async fn explaining(&self, log: Vec<u8>, epoch: Epoch) -> Result<Vec<u8>, DutyError> {
+    async fn explaining(&self, log: Vec<u8>, pcrs: &[u8]) -> Result<Vec<u8>, DutyError> {
         if log.is_empty() {
             return Ok(log);
         }
-        let pcrs = self.options.tpm.pcrs_at(epoch);
         let quote = self.edges.tpm.quote([0; 32], pcrs).await?;
         Ok(match event_log::check(&log, &quote.attest) {
             Ok(()) => log,

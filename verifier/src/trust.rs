@@ -176,17 +176,27 @@ impl Trust {
                 "`from_epoch` does not ascend; list them in the order in which they came into force",
             ));
         }
+        let mut policies = file
+            .policies
+            .into_iter()
+            .map(TrustedPolicy::new)
+            .collect::<Result<Vec<_>, _>>()?;
+        // Revocation lists are no part of a store's hash, and only ever take trust away: what the auditor knows by one store counts
+        // for all, or a policy of former days would give back what a list has taken.
+        let lists: Vec<_> = policies
+            .iter()
+            .flat_map(|it| it.roots.crls().to_vec())
+            .collect();
+        for policy in &mut policies {
+            policy.roots.add_crls(lists.iter().cloned());
+        }
         Ok(Self {
             deployment: file.deployment,
             committee_digest: file.committee_digest,
             faults: file.faults,
             circuit: file.circuit,
             schedule: file.schedule,
-            policies: file
-                .policies
-                .into_iter()
-                .map(TrustedPolicy::new)
-                .collect::<Result<_, _>>()?,
+            policies,
         })
     }
 

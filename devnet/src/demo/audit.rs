@@ -67,13 +67,14 @@ impl Story {
 
         let later = self.bundle_path("lied-about");
         let ran = self.verify(&later, Some(&self.old_trust_file())).await?;
-        self.steps.add(judged(
-            "an auditor who missed the change of policy does not accept what was judged by it"
-                .into(),
-            1,
-            &ran,
-            &later,
-        ));
+        let name =
+            "an auditor who missed the change of policy does not accept what was judged by it";
+        let mut step = judged(name.into(), 1, &ran, &later);
+        if step.ok && !ran.stdout.contains("WRONG_CONTEXT") {
+            step.ok = false;
+            step.seen.clone_from(&ran.stdout);
+        }
+        self.steps.add(step);
 
         let bytes = fs::read(&honest)?;
         let damaged = self.network.dir.join("evidence/damaged.probity");

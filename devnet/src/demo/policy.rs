@@ -71,6 +71,11 @@ impl Story {
             let epochs = seen.iter().map(|(epoch, policy)| of(*epoch, policy));
             epochs.collect::<Vec<_>>().join(", ")
         };
+        let both = [from_epoch.0 - 1, from_epoch.0].map(Epoch);
+        anyhow::ensure!(
+            both.iter().all(|epoch| seen.contains_key(epoch)),
+            "no bundle of the epoch before the change, or of that of the change"
+        );
         let expected = shown(&|epoch, _| {
             let policy = hashes[usize::from(epoch >= from_epoch)].1;
             format!("epoch {epoch}: {policy}")

@@ -63,6 +63,7 @@ async fn network() -> Network {
             Arc::new(Enroller::new(
                 store.clone(),
                 rules.clone(),
+                world.chain.clone(),
                 member.key.clone(),
             )),
             Exporter::new(store, rules.clone(), world.chain.clone()),

@@ -421,18 +421,22 @@ impl Store {
         row.map(|bytes| hash("policy hash", &bytes)).transpose()
     }
 
-    /// The policy with the last first epoch, in force or announced.
+    /// The policy in force in an epoch and every later one, by first epoch, ascending.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn latest_policy(&self) -> Result<Option<(Epoch, B256)>, StoreError> {
-        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT from_epoch, policy_hash FROM policies ORDER BY from_epoch DESC LIMIT 1",
+    pub async fn policies_since(&self, epoch: Epoch) -> Result<Vec<(Epoch, B256)>, StoreError> {
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT from_epoch, policy_hash FROM policies
+             WHERE from_epoch >= (SELECT MAX(from_epoch) FROM policies WHERE from_epoch BETWEEN 0 AND ?)
+             ORDER BY from_epoch",
         )
-        .fetch_optional(&self.read)
+        .bind(int(epoch.0))
+        .fetch_all(&self.read)
         .await?;
-        row.map(|(from_epoch, bytes)| Ok((Epoch(uint(from_epoch)), hash("policy hash", &bytes)?)))
-            .transpose()
+        rows.into_iter()
+            .map(|(from_epoch, bytes)| Ok((Epoch(uint(from_epoch)), hash("policy hash", &bytes)?)))
+            .collect()
     }
 
     /// The beacon of an epoch, once final.

@@ -16,9 +16,12 @@ use storage_node::proof::{Groth16Source, ProofError};
 use storage_node::shard::SlotId;
 use storage_node::state::Outcome;
 use storage_node::store::ShardStore;
+use verifier::cbor;
+use verifier::envelope::Envelope;
 use verifier::evidence::{self, EpochContext};
 use verifier::policy::Policy;
 use verifier::report::Identity;
+use verifier::tpm::{Attest, wire::Attested};
 use verifier::{BlockNumber, Epoch, LatencyMs};
 
 use crate::support::{
@@ -84,6 +87,29 @@ async fn a_machine_proves_while_its_keys_are_in_force_and_else_sends_nothing_any
             let outcome = node.state.epoch(EPOCH).await.unwrap().outcome;
             assert_eq!(outcome, Some(Outcome::Missed));
         }
+    }
+}
+
+/// An announcement may be moved: what counts is which policy judges the epoch.
+#[tokio::test]
+async fn a_quote_covers_the_pcrs_of_the_policy_that_judges_the_epoch() {
+    for (next_from, covered) in [
+        (None, &[0, 1, 2, 3][..]),
+        (Some(3), &[0, 1, 2, 3]),
+        (Some(2), &[0, 7]),
+    ] {
+        let mut node = TestNode::new().await;
+        node.chain.with(|world| world.next_policy_from = next_from);
+        at_epoch(&mut node).await;
+        node.duty_rounds().await;
+        let sent = node.oracles.sent_to(node.oracles.accounts()[0]);
+        let envelope: Envelope = cbor::decode("envelope", &sent[0].envelope).unwrap();
+        let (body, _) = envelope.open().unwrap();
+        let Attested::Quote { selections, .. } = Attest::parse(&body.attest).unwrap().attested
+        else {
+            panic!("a quote was asked for");
+        };
+        assert_eq!(selections[0].pcrs, covered);
     }
 }
 

@@ -17,7 +17,7 @@ use circuits::Profile;
 use circuits::storage::SHARD_BYTES;
 use storage_node::acceptance::Acceptance;
 use storage_node::chain_view::{ChainActions, ChainView};
-use storage_node::config::TpmConfig;
+use storage_node::config::{PlannedPcrs, TpmConfig};
 use storage_node::duty::{Duty, DutyEdges, DutyOptions};
 use storage_node::evidence::NodeKeys;
 use storage_node::keeper::{Keeper, KeeperOptions};
@@ -126,7 +126,10 @@ impl Parts {
                 endorsement_key: EndorsementKey::default(),
                 intermediates: Vec::new(),
                 pcrs: vec![0, 1, 2, 3],
-                planned: Vec::new(),
+                planned: vec![PlannedPcrs {
+                    policy_hash: chain::NEXT_POLICY,
+                    pcrs: vec![0, 7],
+                }],
                 event_log: None,
             },
             beacon_confirmations: 2,

@@ -12,10 +12,10 @@ use crate::committee::Observations;
 use crate::envelope::{Envelope, sha256};
 use crate::evidence::{self, Duty, EpochContext};
 use crate::judgement::{self, Received};
-use crate::report::{Identity, Verdict, verdict_in_tree};
+use crate::report::{Verdict, verdict_in_tree};
 use crate::tpm::{self, ClockInfo};
 use crate::trust::{Trust, TrustedPolicy};
-use crate::{Epoch, EvidenceReason, Reason, typed_data};
+use crate::{Epoch, EvidenceReason, Reason};
 
 /// How one check came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -336,42 +336,23 @@ impl Auditor<'_> {
         }
         let Enrolled { policy, facts } = match bundle.enrolled(self.trust) {
             Ok(enrolled) => enrolled,
-            Err(NotEnrolled::Rejected(error)) if error.is_could_not_check() => {
+            Err(why) if why.is_could_not_check() => {
                 return Ok(Outcome::NotChecked {
-                    detail: format!("{}: {error}", error.code()),
+                    detail: why.to_string(),
                 });
             }
-            Err(why @ NotEnrolled::Surplus(_)) => return failed(EvidenceReason::Malformed, why),
-            Err(why) => return failed(EvidenceReason::UntrustedEndorsement, why),
+            Err(why) => {
+                let reason = match &why {
+                    NotEnrolled::Surplus(_) => EvidenceReason::Malformed,
+                    NotEnrolled::OtherMachine => EvidenceReason::IdentityMismatch,
+                    NotEnrolled::Unsigned(_) => EvidenceReason::BadSignature,
+                    NotEnrolled::Rejected(_) | NotEnrolled::Denied(_) | NotEnrolled::NoPolicy => {
+                        EvidenceReason::UntrustedEndorsement
+                    }
+                };
+                return failed(reason, why);
+            }
         };
-        let found = Identity {
-            account: bundle.identity.account,
-            hardware_id: facts.hardware_id,
-            ak_hash: facts.ak_hash,
-            node_key_hash: facts.node_key_hash,
-        };
-        if found != bundle.identity {
-            return failed(
-                EvidenceReason::IdentityMismatch,
-                "certificate or keys are not those of the identity",
-            );
-        }
-        let digest = bundle.deployment.registry_digest(&typed_data::Enrolment {
-            account: bundle.identity.account,
-            hardwareId: facts.hardware_id,
-            akHash: facts.ak_hash,
-            nodeKeyHash: facts.node_key_hash,
-            resultHash: facts.result_hash,
-            tpmClass: facts.certificate.class.number(),
-            expiry: record.expiry,
-        });
-        let signatures: Vec<Bytes> = record.signatures.iter().map(|it| it.0.clone()).collect();
-        if let Err(error) = bundle
-            .oracle_set
-            .check_quorum("enrolment", &digest, &signatures)
-        {
-            return failed(EvidenceReason::BadSignature, error);
-        }
         let earlier = if policy.from_epoch < self.in_force()?.from_epoch {
             format!(
                 ", under the policy in force from epoch {}",
@@ -386,7 +367,7 @@ impl Auditor<'_> {
             facts.certificate.model,
             facts.certificate.version,
             facts.hardware_id,
-            signatures.len()
+            record.signatures.len()
         ))
     }
 

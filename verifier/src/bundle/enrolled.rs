@@ -1,9 +1,14 @@
 //! By which policy a bundle's machine was enrolled.
 
+use alloy_primitives::Bytes;
+
 use super::Bundle;
+use crate::committee::CommitteeError;
 use crate::policy::{Denial, MachineFacts};
+use crate::report::Identity;
 use crate::tpm::{EnrolmentFacts, EnrolmentRequest, Reject, judge_request};
 use crate::trust::{Trust, TrustedPolicy};
+use crate::typed_data;
 
 /// A machine as its certificates and keys show it, and the policy that takes it.
 #[derive(Debug)]
@@ -26,6 +31,12 @@ pub enum NotEnrolled {
     /// A certificate that is not needed: the bundle would have two forms.
     #[error("intermediate certificate {0} is not needed")]
     Surplus(usize),
+    /// Its keys are another machine's.
+    #[error("certificate or keys are not those of the identity")]
+    OtherMachine,
+    /// The committee did not sign what the certificates show by this policy's roots.
+    #[error(transparent)]
+    Unsigned(CommitteeError),
     /// The trust file begins later.
     #[error("the trust file has no policy for that epoch")]
     NoPolicy,
@@ -43,14 +54,56 @@ impl Bundle {
             .request(&self.deployment, self.identity.account);
         // The last second at which the enrolment could register.
         let at = self.enrolment.expiry.saturating_sub(1);
-        let mut first = None;
+        let mut refusals = Vec::new();
         for policy in trust.policies_until(self.report.epoch) {
-            match judge(&request, policy, at) {
+            let judged = judge(&request, policy, at);
+            match judged.and_then(|facts| self.signed(&facts).map(|()| facts)) {
                 Ok(facts) => return Ok(Enrolled { policy, facts }),
-                Err(why) => first = first.or(Some(why)),
+                Err(why) => refusals.push(why),
             }
         }
-        Err(first.unwrap_or(NotEnrolled::NoPolicy))
+        // Where one policy could not be asked, the others' refusals are no answer.
+        let unasked = refusals.iter().position(NotEnrolled::is_could_not_check);
+        let place = unasked.unwrap_or_default();
+        Err(refusals
+            .into_iter()
+            .nth(place)
+            .unwrap_or(NotEnrolled::NoPolicy))
+    }
+
+    /// Whether the committee signed these facts. The class of a TPM is that of its root in the store, so they may differ by policy.
+    fn signed(&self, facts: &EnrolmentFacts) -> Result<(), NotEnrolled> {
+        let found = Identity {
+            account: self.identity.account,
+            hardware_id: facts.hardware_id,
+            ak_hash: facts.ak_hash,
+            node_key_hash: facts.node_key_hash,
+        };
+        if found != self.identity {
+            return Err(NotEnrolled::OtherMachine);
+        }
+        let digest = self.deployment.registry_digest(&typed_data::Enrolment {
+            account: self.identity.account,
+            hardwareId: facts.hardware_id,
+            akHash: facts.ak_hash,
+            nodeKeyHash: facts.node_key_hash,
+            resultHash: facts.result_hash,
+            tpmClass: facts.certificate.class.number(),
+            expiry: self.enrolment.expiry,
+        });
+        let signatures = self.enrolment.signatures.iter().map(|it| it.0.clone());
+        let signatures: Vec<Bytes> = signatures.collect();
+        self.oracle_set
+            .check_quorum("enrolment", &digest, &signatures)
+            .map(|_| ())
+            .map_err(NotEnrolled::Unsigned)
+    }
+}
+
+impl NotEnrolled {
+    /// Whether something is missing rather than wrong.
+    pub fn is_could_not_check(&self) -> bool {
+        matches!(self, Self::Rejected(reject) if reject.is_could_not_check())
     }
 }
 
@@ -60,14 +113,8 @@ fn judge(
     at: u64,
 ) -> Result<EnrolmentFacts, NotEnrolled> {
     let facts = judge_request(request, trusted.roots(), at)?;
-    // Whatever this auditor's store has between: the bundle must have one form for everybody.
-    let roots = trusted.roots().without_intermediates();
-    for left_out in 0..request.intermediates.len() {
-        let mut fewer = request.clone();
-        fewer.intermediates.remove(left_out);
-        if judge_request(&fewer, &roots, at).is_ok() {
-            return Err(NotEnrolled::Surplus(left_out));
-        }
+    if !request.intermediates.is_empty() {
+        only_what_is_needed(request, trusted, at)?;
     }
     // What the oracles asked before they signed, but for the firmware, which the TPM told them in an answer to their own nonce.
     let machine = MachineFacts {
@@ -80,4 +127,21 @@ fn judge(
         Some(denial) => Err(NotEnrolled::Denied(denial.clone())),
         None => Ok(facts),
     }
+}
+
+/// Whatever this auditor's store has between: the bundle must have one form for everybody.
+fn only_what_is_needed(
+    request: &EnrolmentRequest,
+    trusted: &TrustedPolicy,
+    at: u64,
+) -> Result<(), NotEnrolled> {
+    let roots = trusted.roots().without_intermediates();
+    for left_out in 0..request.intermediates.len() {
+        let mut fewer = request.clone();
+        fewer.intermediates.remove(left_out);
+        if judge_request(&fewer, &roots, at).is_ok() {
+            return Err(NotEnrolled::Surplus(left_out));
+        }
+    }
+    Ok(())
 }

@@ -293,6 +293,7 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     policies::each_epoch_is_judged_by_the_policy_in_force_in_it(&case);
     policies::a_machine_stays_enrolled_under_the_policy_it_enrolled_under(&case);
     policies::a_policy_to_come_denies_an_enrolled_machine_from_its_first_epoch_on(&case);
+    policies::where_one_policy_could_not_be_asked_there_is_no_verdict(&case);
     policies::trust_files_out_of_order_are_refused(&case);
     revocations_are_repeated(&case);
     policies_are_simulated(&case);

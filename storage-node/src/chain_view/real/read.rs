@@ -92,6 +92,10 @@ impl ChainView for RealChain {
         Ok(self.client.latest().identity_at(node.0, epoch.0).await?)
     }
 
+    async fn policy_hash(&self, epoch: Epoch) -> Result<B256, ChainError> {
+        Ok(self.client.latest().policy_hash_at(epoch.0).await?)
+    }
+
     async fn quote_policy(&self, epoch: Epoch) -> Result<Option<QuotePolicy>, ChainError> {
         let view = self.client.latest();
         let at = view.quote_policy(epoch.0).await?;

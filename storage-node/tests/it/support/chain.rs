@@ -67,6 +67,8 @@ pub struct World {
     pub claims: Vec<(SlotId, u64)>,
     /// In which epochs the keys of the node's TPM are in force, by the registry.
     pub in_force: Range<u64>,
+    /// First epoch of [`NEXT_POLICY`].
+    pub next_policy_from: Option<u64>,
     pub url: String,
     pub tls_key_hash: B256,
     /// Names of transactions that are refused, once each, as if overtaken.
@@ -130,6 +132,7 @@ impl MemoryChain {
             latest: 45,
             finality: 2,
             in_force: 0..u64::MAX,
+            next_policy_from: None,
             ..World::default()
         };
         Self {
@@ -321,6 +324,9 @@ impl MemoryChain {
 }
 
 /// The hash of a block on a fork of the chain in memory.
+/// The policy that follows the first one.
+pub const NEXT_POLICY: B256 = B256::repeat_byte(2);
+
 pub fn block_hash(fork: u8, block: u64) -> B256 {
     keccak256([&[fork][..], &block.to_be_bytes()].concat())
 }
@@ -383,6 +389,14 @@ impl ChainView for MemoryChain {
             url: world.url.clone(),
             tls_key_hash: world.tls_key_hash,
         })))
+    }
+
+    async fn policy_hash(&self, epoch: Epoch) -> Result<B256, ChainError> {
+        let next = self.with(|world| world.next_policy_from);
+        Ok(match next {
+            Some(from) if from <= epoch.0 => NEXT_POLICY,
+            _ => B256::repeat_byte(1),
+        })
     }
 
     async fn quote_policy(&self, _: Epoch) -> Result<Option<QuotePolicy>, ChainError> {

@@ -71,7 +71,14 @@ pub(super) fn a_machine_stays_enrolled_under_the_policy_it_enrolled_under(case: 
     let other = SoftKey::node(103);
     without_root.ek_roots =
         root_pem(&CertificateBody::ca("CN=Other", &other, None).issue("CN=Other", &other));
-    for followed in [strict, without_root] {
+    let mut reclassified = Followed::from(case, EPOCH);
+    let store = tpm::RootStore::from_text(&reclassified.ek_roots).unwrap();
+    let text = store.to_toml().unwrap();
+    reclassified.ek_roots = text.replace("\"virtual\"", "\"discrete\"");
+    assert_ne!(reclassified.ek_roots, text);
+    let alone = [EvidenceReason::UntrustedEndorsement; 2];
+    let alone = alone.into_iter().chain([EvidenceReason::BadSignature]);
+    for (followed, reason) in [strict, without_root, reclassified].into_iter().zip(alone) {
         let Outcome::Passed { detail } = followed.judged_by_the("second").said("enrolment") else {
             panic!("it rests on certificates");
         };
@@ -82,11 +89,31 @@ pub(super) fn a_machine_stays_enrolled_under_the_policy_it_enrolled_under(case: 
         // Where no policy before it is trusted, what it says is the answer.
         let mut alone = followed.judged_by_the("second");
         alone.trust.policies.remove(0);
-        assert_eq!(
-            alone.refusal(),
-            ("enrolment", EvidenceReason::UntrustedEndorsement)
-        );
+        assert_eq!(alone.refusal(), ("enrolment", reason));
     }
+}
+
+/// A list that one of the auditor's stores lacks is no reason to accuse anybody, whatever the other policies say.
+pub(super) fn where_one_policy_could_not_be_asked_there_is_no_verdict(case: &Case) {
+    let mut followed = Followed::from(case, EPOCH);
+    followed.policy.tpm = Some(TpmPolicy {
+        classes: vec![TpmClass::Discrete],
+        minimum_firmware: Vec::new(),
+        only_listed_manufacturers: false,
+        endorsement_keys: Vec::new(),
+        denied: Vec::new(),
+    });
+    let mut case = followed.judged_by_the("second");
+    let first = &mut case.trust.policies[0];
+    let roots = tpm::RootStore::from_text(&first.ek_roots)
+        .unwrap()
+        .with_crl_policy(CrlPolicy {
+            demand: CrlDemand::Always,
+            gap: CrlGap::CouldNotCheck,
+        });
+    first.ek_roots = roots.to_toml().unwrap();
+    let audit = case.audit();
+    assert!(!audit.accepted() && audit.failure().is_none(), "{audit:?}");
 }
 
 /// The way to put a machine out that has enrolled: by name, from an epoch on.
