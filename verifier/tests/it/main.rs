@@ -11,6 +11,8 @@ mod reasons;
 mod results;
 mod roots;
 mod seeds;
+mod snp;
+mod tdx;
 mod tee;
 mod tpm;
 
