@@ -42,7 +42,7 @@ impl Client {
         Ok(client)
     }
 
-    /// Whether the contracts at the file's addresses are each other's, and judge by the file's policy: a file with one wrong address
+    /// Whether the contracts at the file's addresses are each other's, and began with the file's policy: a file with one wrong address
     /// would otherwise show only when money has moved.
     async fn check_wiring(&self) -> Result<(), ChainError> {
         let view = self.latest();
@@ -54,9 +54,9 @@ impl Client {
                     why: format!("found {found}, expected {expected}"),
                 }
             };
-        let policy = view.policy_hash().await?;
+        let policy = view.policy_hash_at(0).await?;
         if policy != at.policy_hash {
-            return Err(wrong("the hub's policyHash", &policy, &at.policy_hash));
+            return Err(wrong("the hub's first policy", &policy, &at.policy_hash));
         }
         let links = [
             (

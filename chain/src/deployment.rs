@@ -31,7 +31,7 @@ pub struct Deployment {
     pub verifier: Address,
     /// Block of the first contract: nothing of interest happened before it.
     pub deployment_block: u64,
-    /// Hash of the attestation policy and root store the committee judges with (P5).
+    /// Hash of the first attestation policy and root store (P5), in force from epoch 0.
     pub policy_hash: B256,
 }
 

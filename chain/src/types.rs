@@ -9,7 +9,7 @@ pub use crate::bindings::{
     },
     hub::{
         Hub::{QuorumSignatures, Report, Verdict},
-        IHub::{Ledger, ReportRecord, Reputation, Schedule, Submission},
+        IHub::{Ledger, PolicyPeriod, ReportRecord, Reputation, Schedule, Submission},
     },
     registry::{
         IRegistry::{Node, NodeSummary},

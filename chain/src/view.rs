@@ -10,8 +10,8 @@ use crate::{
     ChainError, Client,
     bindings::{Deals, Hub, ProbityToken, Registry},
     types::{
-        Assignment, Deal, Inventory, Ledger, Node, OracleInfo, ReportRecord, Reputation, Schedule,
-        Standing, Submission,
+        Assignment, Deal, Inventory, Ledger, Node, OracleInfo, PolicyPeriod, ReportRecord,
+        Reputation, Schedule, Standing, Submission,
     },
 };
 
@@ -100,8 +100,10 @@ impl<'a> View<'a> {
         beacon(epoch: u64) -> B256 = Hub::beaconOfCall { epoch };
         /// Public inputs of a node's storage proof: inventory root, shard count, seed. Reverts without a beacon.
         statement(node: u64, epoch: u64) -> [U256; 3] = Hub::statementOfCall { node, epoch };
-        /// Hash of the policy the committee judges with.
-        policy_hash() -> B256 = Hub::policyHashCall {};
+        /// Hash of the policy the committee judges an epoch with.
+        policy_hash_at(epoch: u64) -> B256 = Hub::policyHashAtCall { epoch };
+        /// Every policy that is or was in force, and the one announced, ascending by first epoch.
+        policy_periods() -> Vec<PolicyPeriod> = Hub::policyPeriodsCall {};
         /// An epoch's accepted report; `reportedBlock` 0 while there is none.
         report(epoch: u64) -> ReportRecord = Hub::reportOfCall { epoch };
         /// Last epoch settled for a node.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.37;
 
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
@@ -61,7 +62,6 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
     IRegistry private immutable REGISTRY;
     IDeals private immutable DEALS;
     IStorageProofVerifier private immutable VERIFIER;
-    bytes32 private immutable POLICY_HASH;
     uint64 private immutable GENESIS_BLOCK;
     uint64 private immutable EPOCH_BLOCKS;
     uint64 private immutable FALLBACK_BLOCK;
@@ -72,6 +72,8 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
     uint64 private immutable UNBONDING_EPOCHS;
     uint64 private immutable VETTING_EPOCHS;
 
+    /// @dev Ascending by epoch; only the last may begin in an epoch to come.
+    PolicyPeriod[] private _policies;
     mapping(uint64 epoch => bytes32) private _beacons;
     mapping(uint64 epoch => ReportRecord) private _reports;
     mapping(uint64 node => mapping(uint64 epoch => Submission)) private _submissions;
@@ -82,7 +84,7 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
     /// @param registry_ Registry; its hub must be this contract.
     /// @param deals_ Deals; its hub must be this contract.
     /// @param verifier_ Verifier of storage proofs.
-    /// @param policyHash_ Hash of the attestation policy and root store; reports that judge by another are refused.
+    /// @param policyHash_ Hash of the first attestation policy and root store, in force from epoch 0.
     /// @param schedule_ When things happen; fixed for good.
     constructor(
         IRegistry registry_,
@@ -104,7 +106,6 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
         REGISTRY = registry_;
         DEALS = deals_;
         VERIFIER = verifier_;
-        POLICY_HASH = policyHash_;
         GENESIS_BLOCK = schedule_.genesisBlock;
         EPOCH_BLOCKS = schedule_.epochBlocks;
         FALLBACK_BLOCK = schedule_.fallbackBlock;
@@ -114,6 +115,24 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
         ERA_EPOCHS = schedule_.eraEpochs;
         UNBONDING_EPOCHS = schedule_.unbondingEpochs;
         VETTING_EPOCHS = schedule_.vettingEpochs;
+        _beginPolicy(policyHash_, 0);
+    }
+
+    // ---------------------------------------------------------------- policy
+
+    /// @inheritdoc IHub
+    function setPolicy(bytes32 policyHash, uint64 fromEpoch) external {
+        address owner = Ownable(address(REGISTRY)).owner();
+        require(msg.sender == owner, NotOwner(owner, msg.sender));
+        // Epochs that began are judged by what everybody knew when they did.
+        uint64 current = currentEpoch();
+        require(fromEpoch > current, PolicyTooEarly(current + 1, fromEpoch));
+        PolicyPeriod memory last = _policies[_policies.length - 1];
+        if (last.fromEpoch > current) {
+            _policies.pop();
+            emit PolicyWithdrawn(last.policyHash, last.fromEpoch);
+        }
+        _beginPolicy(policyHash, fromEpoch);
     }
 
     // ---------------------------------------------------------------- beacon, report, submission
@@ -142,7 +161,8 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
         require(currentEpoch() <= lastEpoch, ReportTooLate(epoch, lastEpoch, currentEpoch()));
         require(_reports[epoch].reportedBlock == 0, AlreadyReported(epoch));
         require(report.beacon == beacon, WrongBeacon(beacon, report.beacon));
-        require(report.policyHash == POLICY_HASH, WrongPolicy(POLICY_HASH, report.policyHash));
+        bytes32 policyHash = policyHashAt(epoch);
+        require(report.policyHash == policyHash, WrongPolicy(policyHash, report.policyHash));
         uint32 setVersion = REGISTRY.setVersionAt(epoch);
         require(report.setVersion == setVersion, WrongSetVersion(setVersion, report.setVersion));
         _checkAnchor(epoch, report.anchorBlock, report.anchorHash);
@@ -263,8 +283,16 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IHub
-    function policyHash() external view returns (bytes32) {
-        return POLICY_HASH;
+    function policyHashAt(uint64 epoch) public view returns (bytes32) {
+        // The first one is in force from epoch 0, so the search ends.
+        uint256 place = _policies.length - 1;
+        while (_policies[place].fromEpoch > epoch) --place;
+        return _policies[place].policyHash;
+    }
+
+    /// @inheritdoc IHub
+    function policyPeriods() external view returns (PolicyPeriod[] memory) {
+        return _policies;
     }
 
     /// @inheritdoc IHub
@@ -565,6 +593,12 @@ contract Hub is IHub, EIP712, ReentrancyGuardTransient {
             outcome.storageBps,
             outcome.availabilityBps
         );
+    }
+
+    function _beginPolicy(bytes32 policyHash, uint64 fromEpoch) private {
+        require(policyHash != 0, NoPolicy());
+        _policies.push(PolicyPeriod({policyHash: policyHash, fromEpoch: fromEpoch}));
+        emit PolicyChanged(policyHash, fromEpoch);
     }
 
     /// @dev The anchor is a block after the epoch's deadline whose hash this chain still knows.

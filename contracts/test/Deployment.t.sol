@@ -24,7 +24,8 @@ contract DeploymentTest is Fixture {
         assertEq(hub.deals(), address(deals));
         assertEq(hub.verifier(), address(verifier));
         assertEq(registry.minimumBond(), BOND);
-        assertEq(hub.policyHash(), POLICY);
+        assertEq(hub.policyHashAt(0), POLICY);
+        assertEq(hub.policyHashAt(type(uint64).max), POLICY);
         assertEq(registry.owner(), admin);
     }
 

@@ -4,9 +4,9 @@
 //! | epoch | what happens |
 //! |---|---|
 //! | F, F+1 | five nodes serve and prove; at the end of F+1 the file is read with nodes 2 and 3 down |
-//! | F+2 | node 2 is without power, and gets another TPM; node 4's pushes reach one oracle only; node 1 has lost 30% of its cells and proves zeroes |
+//! | F+2 | node 2 is without power, and gets another TPM; another policy is announced; node 4's pushes reach one oracle only; node 1 has lost 30% of its cells and proves zeroes |
 //! | F+3 | node 2 proves with its new TPM; node 1 proves zeroes again; oracle 3 is down; slot 0 moves to node 6 |
-//! | F+4 | node 3 replays its last proof; oracle 2 lies about node 5; node 6 is paid |
+//! | F+4 | another attestation policy is in force; node 3 replays its last proof; oracle 2 lies about node 5; node 6 is paid |
 //!
 //! F is the first epoch that counts for every slot of the deal.
 
@@ -33,6 +33,7 @@ mod accounting;
 mod audit;
 mod enrolment;
 mod evidence;
+mod policy;
 mod rules;
 mod summary;
 
@@ -268,6 +269,7 @@ impl Story {
             self.first + 2
         ));
         self.another_tpm().await?;
+        self.another_policy().await?;
         self.wait(2, LATE).await?;
         self.node(DARK)?.power_on()?;
         self.wait(2, END).await
@@ -308,6 +310,7 @@ impl Story {
         self.wait(3, 9).await?;
         self.repair().await?;
         self.wait(3, END + 2).await?;
+        self.policy_on_file_of_the_oracle_that_lacks_it()?;
         self.network.oracles[DOWN].start()?;
         self.network
             .narrator

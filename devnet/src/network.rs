@@ -13,11 +13,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chain::{
     Client, Deployment, EpochClock, Sender,
     anvil::{Anvil, AnvilOptions},
-    bindings::ProbityToken,
+    bindings::{Hub, ProbityToken},
     types::Schedule,
 };
 use circuits::Profile;
 use daemon::exit::Failure;
+use verifier::Epoch;
 
 use crate::{deploy, narrator::Narrator, ports::Port, swtpm, trust};
 
@@ -38,6 +39,8 @@ pub const NODES: usize = 6;
 pub const BOND: u128 = 1_000_000_000_000_000_007;
 /// Nodes that may be enrolled at a time: each has a software TPM. Some enrol again in the story.
 pub const VIRTUAL_CAP: u64 = 2 * NODES as u64;
+/// The policy in force at first, and the one to come.
+pub const POLICY_FILES: [&str; 2] = ["policy.toml", "policy-next.toml"];
 /// What the owner begins with, token units.
 pub const OWNER_TOKENS: u128 = 1_000_000_000_000_000_000_000_000;
 /// Gas money of every account, wei.
@@ -167,13 +170,15 @@ impl Network {
             serde_json::to_vec_pretty(&deployment)?,
         )?;
         fs::copy(ca.root_pem(), dir.join("ek-roots.pem"))?;
-        fs::write(dir.join("policy.toml"), toml::to_string(&policy)?)?;
+        fs::write(dir.join(POLICY_FILES[0]), toml::to_string(&policy)?)?;
+        let next = trust::next_policy();
+        fs::write(dir.join(POLICY_FILES[1]), toml::to_string(&next)?)?;
         trust::write(
             &dir.join("trust.toml"),
             &deployment,
             &schedule,
             &oracles,
-            &policy,
+            &[(Epoch(0), policy)],
             &ca,
         )?;
 
@@ -204,7 +209,9 @@ impl Network {
             self.give_gas_money(account).await?;
         }
         for oracle in &mut self.oracles {
-            oracle.configure(&self.dir)?;
+            // The last one is told of another policy only when it comes.
+            let known = if oracle.index + 1 == ORACLES { 1 } else { 2 };
+            oracle.configure(&self.dir, &POLICY_FILES[..known])?;
             oracle.start()?;
         }
         for index in 0..self.nodes.len() {
@@ -231,6 +238,29 @@ impl Network {
             ));
         }
         self.write_description()
+    }
+
+    /// Announces that the committee judges by [`trust::next_policy`] from an epoch on, and writes it into the auditor's trust file.
+    ///
+    /// # Errors
+    /// If the chain does not answer, or the disk fails.
+    pub async fn announce_policy(&self, from_epoch: u64) -> Result<()> {
+        let next = trust::next_policy();
+        let announcement = Hub::setPolicyCall {
+            policyHash: next.hash(&trust::roots(&self.ca)?),
+            fromEpoch: from_epoch,
+        };
+        self.deployer
+            .send(self.deployment().hub, &announcement)
+            .await?;
+        trust::write(
+            &self.trust_file(),
+            self.deployment(),
+            self.clock.schedule(),
+            &self.oracles,
+            &[(Epoch(0), trust::policy()), (Epoch(from_epoch), next)],
+            &self.ca,
+        )
     }
 
     /// A node by its number.

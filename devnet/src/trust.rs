@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result};
 use chain::{Deployment, types::Schedule};
 use circuits::{Profile, keys::Manifest};
 use verifier::{
-    LatencyMs,
+    Epoch, LatencyMs,
     committee::OracleSet,
     envelope::sha256,
     policy::Policy,
     tpm::RootStore,
-    trust::{TrustFile, TrustedSchedule},
+    trust::{TrustFile, TrustFilePolicy, TrustedSchedule},
 };
 
 use crate::{deploy::QuoteTerms, network::OracleSeat, swtpm::Ca};
@@ -25,6 +25,16 @@ pub fn policy() -> Policy {
         accepted_digests: Vec::new(),
         slow_after: LatencyMs(4_000),
         ..Policy::default()
+    }
+}
+
+/// The policy that follows it in the story: what counts as slow is a little less.
+#[must_use]
+pub fn next_policy() -> Policy {
+    let policy = policy();
+    Policy {
+        slow_after: LatencyMs(policy.slow_after.0 - 500),
+        ..policy
     }
 }
 
@@ -58,9 +68,10 @@ pub fn write(
     deployment: &Deployment,
     schedule: &Schedule,
     oracles: &[OracleSeat],
-    policy: &Policy,
+    policies: &[(Epoch, Policy)],
     ca: &Ca,
 ) -> Result<()> {
+    let ek_roots = fs::read_to_string(ca.root_pem())?;
     let set = OracleSet::new(1, oracles.iter().map(|oracle| oracle.account).collect())?;
     let manifest =
         Manifest::committed(&Profile::DEV).context("no committed manifest of profile dev")?;
@@ -78,8 +89,14 @@ pub fn write(
             epoch_blocks: schedule.epochBlocks,
             deadline_block: schedule.deadlineBlock,
         },
-        policy: policy.clone(),
-        ek_roots: fs::read_to_string(ca.root_pem())?,
+        policies: policies
+            .iter()
+            .map(|(from_epoch, policy)| TrustFilePolicy {
+                from_epoch: *from_epoch,
+                ek_roots: ek_roots.clone(),
+                policy: policy.clone(),
+            })
+            .collect(),
     };
     fs::write(path, toml::to_string(&file)?)?;
     Ok(())

@@ -22,7 +22,7 @@ use crate::key::{OracleKey, SigningError};
 use crate::notices::{NoticeError, Notices};
 use crate::onchain::{BlockRef, ChainError, OnChain, OracleMember};
 use crate::peers::{Links, Peer, PeerError};
-use crate::rules::{EpochView, Rules};
+use crate::rules::{EpochView, Rules, UnknownPolicy};
 use crate::store::{Store, StoreError};
 use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
 
@@ -55,6 +55,9 @@ pub enum AgreementError {
     /// A message breaks a rule of the committee.
     #[error(transparent)]
     Committee(#[from] CommitteeError),
+    /// The epoch's policy is not on file here.
+    #[error(transparent)]
+    UnknownPolicy(#[from] UnknownPolicy),
     /// Bytes that are not canonical.
     #[error(transparent)]
     Malformed(#[from] verifier::cbor::Malformed),
@@ -367,7 +370,7 @@ impl Agreement {
             view: round,
             beacon: view.beacon,
             set_version: view.set.version,
-            policy_hash: self.rules.policy_hash(),
+            policy_hash: view.policy_hash,
             anchor_block: anchor.number,
             anchor_hash: anchor.hash,
         };

@@ -106,10 +106,10 @@ struct InitArgs {
     /// Folder with the TLS key; made if there is none.
     #[arg(long)]
     tls_dir: Option<PathBuf>,
-    /// PEM file with roots trusted to certify TPMs; may be given several times.
+    /// File with roots trusted to certify TPMs, PEM or a root store; may be given several times.
     #[arg(long)]
     ek_roots: Vec<PathBuf>,
-    /// The attestation policy.
+    /// The attestation policy these roots are used with.
     #[arg(long)]
     policy: Option<PathBuf>,
 }
@@ -131,6 +131,15 @@ struct Status {
     followed: Option<u64>,
     nodes: usize,
     last_reported_epoch: Option<u64>,
+    policies: Vec<PolicyStatus>,
+}
+
+/// A policy that the hub names.
+#[derive(Serialize)]
+struct PolicyStatus {
+    from_epoch: u64,
+    policy_hash: B256,
+    on_file: bool,
 }
 
 /// Executes a command. `wrap` may put something else in place of an edge; an honest oracle changes nothing.
@@ -177,11 +186,13 @@ fn init(file: &Path, args: InitArgs, output: OutputArgs) -> Result<(), Failure> 
     set(&mut config.deployment, deployment);
     set(&mut config.chain_key, chain_key);
     set(&mut config.tls_dir, tls_dir);
-    set(
-        &mut config.ek_roots,
-        (!ek_roots.is_empty()).then_some(ek_roots),
-    );
-    set(&mut config.policy, policy);
+    for files in &mut config.policies {
+        set(
+            &mut files.ek_roots,
+            (!ek_roots.is_empty()).then(|| ek_roots.clone()),
+        );
+        set(&mut files.policy, policy.clone());
+    }
     if file.exists() {
         return Err(Failure::usage(format!(
             "{} exists already and is not overwritten",
@@ -306,6 +317,12 @@ async fn status(config: &Config, output: OutputArgs) -> Result<(), Failure> {
             config.database().display()
         )));
     }
+    let on_file = config.policies_on_file()?;
+    let policies = edges
+        .chain
+        .policies()
+        .await
+        .map_err(|error| Failure::unavailable(error.to_string()))?;
     let database = |error: crate::store::StoreError| Failure::unavailable(error.to_string());
     let store = Store::open(&config.database()).await.map_err(database)?;
     let epochs = store.epoch_pages(50).await.map_err(database)?;
@@ -324,6 +341,14 @@ async fn status(config: &Config, output: OutputArgs) -> Result<(), Failure> {
             .iter()
             .find(|page| page.report.is_some())
             .map(|page| page.epoch.0),
+        policies: policies
+            .into_iter()
+            .map(|(from_epoch, policy_hash)| PolicyStatus {
+                from_epoch: from_epoch.0,
+                policy_hash,
+                on_file: on_file.iter().any(|it| it.hash() == policy_hash),
+            })
+            .collect(),
     };
     store.close().await;
     output.print(&status)

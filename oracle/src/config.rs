@@ -14,6 +14,7 @@ use verifier::policy::{Policy, PolicyError};
 use verifier::tpm::RootStore;
 
 use crate::agreement::Timing;
+use crate::rules::PolicyOnFile;
 
 /// Largest policy, roots or deployment file that is read, bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -36,10 +37,8 @@ pub struct Config {
     pub chain_key: PathBuf,
     /// Folder with the TLS key and certificate.
     pub tls_dir: PathBuf,
-    /// PEM files with the roots trusted to certify TPMs.
-    pub ek_roots: Vec<PathBuf>,
-    /// The attestation policy, TOML.
-    pub policy: PathBuf,
+    /// Attestation policies with their roots; the hub says which one is in force in an epoch.
+    pub policies: Vec<PolicyFiles>,
     /// Profile of the circuit.
     pub profile: String,
     /// How long things may take.
@@ -48,6 +47,16 @@ pub struct Config {
     pub probes: ProbesConfig,
     /// The settlement keeper.
     pub settlement: SettlementConfig,
+}
+
+/// An attestation policy with the roots it is used with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFiles {
+    /// The policy, TOML.
+    pub policy: PathBuf,
+    /// Roots trusted to certify TPMs: root stores as `verifier roots import` writes them, or PEM files of bare roots.
+    pub ek_roots: Vec<PathBuf>,
 }
 
 /// How long things may take.
@@ -98,8 +107,10 @@ impl Default for Config {
             deployment: "deployment.json".into(),
             chain_key: "chain.key".into(),
             tls_dir: "tls".into(),
-            ek_roots: vec!["ek-roots.pem".into()],
-            policy: "policy.toml".into(),
+            policies: vec![PolicyFiles {
+                policy: "policy.toml".into(),
+                ek_roots: vec!["ek-roots.pem".into()],
+            }],
             profile: Profile::DEV.name().into(),
             timing: TimingConfig::default(),
             probes: ProbesConfig::default(),
@@ -171,10 +182,9 @@ impl Config {
             &mut self.deployment,
             &mut self.chain_key,
             &mut self.tls_dir,
-            &mut self.policy,
         ]
         .into_iter()
-        .chain(&mut self.ek_roots)
+        .chain(self.policies.iter_mut().flat_map(PolicyFiles::paths))
         {
             *path = folder.join(&*path);
         }
@@ -205,50 +215,15 @@ impl Config {
         chain::Deployment::load(&self.deployment).map_err(|error| Failure::usage(error.to_string()))
     }
 
-    /// The attestation policy.
+    /// Every attestation policy with its roots.
     ///
     /// # Errors
-    /// Usage.
-    pub fn policy(&self) -> Result<Policy, Failure> {
-        let text = read("policy", &self.policy)?;
-        let refuse =
-            |what: &str| Failure::usage(format!("policy file {}: {what}", self.policy.display()));
-        let policy = Policy::parse(&text).map_err(|error| match &error {
-            PolicyError::Syntax(error) => refuse(error.message()),
-            _ => refuse(&error.to_string()),
-        })?;
-        if policy.snp.is_some() || policy.tdx.is_some() {
-            return Err(refuse(
-                "nodes' evidence carries no SEV-SNP or TDX report yet, so [snp] and [tdx] would fail every node in every epoch; take \
-                 them out",
-            ));
-        }
-        Ok(policy)
-    }
-
-    /// The roots trusted to certify TPMs: root stores as `verifier roots import` writes them, or PEM files of bare roots; several
-    /// are one, under the strictest of their policies.
-    ///
-    /// # Errors
-    /// Usage.
-    pub fn roots(&self) -> Result<RootStore, Failure> {
-        let mut all: Option<RootStore> = None;
-        for file in &self.ek_roots {
-            let text = read("EK roots", file)?;
-            let failed =
-                |error| Failure::usage(format!("EK roots file {}: {error}", file.display()));
-            let store = RootStore::from_text(&text).map_err(failed)?;
-            all = Some(match all {
-                Some(before) => before.merge(store).map_err(failed)?,
-                None => store,
-            });
-        }
-        all.filter(|store| !store.roots().is_empty())
-            .ok_or_else(|| {
-                Failure::usage(
-                    "configuration: `ek_roots` holds no certificate; no machine could ever enrol",
-                )
-            })
+    /// Usage, naming the file.
+    pub fn policies_on_file(&self) -> Result<Vec<PolicyOnFile>, Failure> {
+        self.policies
+            .iter()
+            .map(|files| Ok(PolicyOnFile::new(files.policy()?, files.roots()?)))
+            .collect()
     }
 
     /// The verifying key of the profile, which must be of the circuit whose proofs the contracts accept; development keys on the
@@ -288,6 +263,58 @@ impl Config {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.data_dir.join("oracle.sqlite")
+    }
+}
+
+impl PolicyFiles {
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        std::iter::once(&mut self.policy).chain(&mut self.ek_roots)
+    }
+
+    /// The attestation policy.
+    ///
+    /// # Errors
+    /// Usage.
+    fn policy(&self) -> Result<Policy, Failure> {
+        let text = read("policy", &self.policy)?;
+        let refuse =
+            |what: &str| Failure::usage(format!("policy file {}: {what}", self.policy.display()));
+        let policy = Policy::parse(&text).map_err(|error| match &error {
+            PolicyError::Syntax(error) => refuse(error.message()),
+            _ => refuse(&error.to_string()),
+        })?;
+        if policy.snp.is_some() || policy.tdx.is_some() {
+            return Err(refuse(
+                "nodes' evidence carries no SEV-SNP or TDX report yet, so [snp] and [tdx] would fail every node in every epoch; take \
+                 them out",
+            ));
+        }
+        Ok(policy)
+    }
+
+    /// The roots trusted to certify TPMs: root stores as `verifier roots import` writes them, or PEM files of bare roots; several
+    /// are one, under the strictest of their policies.
+    ///
+    /// # Errors
+    /// Usage.
+    fn roots(&self) -> Result<RootStore, Failure> {
+        let mut all: Option<RootStore> = None;
+        for file in &self.ek_roots {
+            let text = read("EK roots", file)?;
+            let failed =
+                |error| Failure::usage(format!("EK roots file {}: {error}", file.display()));
+            let store = RootStore::from_text(&text).map_err(failed)?;
+            all = Some(match all {
+                Some(before) => before.merge(store).map_err(failed)?,
+                None => store,
+            });
+        }
+        all.filter(|store| !store.roots().is_empty())
+            .ok_or_else(|| {
+                Failure::usage(
+                    "configuration: `ek_roots` holds no certificate; no machine could ever enrol",
+                )
+            })
     }
 }
 

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::key::{OracleKey, SigningError};
 use crate::notices::{NoticeError, Notices};
-use crate::rules::Rules;
+use crate::rules::{Rules, UnknownPolicy};
 use crate::store::{EnrolmentRow, Store, StoreError};
 
 mod sessions;
@@ -68,6 +68,12 @@ pub enum EnrolError {
     /// This oracle is in no set now.
     #[error("this oracle is not in the set of epoch {0}")]
     NotInSet(Epoch),
+    /// This oracle has not followed the chain so far that it knows the policy.
+    #[error("the policy of epoch {0} is not known here yet; try again in a few blocks")]
+    NotReady(Epoch),
+    /// The policy in force is not on file here.
+    #[error(transparent)]
+    UnknownPolicy(#[from] UnknownPolicy),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,6 +111,8 @@ pub struct Enrolled {
 
 struct Session {
     request: EnrolmentRequest,
+    /// Policy whose roots the certificates lead to.
+    policy_hash: B256,
     /// What a bundle needs of the certificates between the machine's and a root.
     intermediates: Vec<Vec<u8>>,
     facts: EnrolmentFacts,
@@ -135,7 +143,18 @@ impl Enroller {
         }
     }
 
-    /// Judges a machine's certificates and keys, and makes a credential only its TPM can open. CPU-bound: call it off the
+    /// Hash of the policy that machines of an epoch enrol under.
+    ///
+    /// # Errors
+    /// [`EnrolError::NotReady`], [`EnrolError::Store`].
+    pub async fn policy_in_force(&self, epoch: Epoch) -> Result<B256, EnrolError> {
+        self.store
+            .policy_hash(epoch)
+            .await?
+            .ok_or(EnrolError::NotReady(epoch))
+    }
+
+    /// Judges a machine's certificates and keys under the policy with a hash, and makes a credential only its TPM can open. CPU-bound: call it off the
     /// async threads.
     ///
     /// # Errors
@@ -144,6 +163,7 @@ impl Enroller {
         &self,
         request: EnrolmentRequest,
         requester: Requester,
+        policy_hash: B256,
     ) -> Result<Begun, EnrolError> {
         let parts = [
             &request.ek_certificate,
@@ -168,9 +188,10 @@ impl Enroller {
                 MAX_VALIDITY.as_secs() / 3600
             )));
         }
-        let facts = judge_request(&request, self.rules.roots(), now)?;
+        let roots = self.rules.policy(policy_hash)?.roots();
+        let facts = judge_request(&request, roots, now)?;
         // Auditors judge the certificates as of then: what runs out before would make every bundle of the node unusable.
-        judge_request(&request, self.rules.roots(), just_before(request.expiry))?;
+        judge_request(&request, roots, just_before(request.expiry))?;
         let mut secret = Zeroizing::new([0; 32]);
         OsRng.fill_bytes(secret.as_mut_slice());
         let credential = make_credential(&facts.ek, &facts.ak.name(), &secret)?;
@@ -179,9 +200,10 @@ impl Enroller {
         OsRng.fill_bytes(&mut nonce);
 
         let hardware = facts.hardware_id;
-        let intermediates = needed_intermediates(&request, &self.rules);
+        let intermediates = needed_intermediates(&request, roots);
         let open = Session {
             request,
+            policy_hash,
             intermediates,
             facts,
             secret,
@@ -232,6 +254,7 @@ impl Enroller {
         }
         let Session {
             request,
+            policy_hash,
             intermediates,
             facts,
             nonce,
@@ -252,7 +275,11 @@ impl Enroller {
         // Signed by the same TPM in the same structure.
         let firmware = FirmwareVersion(Attest::parse(attest)?.firmware_version);
         let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
-        let policy = self.rules.policy();
+        if self.policy_in_force(epoch).await? != policy_hash {
+            // Another has come into force since: its roots may be others.
+            return Err(EnrolError::NoSession);
+        }
+        let policy = self.rules.policy(policy_hash)?.policy();
         let mut denials = policy.judge_machine(Some(&machine));
         denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
         if let Some(denial) = denials.first() {
@@ -314,13 +341,13 @@ impl Enroller {
 
 /// The certificates without which the chain does not reach a root: a bundle carries no other, and all of them, for an auditor's
 /// store has the same roots, but not what this one happens to have between.
-fn needed_intermediates(request: &EnrolmentRequest, rules: &Rules) -> Vec<Vec<u8>> {
+fn needed_intermediates(request: &EnrolmentRequest, store: &RootStore) -> Vec<Vec<u8>> {
     // As the bundle's auditor judges it: just before the enrolment expires.
     let at = just_before(request.expiry);
-    let roots = rules.roots().without_intermediates();
+    let roots = store.without_intermediates();
     let mut needed = request.clone();
     if judge_request(&needed, &roots, at).is_err() {
-        needed.intermediates = verify_path_of(&needed, rules.roots(), at);
+        needed.intermediates = verify_path_of(&needed, store, at);
     }
     let mut place = 0;
     while place < needed.intermediates.len() {

@@ -95,6 +95,8 @@ pub struct Driver {
     last_started: BTreeMap<(Epoch, u8), Instant>,
     concluded: Arc<Mutex<HashSet<Epoch>>>,
     forgotten: Option<Epoch>,
+    /// Epoch in which the policies to come were last looked for.
+    policies_checked: Option<Epoch>,
 }
 
 /// A look at the chain failed.
@@ -129,6 +131,7 @@ impl Driver {
             last_started: BTreeMap::new(),
             concluded: Arc::default(),
             forgotten: None,
+            policies_checked: None,
         }
     }
 
@@ -171,11 +174,26 @@ impl Driver {
         };
         metrics::gauge!("probity_oracle_head_block").set(head.0 as f64);
         metrics::gauge!("probity_oracle_epoch").set(current.0 as f64);
+        if self.policies_checked != Some(current) {
+            self.check_policies().await?;
+            self.policies_checked = Some(current);
+        }
         let first = current.0.saturating_sub(schedule.report_window);
         for epoch in (first..=current.0).map(Epoch) {
             self.advance(epoch, current, head).await?;
         }
         self.tidy(current);
+        Ok(())
+    }
+
+    /// Once an epoch, so that an announced policy does not come into force unnoticed.
+    async fn check_policies(&self) -> Result<(), TickError> {
+        let announced = self.parts.store.latest_policy().await?;
+        let missing = announced.filter(|(_, hash)| self.parts.rules.policy(*hash).is_err());
+        metrics::gauge!("probity_oracle_policy_missing").set(f64::from(missing.is_some()));
+        if let Some((from_epoch, hash)) = missing {
+            tracing::warn!(%from_epoch, policy = %hash, "this policy is not among the `policies` on file: without it this oracle abstains from that epoch on");
+        }
         Ok(())
     }
 

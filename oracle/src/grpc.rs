@@ -77,7 +77,7 @@ impl From<IntakeError> for Status {
     fn from(error: IntakeError) -> Self {
         match &error {
             IntakeError::NotEvidence(_) => Self::invalid_argument(error.to_string()),
-            IntakeError::NotReady(_) | IntakeError::Chain(_) => {
+            IntakeError::NotReady(_) | IntakeError::UnknownPolicy(_) | IntakeError::Chain(_) => {
                 Self::unavailable(error.to_string())
             }
             IntakeError::NoDuty(..) => Self::failed_precondition(error.to_string()),
@@ -92,9 +92,9 @@ impl From<IntakeError> for Status {
 impl From<AgreementError> for Status {
     fn from(error: AgreementError) -> Self {
         match &error {
-            AgreementError::NotReady(_) | AgreementError::Chain(_) => {
-                Self::unavailable(error.to_string())
-            }
+            AgreementError::NotReady(_)
+            | AgreementError::UnknownPolicy(_)
+            | AgreementError::Chain(_) => Self::unavailable(error.to_string()),
             AgreementError::Refused(_) => Self::failed_precondition(error.to_string()),
             AgreementError::Committee(_) | AgreementError::Malformed(_) => {
                 Self::invalid_argument(error.to_string())
@@ -116,6 +116,9 @@ impl From<EnrolError> for Status {
             EnrolError::NoSession => Self::not_found(error.to_string()),
             EnrolError::WrongSecret | EnrolError::Denied(_) | EnrolError::Revoked(_) => {
                 Self::permission_denied(error.to_string())
+            }
+            EnrolError::NotReady(_) | EnrolError::UnknownPolicy(_) => {
+                Self::unavailable(error.to_string())
             }
             EnrolError::Busy => Self::resource_exhausted(error.to_string()),
             EnrolError::NotInSet(_) => Self::failed_precondition(error.to_string()),
@@ -147,6 +150,23 @@ fn malformed(error: &cbor::Malformed) -> Status {
     Status::invalid_argument(error.to_string())
 }
 
+impl Services {
+    /// Epoch of the latest block; 0 also before the first one begins.
+    async fn epoch_now(&self) -> Result<Epoch, Status> {
+        let heads = self.inner.agreement.intake().heads();
+        let head = heads
+            .latest()
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        Ok(self
+            .inner
+            .rules
+            .schedule()
+            .epoch_of(head)
+            .unwrap_or(Epoch(0)))
+    }
+}
+
 #[tonic::async_trait]
 impl Oracle for Services {
     async fn begin_enrolment(
@@ -175,8 +195,9 @@ impl Oracle for Services {
             expiry: request.expiry,
         };
         let enroller = self.inner.enroller.clone();
+        let policy = enroller.policy_in_force(self.epoch_now().await?).await?;
         // Anybody may ask, and the certificates of a stranger cost milliseconds each: evidence must not wait for them.
-        let judge = move || enroller.begin(request, from.ip().into());
+        let judge = move || enroller.begin(request, from.ip().into(), policy);
         let begun = self.inner.enrolments.run(judge).await;
         let begun = begun.map_err(|error| own_fault(&error))??;
         Ok(Response::new(v1::BeginEnrolmentResponse {
@@ -193,20 +214,7 @@ impl Oracle for Services {
     ) -> Result<Response<v1::FinishEnrolmentResponse>, Status> {
         let request = request.into_inner();
         let secret = Zeroizing::new(request.secret);
-        let head = self
-            .inner
-            .agreement
-            .intake()
-            .heads()
-            .latest()
-            .await
-            .map_err(|error| Status::unavailable(error.to_string()))?;
-        let epoch = self
-            .inner
-            .rules
-            .schedule()
-            .epoch_of(head)
-            .unwrap_or(Epoch(0));
+        let epoch = self.epoch_now().await?;
         let (attest, signature) = (&request.certify_attest, &request.certify_signature);
         let enrolled = self
             .inner

@@ -73,14 +73,12 @@ impl Heads {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-    use alloy::primitives::B256;
-
     use super::*;
     use crate::onchain::memory::MemoryChain;
 
     #[tokio::test]
     async fn what_the_driver_saw_is_served_without_the_chain_and_never_goes_back() {
-        let chain = Arc::new(MemoryChain::new(B256::ZERO));
+        let chain = Arc::new(MemoryChain::default());
         let heads = Heads::new(chain.clone());
         chain.set_head(60);
         assert_eq!(heads.latest().await.unwrap(), BlockNumber(60));

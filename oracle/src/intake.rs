@@ -14,7 +14,7 @@ use verifier::{Epoch, EvidenceReason, NodeId};
 use crate::heads::Heads;
 use crate::key::{OracleKey, SigningError};
 use crate::onchain::{ChainError, OnChain};
-use crate::rules::{EpochView, Rules};
+use crate::rules::{EpochView, Rules, UnknownPolicy};
 use crate::store::{EvidenceRow, Store, StoreError};
 
 /// Largest piece of evidence taken in, bytes: an event log, and room for everything else.
@@ -36,6 +36,9 @@ pub enum IntakeError {
         "not ready for epoch {0}: its first block is not final here yet; push again in a few blocks"
     )]
     NotReady(Epoch),
+    /// The epoch's policy is not on file here.
+    #[error(transparent)]
+    UnknownPolicy(#[from] UnknownPolicy),
     /// The node owes nothing.
     #[error("node {0} has no duty in epoch {1}")]
     NoDuty(NodeId, Epoch),
@@ -281,7 +284,7 @@ impl Intake {
             // Held to the end of the work, even if nobody waits for it any more.
             let _permit = permit;
             if let Some(piece) = &piece {
-                evidence::open(&view.context(&rules), &duty, None, piece)?;
+                evidence::open(&view.context(&rules)?, &duty, None, piece)?;
             }
             let signed = receipts.into_iter().filter_map(|it| {
                 let oracle = it.signer(rules.deployment(), &view.set).ok()?;

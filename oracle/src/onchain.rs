@@ -180,6 +180,15 @@ pub enum Event {
         /// Its members by index.
         members: Vec<OracleMember>,
     },
+    /// The committee judges by a policy from an epoch on.
+    PolicyChanged {
+        /// Its hash.
+        policy_hash: B256,
+        /// First epoch judged by it.
+        from_epoch: Epoch,
+    },
+    /// A policy that was to begin with this epoch never does.
+    PolicyWithdrawn(Epoch),
     /// An owner published roots of a slot.
     SlotPublished {
         /// The deal.
@@ -245,8 +254,6 @@ pub trait OnChain: Send + Sync + 'static {
     fn deployment(&self) -> Deployment;
     /// The schedule; fixed at deployment.
     fn schedule(&self) -> Schedule;
-    /// Hash of the policy the committee must judge with.
-    fn policy_hash(&self) -> B256;
     /// Block from which on there can be events.
     fn first_block(&self) -> BlockNumber;
 
@@ -258,6 +265,8 @@ pub trait OnChain: Send + Sync + 'static {
     async fn block_hash(&self, block: BlockNumber) -> Result<Option<B256>, ChainError>;
     /// Events of blocks `from ..= to`, all final, in order.
     async fn events(&self, from: BlockNumber, to: BlockNumber) -> Result<Vec<Logged>, ChainError>;
+    /// Every policy by its first epoch, ascending, as of the latest block; the last may be still to come.
+    async fn policies(&self) -> Result<Vec<(Epoch, B256)>, ChainError>;
     /// The beacon of an epoch as of the latest block.
     async fn beacon(&self, epoch: Epoch) -> Result<Option<B256>, ChainError>;
     /// Whether an epoch is reported, as of the latest block.

@@ -23,11 +23,55 @@ pub struct Rules {
 struct Inner {
     deployment: Deployment,
     schedule: Schedule,
-    policy: Policy,
-    policy_hash: B256,
-    roots: RootStore,
+    policies: Vec<PolicyOnFile>,
     key: VerifyingKey,
 }
+
+/// An attestation policy with the roots it is used with. The hub says which is in force in an epoch.
+#[derive(Debug)]
+pub struct PolicyOnFile {
+    policy: Policy,
+    roots: RootStore,
+    hash: B256,
+}
+
+impl PolicyOnFile {
+    /// A policy and its roots.
+    #[must_use]
+    pub fn new(policy: Policy, roots: RootStore) -> Self {
+        let hash = policy.hash(&roots);
+        Self {
+            policy,
+            roots,
+            hash,
+        }
+    }
+
+    /// The attestation policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Roots trusted to certify TPMs.
+    #[must_use]
+    pub fn roots(&self) -> &RootStore {
+        &self.roots
+    }
+
+    /// Hash over policy and roots, as the hub has it.
+    #[must_use]
+    pub fn hash(&self) -> B256 {
+        self.hash
+    }
+}
+
+/// The hub names a policy that this oracle does not have. It judges nothing by another. Protocol: section 5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the hub wants policy {0}, which is not among this oracle's `policies`: it abstains; use the committee's files"
+)]
+pub struct UnknownPolicy(pub B256);
 
 impl Rules {
     /// Rules of a deployment.
@@ -35,18 +79,14 @@ impl Rules {
     pub fn new(
         deployment: Deployment,
         schedule: Schedule,
-        policy: Policy,
-        roots: RootStore,
+        policies: Vec<PolicyOnFile>,
         key: VerifyingKey,
     ) -> Self {
-        let policy_hash = policy.hash(&roots);
         Self {
             inner: Arc::new(Inner {
                 deployment,
                 schedule,
-                policy,
-                policy_hash,
-                roots,
+                policies,
                 key,
             }),
         }
@@ -64,22 +104,16 @@ impl Rules {
         self.inner.schedule
     }
 
-    /// The attestation policy.
-    #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.inner.policy
-    }
-
-    /// Hash over policy and roots.
-    #[must_use]
-    pub fn policy_hash(&self) -> B256 {
-        self.inner.policy_hash
-    }
-
-    /// Roots trusted to certify TPMs.
-    #[must_use]
-    pub fn roots(&self) -> &RootStore {
-        &self.inner.roots
+    /// The policy with a hash.
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`].
+    pub fn policy(&self, hash: B256) -> Result<&PolicyOnFile, UnknownPolicy> {
+        self.inner
+            .policies
+            .iter()
+            .find(|it| it.hash == hash)
+            .ok_or(UnknownPolicy(hash))
     }
 
     /// The circuit's profile.
@@ -96,6 +130,8 @@ pub struct EpochView {
     pub epoch: Epoch,
     /// Its beacon.
     pub beacon: B256,
+    /// Hash of the attestation policy in force.
+    pub policy_hash: B256,
     /// The oracle set in force.
     pub set: OracleSet,
     /// Its members by index, with endpoints.
@@ -154,10 +190,14 @@ impl EpochView {
         let Some((set, members)) = store.oracle_set(epoch).await? else {
             return Ok(None);
         };
+        let Some(policy_hash) = store.policy_hash(epoch).await? else {
+            return Ok(None);
+        };
         let work = store.work_list(start).await?;
         Ok(Some(Self {
             epoch,
             beacon,
+            policy_hash,
             set,
             members,
             work,
@@ -167,17 +207,19 @@ impl EpochView {
     }
 
     /// What `verifier` judges with.
-    #[must_use]
-    pub fn context<'a>(&'a self, rules: &'a Rules) -> EpochContext<'a> {
-        EpochContext {
+    ///
+    /// # Errors
+    /// [`UnknownPolicy`].
+    pub fn context<'a>(&'a self, rules: &'a Rules) -> Result<EpochContext<'a>, UnknownPolicy> {
+        Ok(EpochContext {
             deployment: rules.inner.deployment,
             epoch: self.epoch,
             beacon: self.beacon,
             deadline: self.deadline,
             set: &self.set,
-            policy: &rules.inner.policy,
+            policy: rules.policy(self.policy_hash)?.policy(),
             key: &rules.inner.key,
-        }
+        })
     }
 
     /// The same epoch without work list and endpoints: enough for a context, and cheap to hand to another thread.

@@ -22,8 +22,8 @@ use crate::epochs::{Driver, DriverParts};
 use crate::grpc::Services;
 use crate::key::OracleKey;
 use crate::notices::Notices;
-use crate::onchain::OnChain;
 use crate::onchain::real::RealChain;
+use crate::onchain::{ChainError, OnChain};
 use crate::peers::{GrpcLinks, Links};
 use crate::probe::{GrpcProber, Prober};
 use crate::rules::Rules;
@@ -97,18 +97,10 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
     let rules = Rules::new(
         deployment,
         chain.schedule(),
-        config.policy()?,
-        config.roots()?,
+        config.policies_on_file()?,
         verifying_key,
     );
-    if rules.policy_hash() != chain.policy_hash() {
-        // P5: an oracle whose own policy or roots differ abstains.
-        return Err(Failure::usage(format!(
-            "policy and EK roots hash to {}, the hub wants {}: this oracle abstains; use the committee's files",
-            rules.policy_hash(),
-            chain.policy_hash()
-        )));
-    }
+    check_policies(&rules, &*chain).await?;
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         Failure::usage(format!(
             "cannot create data_dir {}: {error}",
@@ -180,6 +172,27 @@ pub async fn run(config: Config, edges: Edges, shutdown: Shutdown) -> Result<(),
     store.close().await;
     served?;
     ended.map_err(|error| Failure::internal(format!("a task of the oracle failed: {error}")))?;
+    Ok(())
+}
+
+/// P5: an oracle that lacks the policy in force abstains. One that lacks the policy to come is told while there is time.
+async fn check_policies(rules: &Rules, chain: &dyn OnChain) -> Result<(), Failure> {
+    let unavailable = |error: ChainError| Failure::unavailable(error.to_string());
+    let policies = chain.policies().await.map_err(unavailable)?;
+    let head = chain.head().await.map_err(unavailable)?;
+    let current = rules.schedule().epoch_of(head).unwrap_or_default();
+    let in_force = policies
+        .iter()
+        .rfind(|(from_epoch, _)| *from_epoch <= current)
+        .ok_or_else(|| Failure::unavailable("the hub names no policy"))?;
+    rules
+        .policy(in_force.1)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    if let Some((from_epoch, hash)) = policies.last()
+        && let Err(error) = rules.policy(*hash)
+    {
+        tracing::warn!(%from_epoch, "{error}");
+    }
     Ok(())
 }
 

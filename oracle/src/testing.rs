@@ -29,7 +29,7 @@ use crate::onchain::memory::MemoryChain;
 use crate::onchain::{Endpoint, Event, InventoryChange, OnChain, OracleMember};
 use crate::peers::Links;
 use crate::probe::{ProbeOutcome, ProbeRecord, ProbeTarget, Prober};
-use crate::rules::{EpochView, Rules};
+use crate::rules::{EpochView, PolicyOnFile, Rules};
 use crate::store::Store;
 use crate::verdicts::{NodeCase, NodeVerdict, VerdictSource};
 use crate::watcher::Watcher;
@@ -325,14 +325,20 @@ impl World {
         endpoints: Vec<Endpoint>,
         character: impl Fn(usize, u32) -> Character,
     ) -> Self {
-        let roots = RootStore::default();
-        let chain = Arc::new(MemoryChain::new(policy().hash(&roots)));
+        let on_file = PolicyOnFile::new(policy(), RootStore::default());
+        let chain = Arc::new(MemoryChain::default());
+        chain.log(
+            1,
+            Event::PolicyChanged {
+                policy_hash: on_file.hash(),
+                from_epoch: Epoch(0),
+            },
+        );
         let key = VerifyingKey::committed(&Profile::DEV).unwrap().clone();
         let rules = Rules::new(
             chain.deployment(),
             MemoryChain::SCHEDULE,
-            policy(),
-            roots,
+            vec![on_file],
             key,
         );
         let members = endpoints

@@ -11,6 +11,7 @@ use daemon::config::Layers;
 use daemon::exit::Failure;
 use serde::{Deserialize, Serialize};
 
+use verifier::Epoch;
 use verifier::tpm::EndorsementKey;
 
 use crate::acceptance::Acceptance;
@@ -108,14 +109,38 @@ pub struct TpmConfig {
     /// PCRs each quote covers; must be those of the committee's policy.
     #[serde(default = "TpmConfig::pcrs")]
     pub pcrs: Vec<u8>,
+    /// PCRs of policies to come, where they are others.
+    #[serde(default)]
+    pub planned: Vec<PlannedPcrs>,
     /// The firmware's event log, sent with each quote: for committees whose policy asks for facts about the boot.
     #[serde(default)]
     pub event_log: Option<PathBuf>,
 }
 
+/// PCRs that quotes cover from an epoch on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedPcrs {
+    /// First epoch of the policy that wants them.
+    pub from_epoch: Epoch,
+    /// The PCRs.
+    pub pcrs: Vec<u8>,
+}
+
 impl TpmConfig {
     fn pcrs() -> Vec<u8> {
         (0..8).collect()
+    }
+
+    /// PCRs that an epoch's quote covers.
+    #[must_use]
+    pub fn pcrs_at(&self, epoch: Epoch) -> &[u8] {
+        let in_force = self
+            .planned
+            .iter()
+            .filter(|it| it.from_epoch <= epoch)
+            .max_by_key(|it| it.from_epoch);
+        in_force.map_or(&self.pcrs, |it| &it.pcrs)
     }
 }
 
@@ -257,10 +282,13 @@ impl Config {
         self.profile()?;
         self.bond()?;
         self.duty.accept.conditions()?;
-        if self.tpm.pcrs.is_empty() || self.tpm.pcrs.iter().any(|pcr| *pcr > 23) {
-            return Err(Failure::usage(
-                "configuration: tpm.pcrs must name at least one PCR of 0 to 23",
-            ));
+        let planned = self.tpm.planned.iter().map(|it| &it.pcrs);
+        for pcrs in std::iter::once(&self.tpm.pcrs).chain(planned) {
+            if pcrs.is_empty() || pcrs.iter().any(|pcr| *pcr > 23) {
+                return Err(Failure::usage(
+                    "configuration: tpm.pcrs, and those of each tpm.planned, must name at least one PCR of 0 to 23",
+                ));
+            }
         }
         if !self.grpc.url.starts_with("https://") {
             return Err(Failure::usage(format!(
@@ -404,6 +432,17 @@ mod tests {
         let mut config = example();
         config.tpm.pcrs = vec![24];
         assert!(config.check().unwrap_err().message.contains("tpm.pcrs"));
+        config.tpm.pcrs = vec![0];
+        let planned = |from_epoch, pcrs: &[u8]| PlannedPcrs {
+            from_epoch: Epoch(from_epoch),
+            pcrs: pcrs.to_vec(),
+        };
+        config.tpm.planned = vec![planned(9, &[0, 7]), planned(5, &[7])];
+        config.check().unwrap();
+        let quoted = [4, 5, 8, 9, 10].map(|epoch| config.tpm.pcrs_at(Epoch(epoch)));
+        assert_eq!(quoted, [&[0][..], &[7], &[7], &[0, 7], &[0, 7]]);
+        config.tpm.planned = vec![planned(5, &[])];
+        assert!(config.check().unwrap_err().message.contains("tpm.planned"));
         let mut config = example();
         config.grpc.url = "http://x:1".to_owned();
         assert!(config.check().unwrap_err().message.contains("grpc.url"));

@@ -4,7 +4,6 @@ mod delivery;
 mod step;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ pub use delivery::Delivery;
 pub use step::{Facts, Step, next_step};
 
 use crate::chain_view::{ChainActions, ChainError, ChainView, Committee, OnChainProof, epoch_at};
+use crate::config::TpmConfig;
 use crate::event_log;
 use crate::evidence::{self, NodeKeys};
 use crate::inventory::Frozen;
@@ -76,10 +76,8 @@ pub struct DutyEdges {
 pub struct DutyOptions {
     /// The circuit.
     pub profile: Profile,
-    /// PCRs every quote covers, as the committee's policy says.
-    pub pcrs: Vec<u8>,
-    /// Where the firmware's event log is, if it is sent.
-    pub event_log: Option<PathBuf>,
+    /// PCRs that quotes cover, as the committee's policies say, and where the firmware's event log is, if it is sent.
+    pub tpm: TpmConfig,
     /// Blocks after an epoch's first before its beacon is built on.
     pub beacon_confirmations: u64,
     /// Most that a node waits before it records a beacon nobody else has recorded.
@@ -335,14 +333,14 @@ impl Duty {
             })?;
         let seconds = started.elapsed().as_secs_f64();
         metrics::histogram!("storage_node_prove_seconds").record(seconds);
-        let event_log = event_log::read(self.options.event_log.as_deref())
+        let event_log = event_log::read(self.options.tpm.event_log.as_deref())
             .await
             .unwrap_or_else(|error| {
                 // The proof counts all the same; a policy that asks for the log will say so.
                 tracing::error!(%error, "cannot read the event log; evidence goes without it");
                 Vec::new()
             });
-        let event_log = self.explaining(event_log).await?;
+        let event_log = self.explaining(event_log, epoch).await?;
         let claim = Claim {
             node: self.node,
             epoch,
@@ -354,7 +352,7 @@ impl Duty {
         let (evidence, envelope) = evidence::make(
             &self.edges.tpm,
             &self.keys,
-            &self.options.pcrs,
+            self.options.tpm.pcrs_at(epoch),
             &deployment,
             &claim,
         )
@@ -369,11 +367,12 @@ impl Duty {
     }
 
     /// The log, unless it does not explain what the TPM quotes: then none.
-    async fn explaining(&self, log: Vec<u8>) -> Result<Vec<u8>, DutyError> {
+    async fn explaining(&self, log: Vec<u8>, epoch: Epoch) -> Result<Vec<u8>, DutyError> {
         if log.is_empty() {
             return Ok(log);
         }
-        let quote = self.edges.tpm.quote([0; 32], &self.options.pcrs).await?;
+        let pcrs = self.options.tpm.pcrs_at(epoch);
+        let quote = self.edges.tpm.quote([0; 32], pcrs).await?;
         Ok(match event_log::check(&log, &quote.attest) {
             Ok(()) => log,
             Err(why) => {

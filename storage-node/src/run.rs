@@ -145,8 +145,7 @@ async fn start(
         keys,
         DutyOptions {
             profile,
-            pcrs: config.tpm.pcrs.clone(),
-            event_log: config.tpm.event_log.clone(),
+            tpm: config.tpm.clone(),
             beacon_confirmations: config.duty.beacon_confirmations,
             beacon_delay: Duration::from_millis(config.duty.beacon_delay_ms),
             push_retry: Duration::from_millis(config.duty.push_retry_ms),

@@ -16,6 +16,7 @@ use crate::tpm::EnrolmentRequest;
 
 mod attestation;
 mod audit;
+pub mod enrolled;
 pub mod history;
 
 pub use attestation::{NoResult, attestation};

@@ -17,6 +17,7 @@ mod standing;
 mod tdx;
 mod tee;
 mod time;
+mod trust;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ enum Command {
     Explain(explain::Args),
     /// Checks a policy, and tries a change on the evidence on file.
     Policy(policy::Args),
+    /// Keeps a trust file: what bundles are judged by.
+    Trust(trust::Args),
     /// Judges an AMD SEV-SNP attestation report.
     Snp(snp::Args),
     /// Judges an Intel TDX quote.
@@ -130,6 +133,7 @@ pub fn run(args: &Args) -> Result<Answer, String> {
         Command::Notices(command) => notices::run(command, args.output),
         Command::Explain(command) => explain::run(command, args.output),
         Command::Policy(command) => policy::run(command, args.output),
+        Command::Trust(command) => trust::run(command, args.output),
         Command::Snp(command) => snp::run(command, args.output),
         Command::Tdx(command) => tdx::run(command, args.output),
     }

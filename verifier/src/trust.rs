@@ -59,10 +59,57 @@ pub struct TrustFile {
     pub circuit: B256,
     /// The schedule on chain.
     pub schedule: TrustedSchedule,
-    /// The attestation policy.
-    pub policy: Policy,
+    /// Attestation policies in the order of their first epochs, as the hub announced them.
+    pub policies: Vec<TrustFilePolicy>,
+}
+
+/// An attestation policy in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustFilePolicy {
+    /// First epoch judged by it.
+    pub from_epoch: Epoch,
     /// Roots trusted to certify TPMs: the text of a root store, or PEM.
     pub ek_roots: String,
+    /// The policy.
+    pub policy: Policy,
+}
+
+/// An attestation policy that is trusted from an epoch on, until the next one's.
+#[derive(Debug)]
+pub struct TrustedPolicy {
+    /// First epoch judged by it.
+    pub from_epoch: Epoch,
+    /// The policy.
+    pub policy: Policy,
+    roots: RootStore,
+    hash: OnceLock<B256>,
+}
+
+impl TrustedPolicy {
+    fn new(file: TrustFilePolicy) -> Result<Self, TrustError> {
+        let from_epoch = file.from_epoch;
+        file.policy
+            .usable()
+            .map_err(|denial| TrustError::Policy(from_epoch, denial))?;
+        Ok(Self {
+            from_epoch,
+            policy: file.policy,
+            roots: RootStore::from_text(&file.ek_roots)
+                .map_err(|error| TrustError::Roots(from_epoch, error))?,
+            hash: OnceLock::new(),
+        })
+    }
+
+    /// The trusted endorsement roots.
+    pub fn roots(&self) -> &RootStore {
+        &self.roots
+    }
+
+    /// Hash of policy and roots, as a report carries it.
+    pub fn hash(&self) -> B256 {
+        *self.hash.get_or_init(|| self.policy.hash(&self.roots))
+    }
 }
 
 /// A trust file that was read and checked.
@@ -78,10 +125,7 @@ pub struct Trust {
     pub circuit: B256,
     /// The schedule on chain.
     pub schedule: TrustedSchedule,
-    /// The attestation policy.
-    pub policy: Policy,
-    roots: RootStore,
-    policy_hash: OnceLock<B256>,
+    policies: Vec<TrustedPolicy>,
 }
 
 /// The trust file cannot be used.
@@ -91,14 +135,17 @@ pub enum TrustError {
     #[error("trust file: {0}")]
     Syntax(Box<toml::de::Error>),
     /// The roots cannot be used.
-    #[error("trust file, ek_roots: {0}")]
-    Roots(StoreError),
+    #[error("trust file, policy from epoch {0}, ek_roots: {1}")]
+    Roots(Epoch, StoreError),
     /// No circuit of this verifier has that manifest hash.
     #[error("no circuit with manifest {0} is built into this verifier")]
     UnknownCircuit(B256),
     /// The policy contradicts itself, or names nothing to quote.
-    #[error("trust file, policy: {0}")]
-    Policy(Denial),
+    #[error("trust file, policy from epoch {0}: {1}")]
+    Policy(Epoch, Denial),
+    /// No policy, or two of them in the wrong order.
+    #[error("trust file, policies: {0}")]
+    Policies(&'static str),
     /// A development key on another chain.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -108,7 +155,7 @@ impl Trust {
     /// Parses a trust file's text.
     ///
     /// # Errors
-    /// [`TrustError::Syntax`], [`TrustError::Policy`] or [`TrustError::Roots`].
+    /// [`TrustError::Syntax`], or as [`Trust::from_file`].
     pub fn parse(text: &str) -> Result<Self, TrustError> {
         let file: TrustFile =
             toml::from_str(text).map_err(|error| TrustError::Syntax(Box::new(error)))?;
@@ -118,31 +165,52 @@ impl Trust {
     /// Checks a trust file's content.
     ///
     /// # Errors
-    /// [`TrustError::Policy`] or [`TrustError::Roots`].
+    /// [`TrustError::Policies`], [`TrustError::Policy`] or [`TrustError::Roots`].
     pub fn from_file(file: TrustFile) -> Result<Self, TrustError> {
-        file.policy.usable().map_err(TrustError::Policy)?;
+        if file.policies.is_empty() {
+            return Err(TrustError::Policies("there is none, so nothing is trusted"));
+        }
+        let mut pairs = file.policies.windows(2);
+        if pairs.any(|pair| pair[0].from_epoch >= pair[1].from_epoch) {
+            return Err(TrustError::Policies(
+                "`from_epoch` does not ascend; list them in the order in which they came into force",
+            ));
+        }
         Ok(Self {
             deployment: file.deployment,
             committee_digest: file.committee_digest,
             faults: file.faults,
             circuit: file.circuit,
             schedule: file.schedule,
-            policy: file.policy,
-            roots: RootStore::from_text(&file.ek_roots).map_err(TrustError::Roots)?,
-            policy_hash: OnceLock::new(),
+            policies: file
+                .policies
+                .into_iter()
+                .map(TrustedPolicy::new)
+                .collect::<Result<_, _>>()?,
         })
     }
 
-    /// The trusted endorsement roots.
-    pub fn roots(&self) -> &RootStore {
-        &self.roots
+    /// Every policy that has begun by an epoch, the one in force first.
+    pub fn policies_until(&self, epoch: Epoch) -> impl Iterator<Item = &TrustedPolicy> {
+        self.policies
+            .iter()
+            .rev()
+            .filter(move |it| it.from_epoch <= epoch)
     }
 
-    /// Hash of policy and roots, as a report carries it.
-    pub fn policy_hash(&self) -> B256 {
-        *self
-            .policy_hash
-            .get_or_init(|| self.policy.hash(&self.roots))
+    /// The policy in force in an epoch; `None` before the first one trusted.
+    pub fn policy_at(&self, epoch: Epoch) -> Option<&TrustedPolicy> {
+        self.policies_until(epoch).next()
+    }
+
+    /// Every policy, ascending by first epoch.
+    pub fn policies(&self) -> &[TrustedPolicy] {
+        &self.policies
+    }
+
+    /// The latest policy, in force or announced.
+    pub fn latest_policy(&self) -> Option<&TrustedPolicy> {
+        self.policies.last()
     }
 
     /// The verifying key of the trusted circuit.

@@ -76,6 +76,16 @@ interface IHub {
         uint64 blockNumber;
     }
 
+    /// @notice From when on the committee judges by a policy: until the next one's first epoch.
+    struct PolicyPeriod {
+        /// Hash of attestation policy and root store.
+        bytes32 policyHash;
+        uint64 fromEpoch;
+    }
+
+    event PolicyChanged(bytes32 indexed policyHash, uint64 fromEpoch);
+    /// @notice A policy that had been announced never comes into force: another takes its place.
+    event PolicyWithdrawn(bytes32 indexed policyHash, uint64 fromEpoch);
     event BeaconRecorded(uint64 indexed epoch, bytes32 beacon, uint64 blockNumber);
     event ReportAccepted(uint64 indexed epoch, uint32 view_, bytes32 verdictRoot, Report report, uint256 signerBitmap);
     /// @notice A verdict took effect. `slashed` is what the bond lost; `paidBit`/`failedBit` say what claims will count.
@@ -122,6 +132,9 @@ interface IHub {
         Removed
     }
 
+    error NotOwner(address expected, address actual);
+    error PolicyTooEarly(uint64 firstEpoch, uint64 actual);
+    error NoPolicy();
     error NotBegun(uint64 epoch, uint64 current);
     error BeaconTooLate(uint64 epoch, uint64 lastBlock, uint256 actual);
     error BeaconTooEarly(uint64 epoch, uint64 firstBlock, uint256 actual);
@@ -154,6 +167,9 @@ interface IHub {
     error BadSchedule();
     error WrongWiring(address expected, address actual);
 
+    /// @notice The committee judges by another attestation policy and root store from an epoch to come. Only the registry's owner may call.
+    ///         Announced so that oracles, nodes and auditors have the files by then; a change announced before that has not begun is withdrawn.
+    function setPolicy(bytes32 policyHash, uint64 fromEpoch) external;
     /// @notice Stores the beacon of an epoch: the hash of its first block, on a development chain. Anybody may call, in the
     ///         blocks between the epoch's first and its fallback block; afterwards an epoch without one is void.
     function recordBeacon(uint64 epoch) external returns (bytes32 beacon);
@@ -178,8 +194,10 @@ interface IHub {
     function beaconOf(uint64 epoch) external view returns (bytes32);
     /// @notice Public inputs of a node's storage proof: inventory root, shard count, seed.
     function statementOf(uint64 node, uint64 epoch) external view returns (uint256[3] memory publicInputs);
-    /// @notice Hash of the attestation policy and root store the committee judges with.
-    function policyHash() external view returns (bytes32);
+    /// @notice Hash of the attestation policy and root store the committee judges an epoch with. Final once the epoch has begun.
+    function policyHashAt(uint64 epoch) external view returns (bytes32);
+    /// @notice Every policy that is or was in force, and the one announced, ascending by first epoch.
+    function policyPeriods() external view returns (PolicyPeriod[] memory);
     /// @notice The registry of nodes and oracles.
     function registry() external view returns (address);
     /// @notice Deals, inventories and pay.

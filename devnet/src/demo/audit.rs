@@ -65,6 +65,16 @@ impl Story {
             &honest,
         ));
 
+        let later = self.bundle_path("lied-about");
+        let ran = self.verify(&later, Some(&self.old_trust_file())).await?;
+        self.steps.add(judged(
+            "an auditor who missed the change of policy does not accept what was judged by it"
+                .into(),
+            1,
+            &ran,
+            &later,
+        ));
+
         let bytes = fs::read(&honest)?;
         let damaged = self.network.dir.join("evidence/damaged.probity");
         let mut refused = 0;

@@ -52,6 +52,7 @@ impl Story {
             ],
             &self.network.dir.join("evidence"),
         );
+        self.each_epoch_has_its_policy()?;
         self.the_median_stays_honest()?;
         self.the_deployed_contract_agrees().await
     }

@@ -150,6 +150,7 @@ impl NodeSeat {
                 tcti: String::new(),
                 intermediates: vec![ca.issuer_pem()],
                 pcrs: crate::trust::policy().pcrs,
+                planned: Vec::new(),
                 event_log: None,
             },
             // One prover thread a node: six nodes share a machine.

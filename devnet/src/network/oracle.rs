@@ -11,7 +11,7 @@ use alloy::primitives::{Address, B256};
 use anyhow::{Context as _, Result};
 use chain::types::OracleInfo;
 use daemon::{config::to_toml, secret, tls::TlsIdentity};
-use oracle::config::Config;
+use oracle::config::{Config, PolicyFiles};
 
 use super::Options;
 use crate::{
@@ -121,15 +121,24 @@ impl OracleSeat {
         self.dir.join("oracle.toml")
     }
 
-    pub(super) fn configure(&self, network: &Path) -> Result<()> {
+    /// Writes its configuration, with some of the network's policies on file.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn configure(&self, network: &Path, policies: &[&str]) -> Result<()> {
         let config = Config {
             data_dir: "data".into(),
             listen: self.grpc,
             http_listen: self.http,
             public_url: self.url(),
             deployment: network.join("deployment.json"),
-            ek_roots: vec![network.join("ek-roots.pem")],
-            policy: network.join("policy.toml"),
+            policies: policies
+                .iter()
+                .map(|policy| PolicyFiles {
+                    policy: network.join(policy),
+                    ek_roots: vec![network.join("ek-roots.pem")],
+                })
+                .collect(),
             ..Config::default()
         };
         fs::write(self.config_file(), to_toml(&config)?)?;
@@ -154,6 +163,18 @@ impl OracleSeat {
         let process = Process::start(&format!("oracle {}", self.index), &mut command, &self.log());
         self.process = Some(process.context("starting an oracle")?);
         Ok(())
+    }
+
+    /// What its operator is told of it.
+    ///
+    /// # Errors
+    /// If the program is missing.
+    pub async fn status(&self) -> Result<Ran> {
+        let mut command = Command::new(program("oracle")?);
+        command
+            .args(["status", "--output", "json", "--config"])
+            .arg(self.config_file());
+        process::run(command, &self.log()).await
     }
 
     /// Has its operator revoke a machine.

@@ -34,6 +34,7 @@ use zeroize::Zeroizing;
 
 mod enrolment;
 mod life;
+mod p256;
 mod quotes;
 mod sessions;
 

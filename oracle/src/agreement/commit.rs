@@ -50,13 +50,14 @@ impl Agreement {
             oracle: self.key.address(),
             statements: Vec::new(),
         };
+        let slow_after = self.rules.policy(view.policy_hash)?.policy().slow_after;
         let worked = network_worked(&probes);
         let (revocations, now) = (self.notices.revocations().await?, unix_time());
         let statements = judged.iter().map(|judged| {
             let node = judged.verdict.node;
             let records: Vec<&ProbeRecord> =
                 probes.iter().filter(|record| record.node == node).collect();
-            let mut statement = summarise(node, &records, worked, self.rules.policy().slow_after);
+            let mut statement = summarise(node, &records, worked, slow_after);
             let identity = view.item(node).map(|item| item.duty.identity);
             if identity.is_some_and(|identity| names(&revocations, &identity, now)) {
                 statement.reachability = Reachability::Revoked;

@@ -84,10 +84,10 @@ impl Agreement {
         let (view, rules, verdicts) = (view.clone(), self.rules.clone(), self.verdicts.clone());
         // Pairings take milliseconds each: not on a thread that serves others.
         tokio::task::spawn_blocking(move || {
-            verdicts.verdicts(&view.context(&rules), &cases, &observations)
+            Ok(verdicts.verdicts(&view.context(&rules)?, &cases, &observations))
         })
         .await
-        .map_err(|error| AgreementError::Interrupted(error.to_string()))
+        .map_err(|error| AgreementError::Interrupted(error.to_string()))?
     }
 
     /// Keeps what reports accepted up to a block leave behind; true if nothing is left to do. What peers do not give yet may be

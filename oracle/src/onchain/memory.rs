@@ -1,5 +1,6 @@
 //! A chain in memory: blocks are numbers, finality lags by two, contracts believe everybody.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
@@ -29,20 +30,12 @@ pub(crate) struct State {
 }
 
 /// The chain.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct MemoryChain {
     state: Mutex<State>,
-    policy_hash: B256,
 }
 
 impl MemoryChain {
-    pub(crate) fn new(policy_hash: B256) -> Self {
-        Self {
-            state: Mutex::default(),
-            policy_hash,
-        }
-    }
-
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,10 +92,6 @@ impl OnChain for MemoryChain {
         Self::SCHEDULE
     }
 
-    fn policy_hash(&self) -> B256 {
-        self.policy_hash
-    }
-
     fn first_block(&self) -> BlockNumber {
         BlockNumber(1)
     }
@@ -135,6 +124,22 @@ impl OnChain for MemoryChain {
             .collect();
         events.sort_by_key(|it| it.block);
         Ok(events)
+    }
+
+    async fn policies(&self) -> Result<Vec<(Epoch, B256)>, ChainError> {
+        let state = self.reached()?;
+        let mut policies = BTreeMap::new();
+        for logged in &state.events {
+            match &logged.event {
+                Event::PolicyChanged {
+                    policy_hash,
+                    from_epoch,
+                } => policies.insert(*from_epoch, *policy_hash),
+                Event::PolicyWithdrawn(from_epoch) => policies.remove(from_epoch),
+                _ => None,
+            };
+        }
+        Ok(policies.into_iter().collect())
     }
 
     async fn beacon(&self, epoch: Epoch) -> Result<Option<B256>, ChainError> {

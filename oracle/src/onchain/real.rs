@@ -324,6 +324,11 @@ fn hub_event(event: HubEvents) -> Option<Event> {
                 .collect::<Vec<u8>>()
                 .into(),
         },
+        HubEvents::PolicyChanged(it) => Event::PolicyChanged {
+            policy_hash: it.policyHash,
+            from_epoch: Epoch(it.fromEpoch),
+        },
+        HubEvents::PolicyWithdrawn(it) => Event::PolicyWithdrawn(Epoch(it.fromEpoch)),
         HubEvents::ReportAccepted(it) => Event::Report(report_of(&it.report)),
         HubEvents::VerdictSettled(it) => Event::Settled(
             NodeId(it.node),
@@ -368,10 +373,6 @@ impl OnChain for RealChain {
         self.schedule
     }
 
-    fn policy_hash(&self) -> B256 {
-        self.client.deployment().policy_hash
-    }
-
     fn first_block(&self) -> BlockNumber {
         BlockNumber(self.client.deployment().deployment_block)
     }
@@ -407,6 +408,14 @@ impl OnChain for RealChain {
                     event: event_of(event.body)?,
                 })
             })
+            .collect())
+    }
+
+    async fn policies(&self) -> Result<Vec<(Epoch, B256)>, ChainError> {
+        let periods = self.client.latest().policy_periods().await?;
+        Ok(periods
+            .into_iter()
+            .map(|it| (Epoch(it.fromEpoch), it.policyHash))
             .collect())
     }
 

@@ -117,6 +117,22 @@ async fn apply_one(
                 .await?;
             }
         }
+        Event::PolicyChanged {
+            policy_hash,
+            from_epoch,
+        } => {
+            sqlx::query("INSERT INTO policies (from_epoch, policy_hash) VALUES (?, ?)")
+                .bind(int(from_epoch.0))
+                .bind(policy_hash.as_slice())
+                .execute(&mut **tx)
+                .await?;
+        }
+        Event::PolicyWithdrawn(from_epoch) => {
+            sqlx::query("DELETE FROM policies WHERE from_epoch = ?")
+                .bind(int(from_epoch.0))
+                .execute(&mut **tx)
+                .await?;
+        }
         Event::SlotPublished {
             deal,
             slot,

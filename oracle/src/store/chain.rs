@@ -406,6 +406,35 @@ impl Store {
         Ok(Some((set, members)))
     }
 
+    /// Hash of the policy in force in an epoch, as far as is followed; final once the epoch's first block is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn policy_hash(&self, epoch: Epoch) -> Result<Option<B256>, StoreError> {
+        // An epoch beyond what a signed integer holds is negative here, and never comes.
+        let row: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT policy_hash FROM policies WHERE from_epoch BETWEEN 0 AND ? ORDER BY from_epoch DESC LIMIT 1",
+        )
+        .bind(int(epoch.0))
+        .fetch_optional(&self.read)
+        .await?;
+        row.map(|bytes| hash("policy hash", &bytes)).transpose()
+    }
+
+    /// The policy with the last first epoch, in force or announced.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn latest_policy(&self) -> Result<Option<(Epoch, B256)>, StoreError> {
+        let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT from_epoch, policy_hash FROM policies ORDER BY from_epoch DESC LIMIT 1",
+        )
+        .fetch_optional(&self.read)
+        .await?;
+        row.map(|(from_epoch, bytes)| Ok((Epoch(uint(from_epoch)), hash("policy hash", &bytes)?)))
+            .transpose()
+    }
+
     /// The beacon of an epoch, once final.
     ///
     /// # Errors

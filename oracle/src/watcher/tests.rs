@@ -3,11 +3,12 @@
 use alloy::primitives::B256;
 use circuits::Profile;
 use verifier::committee::Deployment;
-use verifier::{BlockNumber, NodeId};
+use verifier::{BlockNumber, Epoch, NodeId};
 
 use super::{WatchError, Watcher};
+use crate::agreement::AgreementError;
 use crate::onchain::{ChainError, Event, InventoryChange, OnChain};
-use crate::rules::EpochView;
+use crate::rules::{EpochView, UnknownPolicy};
 use crate::store::{Store, StoreError};
 use crate::testing::{EPOCH, World, accepted};
 use verifier::inventory::Operation;
@@ -47,6 +48,49 @@ async fn the_work_list_is_what_had_happened_before_the_epoch() {
             .collect::<Vec<_>>(),
         [1]
     );
+}
+
+/// What was announced counts from its epoch on, what was withdrawn never; and by a policy that is not on file nothing is judged.
+#[tokio::test]
+async fn each_epoch_has_the_policy_that_was_announced_for_it() {
+    let world = World::new().await;
+    let store = &world.members[0].store;
+    let first = world.view().await.policy_hash;
+    let announce = |block, hash, from| {
+        let event = Event::PolicyChanged {
+            policy_hash: B256::repeat_byte(hash),
+            from_epoch: Epoch(from),
+        };
+        world.chain.log(block, event);
+    };
+    announce(60, 1, 3);
+    world.chain.log(61, Event::PolicyWithdrawn(Epoch(3)));
+    announce(61, 2, 5);
+    world.to_block(80).await;
+    let mut found = Vec::new();
+    for epoch in [0, 1, 3, 4, 5, 1_000] {
+        found.push(store.policy_hash(Epoch(epoch)).await.unwrap().unwrap());
+    }
+    announce(81, 3, u64::MAX);
+    world.to_block(90).await;
+    let second = B256::repeat_byte(2);
+    assert_eq!(store.policy_hash(Epoch(7)).await.unwrap(), Some(second));
+    assert_eq!(found, [first, first, first, first, second, second]);
+    let listed = world.chain.policies().await.unwrap();
+    let last = (Epoch(u64::MAX), B256::repeat_byte(3));
+    assert_eq!(listed, [(Epoch(0), first), (Epoch(5), second), last]);
+
+    world
+        .chain
+        .log(211, Event::Beacon(Epoch(5), B256::repeat_byte(1)));
+    world.to_block(255).await;
+    let view = EpochView::load(store, &world.rules, Epoch(5)).await;
+    let view = view.unwrap().unwrap();
+    let context = view.context(&world.rules).map(|it| it.epoch);
+    assert_eq!(context, Err(UnknownPolicy(second)));
+    let agreement = &world.members[0].agreement;
+    let why = agreement.observe(Epoch(5)).await.unwrap_err();
+    assert!(matches!(why, AgreementError::UnknownPolicy(_)), "{why}");
 }
 
 fn dropped(world: &World, at: usize) -> Event {

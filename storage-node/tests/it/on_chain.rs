@@ -501,7 +501,7 @@ async fn contracts_without_a_function_the_node_calls_are_refused_at_the_start_by
         (hub, Hub::submitProofCall::SELECTOR, "submitProof("),
         (hub, Hub::recordBeaconCall::SELECTOR, "recordBeacon("),
         (hub, Hub::submissionOfCall::SELECTOR, "submissionOf("),
-        (hub, Hub::policyHashCall::SELECTOR, "policyHash"),
+        (hub, Hub::policyHashAtCall::SELECTOR, "policyHashAt"),
         (hub, Hub::scheduleCall::SELECTOR, "schedule"),
     ] {
         let code = network.rename(contract, selector).await;

@@ -17,6 +17,7 @@ use circuits::Profile;
 use circuits::storage::SHARD_BYTES;
 use storage_node::acceptance::Acceptance;
 use storage_node::chain_view::{ChainActions, ChainView};
+use storage_node::config::TpmConfig;
 use storage_node::duty::{Duty, DutyEdges, DutyOptions};
 use storage_node::evidence::NodeKeys;
 use storage_node::keeper::{Keeper, KeeperOptions};
@@ -28,6 +29,7 @@ use storage_node::state::State;
 use storage_node::store::{DirStore, ShardStore};
 use storage_node::tpm::{Tpm, TpmHandle};
 use verifier::NodeId;
+use verifier::tpm::EndorsementKey;
 
 pub use chain::{MemoryChain, block_hash, deployment};
 pub use oracles::MemoryOracles;
@@ -119,8 +121,14 @@ impl Parts {
         };
         let options = DutyOptions {
             profile: Profile::DEV,
-            pcrs: vec![0, 1, 2, 3],
-            event_log: None,
+            tpm: TpmConfig {
+                tcti: String::new(),
+                endorsement_key: EndorsementKey::default(),
+                intermediates: Vec::new(),
+                pcrs: vec![0, 1, 2, 3],
+                planned: Vec::new(),
+                event_log: None,
+            },
             beacon_confirmations: 2,
             beacon_delay: Duration::ZERO,
             push_retry: Duration::ZERO,

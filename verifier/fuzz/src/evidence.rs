@@ -12,7 +12,7 @@ use verifier::session::{
     Anchor, Expected, MAX_CERTIFICATE_BYTES, Served, SessionCertificate, SessionContext,
     Transcript, judge_certificate,
 };
-use verifier::trust::{Trust, TrustFile, TrustedSchedule};
+use verifier::trust::{Trust, TrustFile, TrustFilePolicy, TrustedSchedule};
 use verifier::{Epoch, NodeId, cbor};
 
 use super::results::DEPLOYMENT;
@@ -41,11 +41,14 @@ fn trust() -> &'static Trust {
                 epoch_blocks: 40,
                 deadline_block: 24,
             },
-            policy: Policy {
-                pcrs: vec![0],
-                ..Policy::default()
-            },
-            ek_roots: String::new(),
+            policies: vec![TrustFilePolicy {
+                from_epoch: Epoch(0),
+                ek_roots: String::new(),
+                policy: Policy {
+                    pcrs: vec![0],
+                    ..Policy::default()
+                },
+            }],
         };
         match Trust::from_file(file) {
             Ok(trust) => trust,

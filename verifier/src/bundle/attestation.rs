@@ -22,9 +22,9 @@ use crate::ear::{
     TrustedEndorsement,
 };
 use crate::evidence::{Attestation, Signed, Stage};
-use crate::policy::Moment;
-use crate::tpm::{EnrolmentFacts, judge_request};
-use crate::trust::Trust;
+use crate::policy::{Moment, Policy};
+use crate::tpm::EnrolmentFacts;
+use crate::trust::{Trust, TrustedPolicy};
 
 /// Why a bundle gives no attestation result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,18 +51,18 @@ pub fn attestation(bytes: &[u8], trust: &Trust, issued_at: u64) -> Result<Ear, N
     })?;
     let rejected = |error: &dyn std::fmt::Display| NoResult::Rejected(error.to_string());
     let bundle = Bundle::from_bytes(bytes).map_err(|error| rejected(&error))?;
-    let record = &bundle.enrolment;
-    // As the audit judges certificates: just before the enrolment expires.
-    let at = record.expiry.saturating_sub(1);
-    let request = record.request(&bundle.deployment, bundle.identity.account);
-    let facts = judge_request(&request, trust.roots(), at).map_err(|error| rejected(&error))?;
+    let facts = bundle
+        .enrolled(trust)
+        .map_err(|error| rejected(&error))?
+        .facts;
     let auditor = Auditor {
         bundle: &bundle,
         trust,
     };
+    let trusted = auditor.in_force().map_err(|error| rejected(&error))?;
     let signed = auditor.signed().map_err(|error| rejected(&error))?;
 
-    let mut epoch = findings(&auditor, &facts, signed.as_ref()).appraise();
+    let mut epoch = findings(&bundle, trusted, &facts, signed.as_ref()).appraise();
     epoch.status = epoch.status.max(worst_of(bundle.verdict.reason));
     let on_quorum = audit
         .checks
@@ -71,7 +71,7 @@ pub fn attestation(bytes: &[u8], trust: &Trust, issued_at: u64) -> Result<Ear, N
     let on_quorum: Vec<&str> = on_quorum.map(|it| it.name).collect();
     name_epoch(&mut epoch, &bundle, facts.result_hash, on_quorum);
 
-    let mut ear = facts.ear(issued_at, record.expiry);
+    let mut ear = facts.ear(issued_at, bundle.enrolment.expiry);
     // How long it holds is the issuer's to say: an enrolment's own time is over when it is registered.
     ear.expires = None;
     if epoch.status == Tier::Contraindicated {
@@ -94,8 +94,12 @@ fn worst_of(reason: Reason) -> Tier {
     }
 }
 
-fn findings(auditor: &Auditor<'_>, facts: &EnrolmentFacts, signed: Option<&Signed>) -> Findings {
-    let (bundle, trust) = (auditor.bundle, auditor.trust);
+fn findings(
+    bundle: &Bundle,
+    trusted: &TrustedPolicy,
+    facts: &EnrolmentFacts,
+    signed: Option<&Signed>,
+) -> Findings {
     let certificate = &facts.certificate;
     let revoked = history::is_revoked(bundle);
     let mut findings = Findings {
@@ -108,8 +112,8 @@ fn findings(auditor: &Auditor<'_>, facts: &EnrolmentFacts, signed: Option<&Signe
         }),
         // The quorum that signed the enrolment opened a secret each.
         activation: Check::Passed,
-        minimum_firmware: trust.policy.minimum_firmware(&certificate.manufacturer),
-        policy_hash: Some(trust.policy_hash()),
+        minimum_firmware: trusted.policy.minimum_firmware(&certificate.manufacturer),
+        policy_hash: Some(trusted.hash()),
         policy: PolicyFinding::NotAsked,
         revocation: if revoked {
             Check::Failed(Reason::AttestationFailed.name().into())
@@ -119,15 +123,14 @@ fn findings(auditor: &Auditor<'_>, facts: &EnrolmentFacts, signed: Option<&Signe
         ..Findings::default()
     };
     if let Some(signed) = signed {
-        show(&mut findings, auditor, &signed.attestation);
+        let at = Moment::epoch(bundle.verdict.epoch);
+        show(&mut findings, &trusted.policy, at, &signed.attestation);
     }
     findings
 }
 
 /// Fills in what the epoch's quote showed; what was not reached any more stays open.
-fn show(findings: &mut Findings, auditor: &Auditor<'_>, shown: &Attestation) {
-    let policy = &auditor.trust.policy;
-    let at = Moment::epoch(auditor.bundle.verdict.epoch);
+fn show(findings: &mut Findings, policy: &Policy, at: Moment, shown: &Attestation) {
     let (stage, codes) = match &shown.failed {
         Some((stage, codes)) => (
             Some(*stage),

@@ -6,6 +6,7 @@ use alloy_primitives::{B256, Bytes};
 use serde::Serialize;
 
 use super::Bundle;
+use super::enrolled::{Enrolled, NotEnrolled};
 use crate::cbor;
 use crate::committee::Observations;
 use crate::envelope::{Envelope, sha256};
@@ -14,7 +15,7 @@ use crate::judgement::{self, Received};
 use crate::policy::{Denial, MachineFacts};
 use crate::report::{Identity, Verdict, verdict_in_tree};
 use crate::tpm::{self, ClockInfo};
-use crate::trust::Trust;
+use crate::trust::{Trust, TrustedPolicy};
 use crate::{Epoch, EvidenceReason, Reason, typed_data};
 
 /// How one check came out.
@@ -266,8 +267,20 @@ impl Auditor<'_> {
         }
     }
 
+    /// The policy trusted for the epoch.
+    pub(super) fn in_force(&self) -> Result<&TrustedPolicy, Failure> {
+        let epoch = self.bundle.report.epoch;
+        self.trust.policy_at(epoch).ok_or_else(|| {
+            Failure(
+                EvidenceReason::WrongContext,
+                format!("the trust file has no policy for epoch {epoch}"),
+            )
+        })
+    }
+
     fn policy(&self) -> Step {
-        let own = self.trust.policy_hash();
+        let trusted = self.in_force()?;
+        let own = trusted.hash();
         if own != self.bundle.report.policy_hash {
             return failed(
                 EvidenceReason::WrongContext,
@@ -279,7 +292,7 @@ impl Auditor<'_> {
         }
         passed(format!(
             "{own}, {} trusted roots",
-            self.trust.roots().roots().len()
+            trusted.roots().roots().len()
         ))
     }
 
@@ -335,36 +348,19 @@ impl Auditor<'_> {
 
     fn enrolment(&self) -> Step {
         let (bundle, record) = (self.bundle, &self.bundle.enrolment);
-        let request = record.request(&bundle.deployment, bundle.identity.account);
-        let Some(at) = record.expiry.checked_sub(1) else {
+        if record.expiry == 0 {
             return failed(EvidenceReason::Malformed, "expiry is zero");
-        };
-        let facts = match tpm::judge_request(&request, self.trust.roots(), at) {
-            Ok(facts) => facts,
-            Err(error) if error.is_could_not_check() => {
+        }
+        let Enrolled { policy, facts } = match bundle.enrolled(self.trust) {
+            Ok(enrolled) => enrolled,
+            Err(NotEnrolled::Rejected(error)) if error.is_could_not_check() => {
                 return Ok(Outcome::NotChecked {
                     detail: format!("{}: {error}", error.code()),
                 });
             }
-            Err(error) => {
-                return failed(
-                    EvidenceReason::UntrustedEndorsement,
-                    format!("{}: {error}", error.code()),
-                );
-            }
+            Err(why @ NotEnrolled::Surplus(_)) => return failed(EvidenceReason::Malformed, why),
+            Err(why) => return failed(EvidenceReason::UntrustedEndorsement, why),
         };
-        // Whatever this auditor's store has between: the bundle must have one form for everybody.
-        let roots = self.trust.roots().without_intermediates();
-        for left_out in 0..request.intermediates.len() {
-            let mut fewer = request.clone();
-            fewer.intermediates.remove(left_out);
-            if tpm::judge_request(&fewer, &roots, at).is_ok() {
-                return failed(
-                    EvidenceReason::Malformed,
-                    format!("intermediate certificate {left_out} is not needed"),
-                );
-            }
-        }
         let found = Identity {
             account: bundle.identity.account,
             hardware_id: facts.hardware_id,
@@ -375,19 +371,6 @@ impl Auditor<'_> {
             return failed(
                 EvidenceReason::IdentityMismatch,
                 "certificate or keys are not those of the identity",
-            );
-        }
-        // What the oracles asked before they signed, but for the firmware, which the TPM told them in an answer to their own nonce.
-        let machine = MachineFacts {
-            class: Some(facts.certificate.class),
-            manufacturer: facts.certificate.manufacturer.clone(),
-            firmware: None,
-            endorsement_key: facts.endorsement_key,
-        };
-        if let Some(denial) = self.trust.policy.judge_maker(&machine).first() {
-            return failed(
-                EvidenceReason::UntrustedEndorsement,
-                format!("{}: {denial}", denial.code()),
             );
         }
         let digest = bundle.deployment.registry_digest(&typed_data::Enrolment {
@@ -406,8 +389,16 @@ impl Auditor<'_> {
         {
             return failed(EvidenceReason::BadSignature, error);
         }
+        let earlier = if policy.from_epoch < self.in_force()?.from_epoch {
+            format!(
+                ", under the policy in force from epoch {}",
+                policy.from_epoch
+            )
+        } else {
+            String::new()
+        };
         passed(format!(
-            "TPM {} {} {}, machine {}, attested by {} oracles",
+            "TPM {} {} {}, machine {}, attested by {} oracles{earlier}",
             facts.certificate.manufacturer,
             facts.certificate.model,
             facts.certificate.version,
@@ -492,7 +483,7 @@ impl Auditor<'_> {
         }
         let key = self.key()?;
         if evidence::is_timely(
-            &self.context(&key),
+            &self.context(&key)?,
             bundle.verdict.node,
             hash,
             &evidence.receipts,
@@ -519,16 +510,19 @@ impl Auditor<'_> {
             .map_err(|error| Failure(EvidenceReason::UnknownCircuit, error.to_string()))
     }
 
-    fn context<'k>(&'k self, key: &'k circuits::keys::VerifyingKey) -> EpochContext<'k> {
-        EpochContext {
+    fn context<'k>(
+        &'k self,
+        key: &'k circuits::keys::VerifyingKey,
+    ) -> Result<EpochContext<'k>, Failure> {
+        Ok(EpochContext {
             deployment: self.bundle.deployment,
             epoch: self.bundle.report.epoch,
             beacon: self.bundle.report.beacon,
             deadline: self.trust.schedule.deadline(self.bundle.report.epoch),
             set: &self.bundle.oracle_set,
-            policy: &self.trust.policy,
+            policy: &self.in_force()?.policy,
             key,
-        }
+        })
     }
 
     /// Says what the clock is compared with. Nothing in a bundle shows that no later quote was accepted, nor that a node had none
@@ -624,7 +618,7 @@ impl Auditor<'_> {
         let key = self.key()?;
         let previous = self.previous()?.map(|(_, clock)| clock);
         evidence::open(
-            &self.context(&key),
+            &self.context(&key)?,
             &self.duty(),
             previous.as_ref(),
             evidence,
@@ -644,15 +638,12 @@ impl Auditor<'_> {
 
     /// The policy's word on the firmware that the epoch's quote names. An oracle cannot ask it: the maker is named by the enrolment.
     fn old_firmware(&self) -> Option<Denial> {
-        let policy = &self.trust.policy;
+        let policy = &self.in_force().ok()?.policy;
         if policy.tpm.as_ref()?.minimum_firmware.is_empty() {
             return None;
         }
         let firmware = self.signed().ok()??.attestation.firmware?;
-        let record = &self.bundle.enrolment;
-        let request = record.request(&self.bundle.deployment, self.bundle.identity.account);
-        let at = record.expiry.saturating_sub(1);
-        let facts = tpm::judge_request(&request, self.trust.roots(), at).ok()?;
+        let facts = self.bundle.enrolled(self.trust).ok()?.facts;
         let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
         policy.judge_firmware(&machine)
     }
@@ -660,7 +651,7 @@ impl Auditor<'_> {
     fn verdict_from_evidence(&self) -> Step {
         let bundle = self.bundle;
         let key = self.key()?;
-        let context = self.context(&key);
+        let context = self.context(&key)?;
         let duty = self.duty();
         let opinion = judgement::opine(&context, duty.node, &self.observations()?);
         let mut received = Received {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::B256;
 
 use super::Bundle;
+use super::enrolled::NotEnrolled;
 use crate::cbor;
 use crate::committee::{Observations, Reachability};
 use crate::envelope::{Envelope, EnvelopeBody};
@@ -18,7 +19,7 @@ use crate::ids::{BlockNumber, Epoch, NodeId};
 use crate::revocation::Machine;
 use crate::tpm::correlation::Sighting;
 use crate::tpm::standing::{Event, Standing};
-use crate::tpm::{Attest, ClockInfo, Reject, judge_request};
+use crate::tpm::{Attest, ClockInfo};
 use crate::trust::Trust;
 use crate::{Reason, report::Identity};
 
@@ -48,12 +49,9 @@ impl Entry {
     ///
     /// # Errors
     /// If its certificates do not hold: then it was not accepted.
-    pub fn of(bundle: &Bundle, trust: &Trust) -> Result<Self, Reject> {
+    pub fn of(bundle: &Bundle, trust: &Trust) -> Result<Self, NotEnrolled> {
         let (verdict, schedule) = (&bundle.verdict, &trust.schedule);
-        let record = &bundle.enrolment;
-        let request = record.request(&bundle.deployment, bundle.identity.account);
-        // As the audit judges certificates: just before the enrolment expires.
-        let facts = judge_request(&request, trust.roots(), record.expiry.saturating_sub(1))?;
+        let facts = bundle.enrolled(trust)?.facts;
         let clock = bundle.evidence.as_ref().and_then(clock_of_evidence);
         let deadline = schedule.deadline(verdict.epoch);
         let start = BlockNumber(deadline.0.saturating_sub(schedule.deadline_block));

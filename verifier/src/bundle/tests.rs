@@ -2,18 +2,19 @@
 
 use super::*;
 use crate::committee::Reachability;
-use crate::ids::{Availability, LatencyMs};
+use crate::ids::{Availability, Epoch, LatencyMs};
 use crate::policy::{FirmwareVersion, MinimumFirmware, TpmPolicy};
 use crate::testing::case::{ACCOUNT, Case, ROOT, root_pem};
 use crate::testing::{EPOCH, World};
 use crate::tpm::certificate::{CrlDemand, CrlGap, CrlPolicy};
 use crate::tpm::fixture::{self, CertificateBody, NOW, SoftKey};
 use crate::tpm::{self, TpmClass};
-use crate::trust::{Trust, TrustFile};
+use crate::trust::{Trust, TrustFile, TrustFilePolicy};
 use crate::{EvidenceReason, Reason};
 
 mod attestation;
 mod firmware;
+mod policies;
 mod previous;
 mod transcripts;
 
@@ -74,6 +75,10 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     others_trust_files_reject(&case);
     a_tpm_that_the_policy_does_not_take_is_refused(&case);
     a_missing_revocation_list_is_no_verdict(&case);
+    policies::each_epoch_is_judged_by_the_policy_in_force_in_it(&case);
+    policies::a_machine_stays_enrolled_under_the_policy_it_enrolled_under(&case);
+    policies::a_policy_to_come_denies_an_enrolled_machine_from_its_first_epoch_on(&case);
+    policies::trust_files_out_of_order_are_refused(&case);
     revocations_are_repeated(&case);
     policies_are_simulated(&case);
     firmware::a_quoted_firmware_below_the_minimum_is_remarked_and_rejects_nothing(&case);
@@ -223,7 +228,7 @@ fn false_verdicts_are_not_supported(case: &Case) {
 fn a_tpm_that_the_policy_does_not_take_is_refused(case: &Case) {
     let judged_by = |classes: &[TpmClass], listed_only: bool| {
         let mut asking = case.again();
-        asking.trust.policy.tpm = Some(TpmPolicy {
+        asking.trust.policies[0].policy.tpm = Some(TpmPolicy {
             classes: classes.to_vec(),
             minimum_firmware: vec![MinimumFirmware {
                 manufacturer: "INTC".into(),
@@ -233,8 +238,8 @@ fn a_tpm_that_the_policy_does_not_take_is_refused(case: &Case) {
             endorsement_keys: Vec::new(),
             denied: Vec::new(),
         });
-        let roots = tpm::RootStore::from_text(&case.trust.ek_roots).unwrap();
-        asking.bundle.report.policy_hash = asking.trust.policy.hash(&roots);
+        let roots = tpm::RootStore::from_text(&case.trust.policies[0].ek_roots).unwrap();
+        asking.bundle.report.policy_hash = asking.trust.policies[0].policy.hash(&roots);
         asking.report(case.bundle.verdict.clone());
         let audit = asking.audit();
         audit
@@ -259,13 +264,13 @@ fn a_tpm_that_the_policy_does_not_take_is_refused(case: &Case) {
 fn a_missing_revocation_list_is_no_verdict(case: &Case) {
     let judged_with = |gap| {
         let mut asking = case.again();
-        let roots = tpm::RootStore::from_text(&case.trust.ek_roots)
+        let roots = tpm::RootStore::from_text(&case.trust.policies[0].ek_roots)
             .unwrap()
             .with_crl_policy(CrlPolicy {
                 demand: CrlDemand::Always,
                 gap,
             });
-        asking.trust.ek_roots = roots.to_toml().unwrap();
+        asking.trust.policies[0].ek_roots = roots.to_toml().unwrap();
         asking.bundle.report.policy_hash = asking.world.policy.hash(&roots);
         asking.report(case.bundle.verdict.clone());
         asking.audit()
@@ -349,7 +354,7 @@ fn revocations_are_repeated(case: &Case) {
 fn policies_are_simulated(case: &Case) {
     use crate::policy::simulate::{Change, read, simulate};
     use crate::policy::{Policy, TpmClass, TpmPolicy};
-    let roots = tpm::RootStore::from_pem(&case.trust.ek_roots).unwrap();
+    let roots = tpm::RootStore::from_pem(&case.trust.policies[0].ek_roots).unwrap();
     let bytes = case.bundle.to_bytes();
     let on_file = |roots| read("case.probity", &bytes, roots).remove(0).unwrap();
     let with_roots = on_file(Some(&roots));
@@ -408,13 +413,13 @@ fn others_trust_files_reject(case: &Case) {
         ("circuit", EvidenceReason::UnknownCircuit)
     );
     assert_eq!(
-        with(&|it| it.policy.pcrs = vec![0]),
+        with(&|it| it.policies[0].policy.pcrs = vec![0]),
         ("policy", EvidenceReason::WrongContext)
     );
     let other_root = SoftKey::node(102);
     let pem = root_pem(&CertificateBody::ca(ROOT, &other_root, None).issue(ROOT, &other_root));
     assert_eq!(
-        with(&|it| it.ek_roots = pem.clone()),
+        with(&|it| it.policies[0].ek_roots = pem.clone()),
         ("policy", EvidenceReason::WrongContext)
     );
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use verifier::policy::{MAX_POLICY_BYTES, Policy};
 use verifier::tpm::RootStore;
@@ -32,12 +32,17 @@ pub fn read_text(what: &str, path: &Path, limit: usize) -> Result<String, String
     String::from_utf8(bytes).map_err(|_| format!("{what} {} is not UTF-8 text", path.display()))
 }
 
-/// The longest trust file read.
-const MAX_TRUST_BYTES: usize = 4 << 20;
+/// The longest trust file read: it has a root store for each policy.
+const MAX_TRUST_BYTES: usize = 4 * MAX_STORE_BYTES;
+
+/// Reads the text of a trust file.
+pub fn read_trust_text(path: &Path) -> Result<String, String> {
+    read_text("trust file", path, MAX_TRUST_BYTES)
+}
 
 /// Reads an auditor's trust file.
 pub fn read_trust(path: &Path) -> Result<Trust, String> {
-    let text = read_text("trust file", path, MAX_TRUST_BYTES)?;
+    let text = read_trust_text(path)?;
     Trust::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
@@ -60,6 +65,16 @@ pub fn read_roots(path: &Path) -> Result<RootStore, String> {
 /// Reads the text of a root store.
 pub fn read_store_text(path: &Path) -> Result<String, String> {
     read_text("root store", path, MAX_STORE_BYTES)
+}
+
+/// Writes beside the file and renames, so that no reader sees half of it.
+pub fn write(path: &Path, text: &str) -> Result<(), String> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    std::fs::write(&beside, text)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 #[cfg(test)]

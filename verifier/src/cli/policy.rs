@@ -7,10 +7,11 @@ use verifier::Epoch;
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::policy::simulate::{self, Change, Denied, Simulation};
 use verifier::policy::{MAX_POLICY_BYTES, Moment, Policy};
+use verifier::trust::{Trust, TrustedPolicy};
 
 use super::{
     Answer,
-    files::{read, read_policy, read_text, read_trust},
+    files::{read, read_policy, read_roots, read_text, read_trust},
     print::{self, Output, line},
     time,
 };
@@ -27,9 +28,9 @@ enum Command {
     Check {
         /// The policy (TOML).
         file: PathBuf,
-        /// A trust file, for the hash of the policy with its roots.
+        /// The root store (or PEM) that the policy is used with, for the hash that goes on chain.
         #[arg(long)]
-        trust: Option<PathBuf>,
+        roots: Option<PathBuf>,
     },
     /// Shows what a change of policy would do to the evidence on file.
     ///
@@ -46,7 +47,7 @@ struct SimulateArgs {
     /// Bundles (`.probity`) or files with a quote a line, as JSON.
     #[arg(required = true)]
     evidence: Vec<PathBuf>,
-    /// A trust file, whose roots say who made a bundle's TPM; which firmware it has, the epoch's quote says.
+    /// A trust file, whose latest policy's roots say who made a bundle's TPM; which firmware it has, the epoch's quote says.
     #[arg(long)]
     trust: Option<PathBuf>,
     /// Judge as if everything were made at this epoch.
@@ -60,13 +61,13 @@ struct SimulateArgs {
 /// Runs either.
 pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     match &args.command {
-        Command::Check { file, trust } => check(file, trust.as_deref(), output),
+        Command::Check { file, roots } => check(file, roots.as_deref(), output),
         Command::Simulate(args) => run_simulation(args, output),
     }
 }
 
-fn check(file: &Path, trust: Option<&Path>, output: Output) -> Result<Answer, String> {
-    let roots = trust.map(read_trust).transpose()?;
+fn check(file: &Path, roots: Option<&Path>, output: Output) -> Result<Answer, String> {
+    let roots = roots.map(read_roots).transpose()?;
     let policy = match Policy::parse(&read_text("policy", file, MAX_POLICY_BYTES)?) {
         Ok(policy) => policy,
         Err(error) => {
@@ -81,7 +82,7 @@ fn check(file: &Path, trust: Option<&Path>, output: Output) -> Result<Answer, St
             return Ok(Answer::Rejected);
         }
     };
-    let hash = roots.as_ref().map(|trust| policy.hash(trust.roots()));
+    let hash = roots.as_ref().map(|roots| policy.hash(roots));
     let remarks = policy.remarks();
     if output == Output::Json {
         print::json(&serde_json::json!({
@@ -94,7 +95,7 @@ fn check(file: &Path, trust: Option<&Path>, output: Output) -> Result<Answer, St
     }
     line(&format!("{} is sound", file.display()))?;
     if let Some(hash) = hash {
-        line(&format!("hash with the trust file's roots: {hash}"))?;
+        line(&format!("hash with these roots: {hash}"))?;
     }
     for remark in remarks {
         line(&format!("note: {remark}"))?;
@@ -109,7 +110,8 @@ fn run_simulation(args: &SimulateArgs, output: Output) -> Result<Answer, String>
     let mut unusable = Vec::new();
     for file in &args.evidence {
         let bytes = read(file, MAX_DOCUMENT_BYTES + 1)?;
-        let roots = trust.as_ref().map(verifier::trust::Trust::roots);
+        let latest = trust.as_ref().and_then(Trust::latest_policy);
+        let roots = latest.map(TrustedPolicy::roots);
         for item in simulate::read(&file.display().to_string(), &bytes, roots) {
             match item {
                 Ok(item) => evidence.push(item),

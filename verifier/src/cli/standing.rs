@@ -89,7 +89,7 @@ fn entry(bytes: &[u8], trust: &Trust) -> Result<Entry, String> {
         .require()
         .map_err(|why| why.to_string())?;
     let bundle = Bundle::from_bytes(bytes).map_err(|error| error.to_string())?;
-    Entry::of(&bundle, trust).map_err(|error| format!("{}: {error}", error.code()))
+    Entry::of(&bundle, trust).map_err(|error| error.to_string())
 }
 
 /// A notice that names the machine, its key or a certificate revokes it after the last epoch there is a bundle of.

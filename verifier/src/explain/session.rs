@@ -16,5 +16,6 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("SESSION_KEY_INVALID", "The session key is no point of P-256.", "Ask the node again; if it stays so, take another node and report this one.", PLACE),
     entry("SESSION_UNBOUND", "The caller knows no connection of its own to judge by.", "Judge with the channel binding of the connection that the answer came over.", PLACE),
     entry("SESSION_RESPONSE_SIGNATURE", "The session key did not sign this answer over a connection of this client.", "A proxy that ends TLS stands in front of the node: forward TCP instead. Else another machine answers.", PLACE),
+    entry("CHAIN_NOT_ENROLLED", "No policy that the trust file has for that time takes the machine.", "Audit the bundle with the same trust file: it says what the policy in force finds.", PLACE),
     entry("CHAIN_OTHER_MACHINE", "The evidence is about another machine than the registry has for the node.", "Take the evidence of the machine that is registered.", PLACE),
 ];

@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256};
 
 use super::{Expected, Reject, Served, Session, SessionContext, Voucher, judge};
 use crate::Reason;
+use crate::bundle::enrolled::NotEnrolled;
 use crate::ids::NodeId;
 use crate::report::Identity;
 use crate::tpm::{
@@ -53,6 +54,9 @@ pub enum ChainReject {
     /// From the maker's root to the node key.
     #[error("enrolment: {0}")]
     Enrolment(#[from] tpm::Reject),
+    /// No policy the auditor trusts for that time takes the machine.
+    #[error("enrolment: {0}")]
+    NotEnrolled(NotEnrolled),
     /// The evidence is about another machine than the registry has for the node.
     #[error("the enrolment's {what} is {found}, the registry has {expected}")]
     Identity {
@@ -76,6 +80,8 @@ impl ChainReject {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Enrolment(reject) => reject.code(),
+            Self::NotEnrolled(NotEnrolled::Rejected(reject)) => reject.code(),
+            Self::NotEnrolled(_) => "CHAIN_NOT_ENROLLED",
             Self::Identity { .. } => "CHAIN_OTHER_MACHINE",
             Self::Condemned(reason) => reason.name(),
             Self::Session(reject) => reject.code(),

@@ -20,7 +20,7 @@ use crate::Reason;
 use crate::bundle::Bundle;
 use crate::cbor::{self, Malformed};
 use crate::ids::NodeId;
-use crate::tpm::{EkCertificate, EnrolmentRequest, judge_request};
+use crate::tpm::{EkCertificate, EnrolmentRequest};
 use crate::trust::Trust;
 
 /// First item of every transcript.
@@ -237,8 +237,9 @@ pub fn judge_transcript(
             hash: anchor,
         }],
     };
+    let enrolled = bundle.enrolled(trust).map_err(ChainReject::NotEnrolled)?;
     let judge = ChainTrust {
-        roots: trust.roots(),
+        roots: enrolled.policy.roots(),
         // The last second at which the enrolment could register, as the audit takes it.
         enrolled_at: record.expiry.saturating_sub(1),
         identity: &bundle.identity,
@@ -248,6 +249,5 @@ pub fn judge_transcript(
     };
     let request = record.request(deployment, bundle.identity.account);
     let session = transcript.judge(&request, &judge)?;
-    let facts = judge_request(&request, judge.roots, judge.enrolled_at)?;
-    Ok((session, facts.certificate))
+    Ok((session, enrolled.facts.certificate))
 }

@@ -17,7 +17,7 @@ use crate::policy::Policy;
 use crate::report::{Identity, Report, ReportFrame, Verdict, VerdictTree};
 use crate::tpm::fixture::{self, CertificateBody, FIRMWARE, NOW, QuoteBody, SoftKey};
 use crate::tpm::{self, Attest, ClockInfo, EnrolmentRequest, PublicKey};
-use crate::trust::{TrustFile, TrustedSchedule};
+use crate::trust::{TrustFile, TrustFilePolicy, TrustedSchedule};
 use crate::typed_data;
 
 pub(crate) const ROOT: &str = "CN=Root";
@@ -165,8 +165,11 @@ impl Case {
                 faults: 1,
                 circuit: B256::new(Manifest::committed(&Profile::DEV).unwrap().id()),
                 schedule,
-                policy: world.policy.clone(),
-                ek_roots: root_pem(&root),
+                policies: vec![TrustFilePolicy {
+                    from_epoch: Epoch(0),
+                    ek_roots: root_pem(&root),
+                    policy: world.policy.clone(),
+                }],
             },
             bundle: Bundle {
                 tag: BUNDLE_TAG.into(),
@@ -234,9 +237,10 @@ impl Case {
 
     /// Has the network judge by another policy.
     pub(crate) fn judge_by(&mut self, policy: Policy) {
-        let roots = tpm::RootStore::from_text(&self.trust.ek_roots).unwrap();
+        let trusted = &mut self.trust.policies[0];
+        let roots = tpm::RootStore::from_text(&trusted.ek_roots).unwrap();
         self.bundle.report.policy_hash = policy.hash(&roots);
-        self.trust.policy = policy.clone();
+        trusted.policy = policy.clone();
         self.world.policy = policy;
         self.report(self.judged(false));
     }

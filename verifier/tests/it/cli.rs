@@ -24,10 +24,11 @@ pub fn trust(dir: &Path) -> String {
     std::fs::write(
         &path,
         format!(
-            "committee_digest = \"{zero}\"\nfaults = 1\ncircuit = \"{zero}\"\nek_roots = \"\"\n\
+            "committee_digest = \"{zero}\"\nfaults = 1\ncircuit = \"{zero}\"\n\
              [deployment]\nchain_id = 31337\nhub = \"{account}\"\nregistry = \"{account}\"\n\
              [schedule]\ngenesis_block = 0\nepoch_blocks = 40\ndeadline_block = 24\n\
-             [policy]\npcrs = [0]\nslow_after = 2000\n"
+             [[policies]]\nfrom_epoch = 0\nek_roots = \"\"\n\
+             [policies.policy]\npcrs = [0]\nslow_after = 2000\n"
         ),
     )
     .unwrap();
@@ -135,4 +136,42 @@ fn truncated_and_oversized_bundles_are_rejected_as_malformed() {
 fn wrong_usage_exits_with_two() {
     assert_eq!(verifier(&["bundle"]).status.code(), Some(2));
     assert_eq!(verifier(&["surprise"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_trust_file_takes_the_policies_that_a_hub_announces_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = trust(dir.path());
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let policy = file("next.toml", "pcrs = [0, 7]\nslow_after = 2000\n");
+    let roots = file("roots.toml", "");
+    let json = |args: &[&str]| {
+        let output = verifier(&[args, &["--output", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let add = |from_epoch: &'static str| {
+        let files = ["--policy", &policy, "--roots", &roots];
+        [
+            &["trust", "add-policy", &path, "--from-epoch", from_epoch],
+            &files[..],
+        ]
+        .concat()
+    };
+    let added = json(&add("9"));
+    let hash = &json(&["policy", "check", &policy, "--roots", &roots])["hash"];
+    assert_eq!(&added["policies"][1]["policy_hash"], hash);
+    assert_eq!(added["policies"][1]["from_epoch"], 9);
+    assert_ne!(added["policies"][0]["policy_hash"], *hash);
+    assert_eq!(json(&["trust", "show", &path]), added);
+
+    let before = std::fs::read(&path).unwrap();
+    for earlier in ["9", "3"] {
+        one_line(&verifier(&add(earlier)), 3, "from_epoch");
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), before, "it stays as it was");
 }

@@ -44,7 +44,7 @@ pub(super) fn a_result_says_what_the_audit_checked(case: &Case) {
         .bundle
         .enrolment
         .request(&case.bundle.deployment, ACCOUNT);
-    let roots = tpm::RootStore::from_text(&case.trust.ek_roots).unwrap();
+    let roots = tpm::RootStore::from_text(&case.trust.policies[0].ek_roots).unwrap();
     let facts = tpm::judge_request(&request, &roots, NOW).unwrap();
     assert_eq!(
         ear.appraisal_hashes().unwrap()[&machine(case)],
@@ -320,13 +320,13 @@ pub(super) fn a_bundle_that_is_not_accepted_gives_no_result(case: &Case) {
         "{why}"
     );
     let mut asking = case.again();
-    let roots = tpm::RootStore::from_text(&case.trust.ek_roots)
+    let roots = tpm::RootStore::from_text(&case.trust.policies[0].ek_roots)
         .unwrap()
         .with_crl_policy(CrlPolicy {
             demand: CrlDemand::Always,
             gap: CrlGap::CouldNotCheck,
         });
-    asking.trust.ek_roots = roots.to_toml().unwrap();
+    asking.trust.policies[0].ek_roots = roots.to_toml().unwrap();
     asking.judge_by(case.world.policy.clone());
     let why = issued(&asking).unwrap_err();
     assert!(

@@ -44,7 +44,7 @@ pub(super) fn a_quoted_firmware_below_the_minimum_is_remarked_and_rejects_nothin
 }
 
 pub(super) fn a_simulation_judges_the_firmware_that_an_epoch_quoted(case: &Case) {
-    let roots = tpm::RootStore::from_text(&case.trust.ek_roots).unwrap();
+    let roots = tpm::RootStore::from_text(&case.trust.policies[0].ek_roots).unwrap();
     let old = at_least(case, FIRMWARE);
     let new = at_least(case, FIRMWARE + 1);
     for (quoted, expected, code) in [

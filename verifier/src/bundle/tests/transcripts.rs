@@ -32,9 +32,8 @@ fn transcript(case: &Case, epoch: Epoch) -> Transcript {
     let certificate = SessionCertificate::new(statement, &node_key.xy(), &signature).to_bytes();
     let served = Served::new(B256::ZERO, 0, 1, b"bytes", B256::ZERO);
     let signature = session.sign(&certificate, &BINDING, &served).unwrap();
-    let request = case.bundle.enrolment.request(deployment, ACCOUNT);
-    let roots = Trust::from_file(case.trust.clone()).unwrap();
-    let facts = tpm::judge_request(&request, roots.roots(), NOW).unwrap();
+    let trust = Trust::from_file(case.trust.clone()).unwrap();
+    let facts = case.bundle.enrolled(&trust).unwrap().facts;
     let parent = facts.ek_qualified_name();
     let registry = deployment.registry.into_array();
     let attest = fixture::certify_body(

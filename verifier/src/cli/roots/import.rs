@@ -1,6 +1,6 @@
 //! `verifier roots import`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 use verifier::tpm::{
@@ -14,7 +14,7 @@ use verifier::tpm::{
 use super::source;
 use crate::cli::{
     Answer,
-    files::read_store_text,
+    files::{read_store_text, write},
     print::{self, Output, line},
 };
 
@@ -161,16 +161,6 @@ fn add(store: &mut RootStore, found: Imported) -> Result<Vec<LeftOut>, StoreErro
         }
     }
     Ok(left_out)
-}
-
-/// Writes beside the store and renames, so that no reader sees half a store.
-fn write(path: &Path, text: &str) -> Result<(), String> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    std::fs::write(&beside, text)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 fn report(
