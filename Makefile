@@ -93,7 +93,7 @@ FUZZ_FLAGS := --cfg fuzzing -C passes=sancov-module -C codegen-units=1 \
 
 # Each crate's targets; every one is a binary of `fuzz/` in that crate.
 FUZZ_PROVER := lanes msm
-FUZZ_VERIFIER := attest bundle cabinet certificate crl ear eventlog ima policy revocation roots session snp tdx
+FUZZ_VERIFIER := attest bundle cabinet certificate collateral crl ear eventlog ima pcrs policy revocation roots session snp tdx vek
 FUZZ := $(FUZZ_PROVER:%=prover/%) $(FUZZ_VERIFIER:%=verifier/%)
 
 fuzz: ## The parsers, and the kernel against arkworks, on bytes that libFuzzer looks for; SECONDS=60 for each of TARGETS="verifier/crl …"

@@ -14,11 +14,13 @@ use crate::evidence::Evidence;
 use crate::report::{Identity, Report, Verdict};
 use crate::tpm::EnrolmentRequest;
 
+mod attestation;
 mod audit;
 pub mod enrolled;
 pub mod history;
 
-pub use audit::{Audit, Check, Outcome, Unaccepted, audit};
+pub use attestation::{NoResult, attestation};
+pub use audit::{Audit, Check, Outcome, Remark, Unaccepted, audit};
 
 /// First item of every bundle.
 pub const BUNDLE_TAG: &str = "probity-bundle-1";

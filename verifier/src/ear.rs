@@ -1,6 +1,6 @@
 //! Attestation results: what was found about a machine, as an EAR token (draft-ietf-rats-ear) anybody can read.
 //!
-//! A verifier fills [`Findings`] with what it checked; [`Findings::appraise`] turns them into an [`Appraisal`], whose
+//! A verifier fills [`Findings`] with what it checked, as [`crate::bundle::attestation`] does with an audit; [`Findings::appraise`] turns them into an [`Appraisal`], whose
 //! [`TrustVector`] holds AR4SI's trustworthiness claims (draft-ietf-rats-ar4si); an [`Ear`] is one or more appraisals with
 //! who made them and when, and [`Ear::sign`] makes it a JWT with ES256. [`verify`] is the way back, and strict: the algorithm
 //! is not the token's to choose, no key is taken from the token, and JSON with a repeated key has no meaning here.
@@ -194,6 +194,20 @@ impl Ear {
     /// As [`Ear::payload`].
     pub fn appraisals_hash(&self) -> Result<B256, Reject> {
         claims::write_submods(self).map(|submods| keccak256(submods.to_canonical()))
+    }
+
+    /// [`Ear::appraisals_hash`] of each appraisal alone, in the names of draft 04 whatever the profile: that of an enrolment is on
+    /// chain.
+    ///
+    /// # Errors
+    /// As [`Ear::payload`].
+    pub fn appraisal_hashes(&self) -> Result<BTreeMap<String, B256>, Reject> {
+        let submods = self.submods.iter();
+        let hashes = submods.map(|(attester, appraisal)| {
+            let alone = Self::new(self.issued_at, attester, appraisal.clone());
+            Ok((attester.clone(), alone.appraisals_hash()?))
+        });
+        hashes.collect()
     }
 }
 

@@ -27,6 +27,7 @@ mod kind;
 mod log;
 mod reject;
 mod replay;
+mod values;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
@@ -45,6 +46,7 @@ pub use kind::EventKind;
 pub use log::{Event, Log, MAX_EVENTS, MAX_LOG_BYTES, PCRS};
 pub use reject::Reject;
 pub use replay::Replay;
+pub use values::{BankValues, NotPcrValues, parse_pcr_values};
 
 use crate::tpm::wire::HashAlgorithm;
 

@@ -16,7 +16,7 @@ use crate::committee::{CommitteeError, Deployment, OracleSet};
 use crate::envelope::{Envelope, sha256};
 use crate::eventlog;
 use crate::ids::{BlockNumber, Epoch, NodeId};
-use crate::policy::{BootFacts, Moment, Policy, QuotedState, StateFacts};
+use crate::policy::{BootFacts, Denial, FirmwareVersion, Moment, Policy, QuotedState, StateFacts};
 use crate::report::Identity;
 use crate::tpm::{self, ClockInfo, wire::HashAlgorithm};
 use crate::{EvidenceReason, Reason, typed_data};
@@ -195,6 +195,8 @@ pub struct Signed {
     pub quote_hash: B256,
     /// The quote's clock, if the quote is the attestation key's, shows what the policy accepts, and did not run backwards.
     pub clock: Option<ClockInfo>,
+    /// What the quote showed.
+    pub attestation: Attestation,
     /// What is wrong so far; the gravest.
     fault: Option<Fault>,
     /// The proof still to be verified, with its statement.
@@ -303,7 +305,11 @@ pub fn open(
     }
 
     // From here on the node has signed for everything; faults are its own.
-    let (clock, attestation_fault) = judge_quote(context, duty, evidence, &body, previous);
+    let (attestation, quote) = judge_quote(context, duty, evidence, &body, previous);
+    let (clock, attestation_fault) = match quote {
+        Ok(clock) => (Some(clock), None),
+        Err(fault) => (None, Some(fault)),
+    };
     let (proof, proof_fault) = if (statement.root, statement.count) == (duty.root, duty.count) {
         parse_proof(context, duty, &evidence.proof)
     } else {
@@ -323,6 +329,7 @@ pub fn open(
         envelope_hash: envelope.hash(),
         quote_hash: keccak256(&body.attest),
         clock,
+        attestation,
         fault: graver(attestation_fault, proof_fault),
         proof,
     })
@@ -339,76 +346,130 @@ fn graver(a: Option<Fault>, b: Option<Fault>) -> Option<Fault> {
     }
 }
 
+/// How far the judgement of a quote came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Whether the enrolled key made it.
+    Origin,
+    /// What it is over.
+    Quote,
+    /// Whether the event log explains it.
+    EventLog,
+    /// What the policy makes of the state.
+    Policy,
+    /// Whether the clock ran on.
+    Clock,
+}
+
+/// What a quote showed, as far as its judgement came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attestation {
+    /// Firmware version of the TPM, if the quote is the attestation key's over this statement. No verdict depends on it: which version is
+    /// too old depends on the TPM's maker, whose name is not in evidence.
+    pub firmware: Option<FirmwareVersion>,
+    /// The state behind the quote, once the event log explained it.
+    pub state: Option<StateFacts>,
+    /// Where it fell short, and the permanent codes of why.
+    pub failed: Option<(Stage, Vec<&'static str>)>,
+}
+
+/// Judges the quote beside an envelope; gives its clock if it is accepted, and what is wrong with it otherwise.
 fn judge_quote(
     context: &EpochContext<'_>,
     duty: &Duty,
     evidence: &Evidence,
     body: &crate::envelope::EnvelopeBody,
     previous: Option<&ClockInfo>,
-) -> (Option<ClockInfo>, Option<Fault>) {
-    let forged = |detail: String| {
-        (
-            None,
-            Some(Fault {
-                reason: Reason::AttestationForged,
-                detail,
-            }),
-        )
+) -> (Attestation, Result<ClockInfo, Fault>) {
+    let mut shown = Attestation::default();
+    let outcome = attest(context, duty, evidence, body, previous, &mut shown);
+    let clock = outcome.map_err(|(stage, codes, detail)| {
+        shown.failed = Some((stage, codes));
+        let reason = match stage {
+            Stage::Origin => Reason::AttestationForged,
+            Stage::Quote | Stage::EventLog | Stage::Policy | Stage::Clock => {
+                Reason::AttestationFailed
+            }
+        };
+        Fault { reason, detail }
+    });
+    (shown, clock)
+}
+
+fn attest(
+    context: &EpochContext<'_>,
+    duty: &Duty,
+    evidence: &Evidence,
+    body: &crate::envelope::EnvelopeBody,
+    previous: Option<&ClockInfo>,
+    shown: &mut Attestation,
+) -> Result<ClockInfo, (Stage, Vec<&'static str>, String)> {
+    let origin = |what: &'static str| {
+        move |error: tpm::Reject| {
+            (
+                Stage::Origin,
+                vec![error.code()],
+                format!("{what}: {error}"),
+            )
+        }
     };
-    let ak = match tpm::Public::parse(&evidence.ak_public) {
-        Ok(ak) => ak,
-        Err(error) => return forged(format!("attestation key: {error}")),
+    let denied = |denials: &[Denial]| match denials {
+        [] => Ok(()),
+        [first, ..] => {
+            let codes = denials.iter().map(Denial::code).collect();
+            Err((Stage::Policy, codes, format!("{}: {first}", first.code())))
+        }
     };
-    let extra = sha256(&body.statement);
+    let ak = tpm::Public::parse(&evidence.ak_public).map_err(origin("attestation key"))?;
     // The key's own signature separates "the enrolled key never made this" from "it made it, and it falls short".
-    let origin = tpm::check_attestation_key(&ak)
-        .and_then(|xy| tpm::verify_p256(&xy, &body.attest, &body.ak_signature));
-    if let Err(error) = origin {
-        return forged(format!("quote: {error}"));
-    }
-    let failed = |detail: String| {
-        Some(Fault {
-            reason: Reason::AttestationFailed,
-            detail,
-        })
-    };
+    tpm::check_attestation_key(&ak)
+        .and_then(|xy| tpm::verify_p256(&xy, &body.attest, &body.ak_signature))
+        .map_err(origin("quote"))?;
     // Oracles agree on the epoch and on no clock.
     let at = Moment::epoch(context.epoch);
-    let pcr_policy = match context.policy.pcr_policy(at) {
-        Ok(policy) => policy,
-        Err(denial) => return (None, failed(format!("{}: {denial}", denial.code()))),
-    };
-    match tpm::verify_quote_over_policy(
-        &ak,
-        &body.attest,
-        &body.ak_signature,
-        &extra.0,
-        &pcr_policy,
-    ) {
-        Ok(facts) => {
-            let quoted = QuotedState {
-                pcrs: sorted(&pcr_policy.pcrs),
-                digest: B256::new(facts.pcr_digest),
+    let pcr_policy = context.policy.pcr_policy(at).map_err(|denial| {
+        let detail = format!("{}: {denial}", denial.code());
+        (Stage::Policy, vec![denial.code()], detail)
+    })?;
+    let extra = sha256(&body.statement);
+    let quoted =
+        tpm::verify_quote_over_policy(&ak, &body.attest, &body.ak_signature, &extra.0, &pcr_policy);
+    let facts = match quoted {
+        Ok(facts) => facts,
+        Err(error) => {
+            let stage = match &error {
+                // It is over this statement; what it says of the PCRs is the policy's matter.
+                tpm::Reject::PcrSelection | tpm::Reject::PcrDigest => {
+                    let attest = tpm::Attest::parse(&body.attest).ok();
+                    shown.firmware = attest.map(|it| FirmwareVersion(it.firmware_version));
+                    Stage::Policy
+                }
+                _ => Stage::Quote,
             };
-            let state = match state(quoted, &evidence.event_log) {
-                Ok(state) => StateFacts {
-                    hardware_id: Some(duty.identity.hardware_id),
-                    ..state
-                },
-                Err(error) => return (None, failed(format!("{}: {error}", error.code()))),
-            };
-            if let Some(denial) = context.policy.judge_state(&state, at).first() {
-                return (None, failed(format!("{}: {denial}", denial.code())));
-            }
-            // A clock that ran backwards is none to compare with later: a copy or a TPM that was rolled back would fail once, and
-            // pass from then on. The way back is another attestation key.
-            match previous.map(|before| ClockInfo::check_progress(before, &facts.clock)) {
-                Some(Err(error)) => (None, failed(error.to_string())),
-                None | Some(Ok(())) => (Some(facts.clock), None),
-            }
+            return Err((stage, vec![error.code()], error.to_string()));
         }
-        Err(error) => (None, failed(error.to_string())),
+    };
+    shown.firmware = Some(FirmwareVersion(facts.firmware_version));
+    let quoted = QuotedState {
+        pcrs: sorted(&pcr_policy.pcrs),
+        digest: B256::new(facts.pcr_digest),
+    };
+    let state = state(quoted, &evidence.event_log).map_err(|error| {
+        let detail = format!("{}: {error}", error.code());
+        (Stage::EventLog, vec![error.code()], detail)
+    })?;
+    let state = shown.state.insert(StateFacts {
+        hardware_id: Some(duty.identity.hardware_id),
+        ..state
+    });
+    denied(&context.policy.judge_state(state, at))?;
+    // A clock that ran backwards is none to compare with later: a copy or a TPM that was rolled back would fail once, and
+    // pass from then on. The way back is another attestation key.
+    if let Some(before) = previous {
+        ClockInfo::check_progress(before, &facts.clock)
+            .map_err(|error| (Stage::Clock, vec![error.code()], error.to_string()))?;
     }
+    Ok(facts.clock)
 }
 
 /// What a quote and the log beside it show. A log need not be sent; one that was sent must explain the quoted PCRs.

@@ -42,7 +42,8 @@
 //! ```
 //!
 //! [`Policy::judge_machine`] is asked by each oracle when a machine enrols, [`Policy::judge_state`] every epoch. A machine that
-//! enrolled before a policy came stays: ask [`simulate`] which those are. Protocol: section 5.
+//! enrolled before a policy came stays: ask [`simulate`] which those are. So does one whose firmware falls below the minimum, for an
+//! epoch's evidence names no maker: an audit remarks it ([`crate::bundle::Remark`]). Protocol: section 5.
 
 mod boot;
 mod decision;

@@ -17,7 +17,7 @@ mod reject;
 mod report;
 mod tcb;
 
-pub use chain::{Authority, EndorsementKey, KeyKind, TrustAnchors};
+pub use chain::{Authority, Claims, EndorsementKey, KeyKind, TrustAnchors};
 pub use policy::{Policy, PolicyError, ProductPolicy, Protection};
 pub use reject::Reject;
 pub use report::{Firmware, GuestPolicy, Platform, REPORT_BYTES, Report, SIGNED_BYTES};

@@ -19,7 +19,7 @@ mod reject;
 
 pub use layout::{check_layout, trim_padding};
 pub use policy::{Attribute, Exception, Policy, PolicyError};
-pub use quote::{Facts, authenticate};
+pub use quote::{Facts, authenticate, authenticate_under};
 pub use reject::Reject;
 
 use alloy_primitives::{B256, keccak256};

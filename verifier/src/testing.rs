@@ -1,5 +1,7 @@
 //! A small world for tests: a committee of four, one node with a software TPM, and a real storage proof.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use ark_bn254::{Bn254, Fr};
 use ark_ff::UniformRand as _;
@@ -22,6 +24,11 @@ use crate::policy::Policy;
 use crate::report::Identity;
 use crate::tpm::fixture::{QuoteBody, SoftKey, sha256};
 use crate::tpm::{ClockInfo, Public as TpmPublic};
+
+// By name, because tests outside the crate include this file from another folder.
+#[allow(dead_code, reason = "the tests of the command line need the rest")]
+#[path = "testing/case.rs"]
+pub(crate) mod case;
 
 /// An oracle's or node's chain key.
 pub(crate) struct ChainKey(SigningKey);
@@ -49,6 +56,7 @@ pub(crate) const DEADLINE: BlockNumber = BlockNumber(224);
 
 pub(crate) struct World {
     pub(crate) deployment: Deployment,
+    pub(crate) epoch: Epoch,
     pub(crate) oracles: Vec<ChainKey>,
     pub(crate) set: OracleSet,
     pub(crate) policy: Policy,
@@ -58,6 +66,15 @@ pub(crate) struct World {
     pub(crate) node_key: SoftKey,
     pub(crate) duty: Duty,
     pub(crate) proof: Proof,
+    prover: Arc<Prover>,
+}
+
+/// What the node stores, and the keys to prove it with.
+struct Prover {
+    circuit: Circuit,
+    key: circuits::keys::ProvingKey,
+    trees: Vec<(Vec<u8>, StorageTree)>,
+    inventory: InventoryTree,
 }
 
 impl World {
@@ -119,6 +136,7 @@ impl World {
 
         let mut world = Self {
             deployment,
+            epoch: EPOCH,
             oracles,
             set,
             policy,
@@ -128,28 +146,49 @@ impl World {
             node_key,
             duty,
             proof: dummy_proof(),
+            prover: Arc::new(Prover {
+                circuit,
+                key: proving_key,
+                trees,
+                inventory,
+            }),
         };
-        let public = evidence::statement(&world.context(), &world.duty).unwrap();
-        let samples = select(public.seed, public.shard_count, profile)
+        world.proof = world.prove();
+        world
+    }
+
+    /// The same world in another epoch, for another node that stores the same.
+    pub(crate) fn at(&self, epoch: Epoch, node: NodeId) -> Self {
+        let mut world = self.clone_keys();
+        world.epoch = epoch;
+        world.duty.node = node;
+        world.proof = world.prove();
+        world
+    }
+
+    fn prove(&self) -> Proof {
+        let public = evidence::statement(&self.context(), &self.duty).unwrap();
+        let prover = &self.prover;
+        let samples = select(public.seed, public.shard_count, self.key.profile())
             .into_iter()
             .map(|sample| {
-                let (shard, tree) = &trees[usize::try_from(sample.shard).unwrap()];
+                let (shard, tree) = &prover.trees[usize::try_from(sample.shard).unwrap()];
                 let at = usize::from(sample.cell) * CELL_BYTES;
                 SampleWitness {
                     cell: cell_elements(shard[at..at + CELL_BYTES].try_into().unwrap()),
                     shard_path: tree.path(sample.cell),
-                    inventory_path: inventory.path(sample.shard).unwrap(),
+                    inventory_path: prover.inventory.path(sample.shard).unwrap(),
                 }
             })
             .collect();
-        world.proof = prove(&circuit, &proving_key, &public, &Private { samples });
-        world
+        prove(&prover.circuit, &prover.key, &public, &Private { samples })
     }
 
     /// The same world once more.
     pub(crate) fn clone_keys(&self) -> Self {
         Self {
             deployment: self.deployment,
+            epoch: self.epoch,
             oracles: self
                 .oracles
                 .iter()
@@ -163,11 +202,12 @@ impl World {
             node_key: self.node_key.clone(),
             duty: self.duty.clone(),
             proof: self.proof.clone(),
+            prover: Arc::clone(&self.prover),
         }
     }
 
     pub(crate) fn context(&self) -> EpochContext<'_> {
-        self.context_at(EPOCH)
+        self.context_at(self.epoch)
     }
 
     pub(crate) fn context_at(&self, epoch: Epoch) -> EpochContext<'_> {
@@ -175,7 +215,7 @@ impl World {
             deployment: self.deployment,
             epoch,
             beacon: self.beacon,
-            deadline: DEADLINE,
+            deadline: BlockNumber(DEADLINE.0 + self.epoch.0 * 40 - EPOCH.0 * 40),
             set: &self.set,
             policy: &self.policy,
             key: &self.key,
@@ -226,7 +266,7 @@ impl World {
 
     pub(crate) fn statement_for(&self, epoch: Epoch, proof: &[u8]) -> EnvelopeStatement {
         let claim = Claim {
-            node: NODE,
+            node: self.duty.node,
             epoch,
             root: self.duty.root,
             count: self.duty.count,
@@ -257,11 +297,11 @@ impl World {
     }
 
     pub(crate) fn evidence(&self) -> Evidence {
-        self.evidence_with(EPOCH, &self.proof.to_proof256())
+        self.evidence_with(self.epoch, &self.proof.to_proof256())
     }
 
     pub(crate) fn judge(&self, evidence: &Evidence) -> Result<Judged, NotEvidence> {
-        self.judge_at(EPOCH, evidence)
+        self.judge_at(self.epoch, evidence)
     }
 
     pub(crate) fn judge_at(
@@ -280,10 +320,11 @@ impl World {
         envelope_hash: B256,
         block: BlockNumber,
     ) -> SignedReceipt {
-        let digest = SignedReceipt::digest(&self.deployment, NODE, EPOCH, envelope_hash, block);
+        let (node, epoch) = (self.duty.node, self.epoch);
+        let digest = SignedReceipt::digest(&self.deployment, node, epoch, envelope_hash, block);
         SignedReceipt {
-            node: NODE,
-            epoch: EPOCH,
+            node,
+            epoch,
             envelope_hash,
             block,
             signature: self.oracles[oracle].sign(digest),
@@ -292,7 +333,7 @@ impl World {
 
     pub(crate) fn node_statement(&self, envelope_hash: B256) -> NodeStatement {
         NodeStatement {
-            node: NODE,
+            node: self.duty.node,
             reachability: Reachability::Reachable,
             availability: Availability(10_000),
             latency_p95: LatencyMs(12),
@@ -310,13 +351,13 @@ impl World {
     ) -> SignedObservation {
         let observation = cbor::encode(&Observation {
             deployment: self.deployment,
-            epoch: EPOCH,
+            epoch: self.epoch,
             set_version: self.set.version,
             oracle: self.oracles[oracle].address(),
             statements,
         });
         let digest =
-            SignedObservation::digest(&self.deployment, EPOCH, self.set.version, &observation);
+            SignedObservation::digest(&self.deployment, self.epoch, self.set.version, &observation);
         SignedObservation {
             observation: observation.into(),
             signature: self.oracles[oracle].sign(digest),

@@ -14,30 +14,33 @@ mod tpm;
 
 pub use certificates::{cabinet, certificate, crl, roots};
 pub use evidence::{bundle, session};
-pub use measured::{eventlog, ima};
+pub use measured::{eventlog, ima, pcrs};
 pub use results::{ear, policy, revocation};
-pub use tee::{snp, tdx};
+pub use tee::{collateral, snp, tdx, vek};
 pub use tpm::attest;
 
 /// A target: says whether it took the bytes, panics where something is wrong.
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("attest", attest),
     ("bundle", bundle),
     ("cabinet", cabinet),
     ("certificate", certificate),
+    ("collateral", collateral),
     ("crl", crl),
     ("ear", ear),
     ("eventlog", eventlog),
     ("ima", ima),
+    ("pcrs", pcrs),
     ("policy", policy),
     ("revocation", revocation),
     ("roots", roots),
     ("session", session),
     ("snp", snp),
     ("tdx", tdx),
+    ("vek", vek),
 ];
 
 /// The time at which the seeds' certificates are valid, Unix seconds.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use verifier::eventlog::{
-    BANKS, Facts, Log, explain,
+    BANKS, Facts, Log, bank_name, explain,
     ima::{self, AllowList, Entry, Extension, Progress, Template},
+    parse_pcr_values,
 };
 
 /// Every PCR, for a selection.
@@ -85,6 +86,33 @@ pub fn ima(bytes: &[u8]) -> bool {
             assert!(start.reach(&entries, |_| false).is_err());
         }
     }
+    true
+}
+
+/// PCR values, as JSON or as `tpm2_pcrread` prints them.
+pub fn pcrs(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return false;
+    };
+    let Ok(values) = parse_pcr_values(text) else {
+        return false;
+    };
+    assert!(!values.is_empty() && values.len() <= BANKS.len());
+    let (mut json, mut text) = (BTreeMap::new(), String::new());
+    for (bank, pcrs) in &values {
+        assert!(!pcrs.is_empty());
+        text.push_str(&format!("{}:\n", bank_name(*bank)));
+        for (pcr, value) in pcrs {
+            assert!(ALL.contains(pcr));
+            assert_eq!(value.as_bytes().len(), bank.digest_len());
+            text.push_str(&format!("  {pcr:<2}: 0x{value}\n"));
+        }
+        let again = json.insert(bank_name(*bank), pcrs);
+        assert!(again.is_none(), "a bank stands once");
+    }
+    let json = serde_json::to_string(&json).unwrap_or_default();
+    assert_eq!(parse_pcr_values(&json).as_ref(), Ok(&values));
+    assert_eq!(parse_pcr_values(&text).as_ref(), Ok(&values));
     true
 }
 

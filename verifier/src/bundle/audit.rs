@@ -10,8 +10,9 @@ use super::enrolled::{Enrolled, NotEnrolled};
 use crate::cbor;
 use crate::committee::Observations;
 use crate::envelope::{Envelope, sha256};
-use crate::evidence::{self, Duty, EpochContext};
+use crate::evidence::{self, Duty, EpochContext, Signed};
 use crate::judgement::{self, Received};
+use crate::policy::{Denial, MachineFacts};
 use crate::report::{Verdict, verdict_in_tree};
 use crate::tpm::{self, ClockInfo};
 use crate::trust::{Trust, TrustedPolicy};
@@ -62,6 +63,17 @@ pub struct Audit {
     pub checks: Vec<Check>,
     /// The verdict the bundle is about, if every check was made and holds.
     pub verdict: Option<Verdict>,
+    /// What else an accepted bundle shows. It changes no verdict: an oracle that judges an epoch has not got what it rests on.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something that an auditor should know of a bundle that is accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// Its permanent code.
+    pub code: &'static str,
+    /// What was expected and found.
+    pub detail: String,
 }
 
 impl Audit {
@@ -131,7 +143,10 @@ pub enum Unaccepted<'a> {
     },
 }
 
-struct Failure(EvidenceReason, String);
+/// Why a step fails.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: {1}")]
+pub(super) struct Failure(EvidenceReason, String);
 
 type Step = Result<Outcome, Failure>;
 
@@ -152,6 +167,7 @@ pub fn audit(bytes: &[u8], trust: &Trust) -> Audit {
     let mut audit = Audit {
         checks: Vec::new(),
         verdict: None,
+        remarks: Vec::new(),
     };
     let bundle = match Bundle::from_bytes(bytes) {
         Ok(bundle) => bundle,
@@ -199,13 +215,14 @@ pub fn audit(bytes: &[u8], trust: &Trust) -> Audit {
             return audit;
         }
     }
+    audit.remarks = auditor.remarks();
     audit.verdict = Some(bundle.verdict);
     audit
 }
 
-struct Auditor<'a> {
-    bundle: &'a Bundle,
-    trust: &'a Trust,
+pub(super) struct Auditor<'a> {
+    pub(super) bundle: &'a Bundle,
+    pub(super) trust: &'a Trust,
 }
 
 impl Auditor<'_> {
@@ -251,7 +268,7 @@ impl Auditor<'_> {
     }
 
     /// The policy trusted for the epoch.
-    fn in_force(&self) -> Result<&TrustedPolicy, Failure> {
+    pub(super) fn in_force(&self) -> Result<&TrustedPolicy, Failure> {
         let epoch = self.bundle.report.epoch;
         self.trust.policy_at(epoch).ok_or_else(|| {
             Failure(
@@ -564,17 +581,59 @@ impl Auditor<'_> {
         Ok(Some((statement.epoch, clock)))
     }
 
-    fn verdict_from_evidence(&self) -> Step {
+    fn duty(&self) -> Duty {
         let bundle = self.bundle;
-        let key = self.key()?;
-        let context = self.context(&key)?;
-        let duty = Duty {
+        Duty {
             node: bundle.verdict.node,
             identity: bundle.identity,
             root: bundle.verdict.root,
             count: bundle.verdict.count,
+        }
+    }
+
+    /// The evidence, judged in all but its storage proof.
+    pub(super) fn signed(&self) -> Result<Option<Signed>, Failure> {
+        let Some(evidence) = &self.bundle.evidence else {
+            return Ok(None);
         };
+        let key = self.key()?;
         let previous = self.previous()?.map(|(_, clock)| clock);
+        evidence::open(
+            &self.context(&key)?,
+            &self.duty(),
+            previous.as_ref(),
+            evidence,
+        )
+        .map(Some)
+        .map_err(|error| Failure(error.reason, error.detail))
+    }
+
+    /// What the evidence shows beside the verdict: findings that no verdict can depend on, for it is made without them.
+    fn remarks(&self) -> Vec<Remark> {
+        let remark = self.old_firmware().map(|denial| Remark {
+            code: denial.code(),
+            detail: denial.to_string(),
+        });
+        remark.into_iter().collect()
+    }
+
+    /// The policy's word on the firmware that the epoch's quote names. An oracle cannot ask it: the maker is named by the enrolment.
+    fn old_firmware(&self) -> Option<Denial> {
+        let policy = &self.in_force().ok()?.policy;
+        if policy.tpm.as_ref()?.minimum_firmware.is_empty() {
+            return None;
+        }
+        let firmware = self.signed().ok()??.attestation.firmware?;
+        let facts = self.bundle.enrolled(self.trust).ok()?.facts;
+        let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
+        policy.judge_firmware(&machine)
+    }
+
+    fn verdict_from_evidence(&self) -> Step {
+        let bundle = self.bundle;
+        let key = self.key()?;
+        let context = self.context(&key)?;
+        let duty = self.duty();
         let opinion = judgement::opine(&context, duty.node, &self.observations()?);
         let mut received = Received {
             pieces: Vec::new(),
@@ -582,9 +641,9 @@ impl Auditor<'_> {
             unopened_submission: bundle.verdict.reason == Reason::AttestationFailed
                 && bundle.evidence.is_none(),
         };
-        if let Some(evidence) = &bundle.evidence {
-            let signed = evidence::open(&context, &duty, previous.as_ref(), evidence)
-                .map_err(|error| Failure(error.reason, error.detail))?;
+        let mut firmware = None;
+        if let Some(signed) = self.signed()? {
+            firmware = signed.attestation.firmware;
             received.pieces = evidence::complete(&context, vec![signed])
                 .into_iter()
                 .map(|it| (it, true))
@@ -614,6 +673,7 @@ impl Auditor<'_> {
         if received.inventory_mismatch {
             return Ok(Outcome::RestsOnQuorum { detail: what });
         }
-        passed(format!("{}: {what}", repeated.reason))
+        let firmware = firmware.map_or_else(String::new, |it| format!("; TPM firmware {it}"));
+        passed(format!("{}: {what}{firmware}", repeated.reason))
     }
 }

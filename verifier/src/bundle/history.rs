@@ -114,7 +114,7 @@ fn event(bundle: &Bundle, clock: Option<&ClockInfo>) -> Option<Event> {
 }
 
 /// Whether f + 1 oracles said that they have revoked it.
-fn is_revoked(bundle: &Bundle) -> bool {
+pub(super) fn is_revoked(bundle: &Bundle) -> bool {
     let (deployment, set) = (&bundle.deployment, &bundle.oracle_set);
     let opened = bundle.observations.iter().filter_map(|signed| {
         let it = signed.open(deployment, bundle.report.epoch, set).ok()?;

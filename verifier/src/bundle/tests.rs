@@ -1,245 +1,30 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
-use alloy_primitives::Address;
-use circuits::Profile;
-use circuits::keys::Manifest;
-
 use super::*;
-use crate::committee::{Observations, Reachability};
-use crate::evidence;
-use crate::ids::{Availability, BlockNumber, Epoch, LatencyMs};
-use crate::judgement::{self, Received};
+use crate::committee::Reachability;
+use crate::ids::{Availability, Epoch, LatencyMs};
 use crate::policy::{FirmwareVersion, MinimumFirmware, TpmPolicy};
-use crate::report::{ReportFrame, VerdictTree};
-use crate::testing::{DEADLINE, EPOCH, World};
+use crate::testing::case::{ACCOUNT, Case, ROOT, root_pem};
+use crate::testing::{EPOCH, World};
 use crate::tpm::certificate::{CrlDemand, CrlGap, CrlPolicy};
 use crate::tpm::fixture::{self, CertificateBody, NOW, SoftKey};
-use crate::tpm::{self, Attest, EnrolmentRequest, TpmClass};
-use crate::trust::{Trust, TrustFile, TrustFilePolicy, TrustedSchedule};
-use crate::{EvidenceReason, Reason, typed_data};
+use crate::tpm::{self, TpmClass};
+use crate::trust::{Trust, TrustFile, TrustFilePolicy};
+use crate::{EvidenceReason, Reason};
 
+mod attestation;
+mod firmware;
 mod policies;
 mod previous;
 mod transcripts;
 
-const ROOT: &str = "CN=Root";
-const ISSUER: &str = "CN=Issuer";
-const ACCOUNT: Address = Address::repeat_byte(0x77);
-
-struct Case {
-    world: World,
-    trust: TrustFile,
-    bundle: Bundle,
-}
-
-fn root_pem(der: &[u8]) -> String {
-    use der::pem::LineEnding;
-    der::pem::encode_string("CERTIFICATE", LineEnding::LF, der).unwrap()
-}
-
-/// An honest node's bundle: enrolled through an intermediate CA, proven, quoted, received, observed, reported.
-fn case() -> Case {
-    let (root_key, issuer_key) = (SoftKey::node(100), SoftKey::node(101));
-    let root = CertificateBody::ca(ROOT, &root_key, None).issue(ROOT, &root_key);
-    let issuer = CertificateBody::ca(ISSUER, &issuer_key, Some(0)).issue(ROOT, &root_key);
-    let ek = tpm::Public::parse(&fixture::ek_public_area()).unwrap();
-    let ek_certificate = CertificateBody::ek(ek.key.clone()).issue(ISSUER, &issuer_key);
-    let roots = tpm::RootStore::from_pem(&root_pem(&root)).unwrap();
-    let expiry = NOW + 600;
-
-    let (ak, node_key) = (SoftKey::attestation(9), SoftKey::node(10));
-    let request = EnrolmentRequest {
-        chain_id: 31_337,
-        registry: [0x22; 20],
-        address: ACCOUNT.into_array(),
-        ek_certificate: ek_certificate.clone(),
-        intermediates: vec![issuer.clone()],
-        ek_public: fixture::ek_public_area(),
-        ak_public: ak.public_area(),
-        node_key_public: node_key.public_area(),
-        expiry,
-    };
-    let facts = tpm::judge_request(&request, &roots, NOW).unwrap();
-    let identity = Identity {
-        account: ACCOUNT,
-        hardware_id: facts.hardware_id,
-        ak_hash: facts.ak_hash,
-        node_key_hash: facts.node_key_hash,
-    };
-    let world = World::with_identity(&Profile::DEV, |_, _| identity);
-    let enrolment_digest = world.deployment.registry_digest(&typed_data::Enrolment {
-        account: ACCOUNT,
-        hardwareId: facts.hardware_id,
-        akHash: facts.ak_hash,
-        nodeKeyHash: facts.node_key_hash,
-        resultHash: facts.result_hash,
-        tpmClass: facts.certificate.class.number(),
-        expiry,
-    });
-    let sign_all = |digest: B256| -> Vec<SignatureBytes> {
-        world.oracles[..3]
-            .iter()
-            .map(|oracle| SignatureBytes(oracle.sign(digest)))
-            .collect()
-    };
-
-    let mut evidence = world.evidence();
-    let hash = cbor::decode::<Envelope>("envelope", &evidence.envelope)
-        .unwrap()
-        .hash();
-    evidence.add_receipts(
-        (0..3).map(|oracle| world.receipt(oracle, hash, BlockNumber(DEADLINE.0 - 4))),
-    );
-    let observations: Vec<SignedObservation> = (0..4)
-        .map(|oracle| world.observe(oracle, vec![world.node_statement(hash)]))
-        .collect();
-
-    let policy_hash = world.policy.hash(&roots);
-    let trust = TrustFile {
-        deployment: world.deployment,
-        committee_digest: world.set.digest(),
-        faults: 1,
-        circuit: B256::new(Manifest::committed(&Profile::DEV).unwrap().id()),
-        schedule: TrustedSchedule {
-            genesis_block: 0,
-            epoch_blocks: 40,
-            deadline_block: 24,
-        },
-        policies: vec![TrustFilePolicy {
-            from_epoch: Epoch(0),
-            ek_roots: root_pem(&root),
-            policy: world.policy.clone(),
-        }],
-    };
-    assert_eq!(trust.schedule.deadline(EPOCH), DEADLINE);
-
-    let mut case = Case {
-        bundle: Bundle {
-            tag: BUNDLE_TAG.into(),
-            deployment: world.deployment,
-            oracle_set: world.set.clone(),
-            report: Report::from_verdicts(frame(&world, policy_hash), &[]),
-            report_signatures: vec![],
-            verdict: placeholder(&world),
-            verdict_proof: vec![],
-            identity,
-            enrolment: EnrolmentRecord {
-                ek_certificate: CertificateBytes(ek_certificate.into()),
-                intermediates: vec![CertificateBytes(issuer.into())],
-                ek_public: fixture::ek_public_area().into(),
-                ak_public: ak.public_area().into(),
-                node_key_public: node_key.public_area().into(),
-                expiry,
-                signatures: sign_all(enrolment_digest),
-            },
-            evidence: Some(evidence),
-            previous: Some(previous::Earlier::default().envelope(&world)),
-            observations,
-        },
-        world,
-        trust,
-    };
-    let verdict = case.judged(false);
-    case.report(verdict);
-    case
-}
-
-fn frame(world: &World, policy_hash: B256) -> ReportFrame {
-    ReportFrame {
-        epoch: EPOCH,
-        view: 0,
-        beacon: world.beacon,
-        set_version: world.set.version,
-        policy_hash,
-        anchor_block: BlockNumber(230),
-        anchor_hash: B256::repeat_byte(0xaa),
-    }
-}
-
-fn placeholder(world: &World) -> Verdict {
-    let finding = judgement::find(&Received::default());
-    let opinion = judgement::opine(&world.context(), world.duty.node, &Observations::new());
-    judgement::verdict(&world.context(), &world.duty, &finding, &opinion)
-}
-
 impl Case {
-    fn again(&self) -> Self {
-        Self {
-            bundle: self.bundle.clone(),
-            world: World::clone_keys(&self.world),
-            trust: self.trust.clone(),
-        }
-    }
-
     /// What an accepted bundle's audit says of one check.
     fn said(&self, name: &str) -> Outcome {
         let audit = self.audit();
         assert!(audit.accepted(), "{audit:?}");
         let check = audit.checks.iter().find(|check| check.name == name);
         check.unwrap().outcome.clone()
-    }
-
-    /// The verdict that follows from the bundle's own evidence and observations.
-    fn judged(&self, inventory_mismatch: bool) -> Verdict {
-        let context = self.world.context();
-        let observations: Observations = self
-            .bundle
-            .observations
-            .iter()
-            .map(|signed| {
-                signed
-                    .open(&self.world.deployment, EPOCH, &self.world.set)
-                    .unwrap()
-            })
-            .map(|observation| (observation.oracle, observation))
-            .collect();
-        let mut received = Received {
-            inventory_mismatch,
-            ..Received::default()
-        };
-        let before = self.bundle.previous.as_ref().map(|it| {
-            let (body, _) = it.open().unwrap();
-            Attest::parse(&body.attest).unwrap().clock
-        });
-        if let Some(evidence) = &self.bundle.evidence {
-            let opened =
-                evidence::open(&context, &self.world.duty, before.as_ref(), evidence).unwrap();
-            let judged = evidence::complete(&context, vec![opened]).remove(0);
-            received.pieces.push((judged, true));
-        }
-        let opinion = judgement::opine(&context, self.world.duty.node, &observations);
-        judgement::verdict(
-            &context,
-            &self.world.duty,
-            &judgement::find(&received),
-            &opinion,
-        )
-    }
-
-    /// Has a quorum report a verdict beside two others, true or not.
-    fn report(&mut self, verdict: Verdict) {
-        let mut others = [verdict.clone(), verdict.clone()];
-        others[0].node.0 += 1;
-        others[1].node.0 += 2;
-        let verdicts = [&[verdict.clone()][..], &others].concat();
-        let tree = VerdictTree::new(&verdicts);
-        let policy_hash = self.bundle.report.policy_hash;
-        self.bundle.report = Report::from_verdicts(frame(&self.world, policy_hash), &verdicts);
-        let digest = self
-            .world
-            .deployment
-            .hub_digest(&self.bundle.report.typed_data());
-        self.bundle.report_signatures = self.world.oracles[1..]
-            .iter()
-            .map(|oracle| SignatureBytes(oracle.sign(digest)))
-            .collect();
-        self.bundle.verdict_proof = tree
-            .proof(&verdict)
-            .unwrap()
-            .into_iter()
-            .map(ProofNode)
-            .collect();
-        self.bundle.verdict = verdict;
     }
 
     fn audit(&self) -> Audit {
@@ -264,7 +49,7 @@ impl Case {
 /// One test, because making the development keys takes longer than everything that follows.
 #[test]
 fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
-    let case = case();
+    let case = Case::honest();
     let audit_result = case.audit();
     assert!(audit_result.accepted(), "{audit_result:?}");
     assert_eq!(audit_result.verdict.unwrap().reason, Reason::Pass);
@@ -297,6 +82,12 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     policies::trust_files_out_of_order_are_refused(&case);
     revocations_are_repeated(&case);
     policies_are_simulated(&case);
+    firmware::a_quoted_firmware_below_the_minimum_is_remarked_and_rejects_nothing(&case);
+    firmware::a_simulation_judges_the_firmware_that_an_epoch_quoted(&case);
+    attestation::a_result_says_what_the_audit_checked(&case);
+    attestation::a_listed_state_with_its_log_is_affirmed(&case);
+    attestation::a_condemned_epoch_is_not_affirmed(&case);
+    attestation::a_bundle_that_is_not_accepted_gives_no_result(&case);
     previous::a_previous_quote_counts_only_if_the_node_made_it_for_an_earlier_epoch_here(&case);
     previous::a_clock_that_ran_backwards_is_repeated_from_both_quotes(&case);
     previous::that_no_previous_quote_is_given_is_said(&case);

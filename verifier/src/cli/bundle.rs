@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ParallelProgressIterator as _, ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Serialize;
-use verifier::bundle::{Audit, Bundle, Outcome, Unaccepted, audit};
+use verifier::bundle::{Audit, Bundle, Outcome, Remark, Unaccepted, audit};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::trust::Trust;
 
@@ -114,6 +114,8 @@ enum End {
         node: u64,
         epoch: u64,
         reason: &'static str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        remarks: Vec<Remark>,
     },
     Rejected {
         check: &'static str,
@@ -137,6 +139,7 @@ impl End {
                 node: verdict.node.0,
                 epoch: verdict.epoch.0,
                 reason: verdict.reason.name(),
+                remarks: audit.remarks.clone(),
             },
             (Ok(()), None) => Self::CouldNotCheck {
                 detail: "the audit came to no verdict".into(),
@@ -196,14 +199,22 @@ fn many(files: &[PathBuf], trust: &Trust, output: Output) -> Result<Answer, Stri
     })
 }
 
-/// A line for each bundle that was not accepted, and one for each reason of those that were.
+/// A line for each bundle that was not accepted and each remark on others, and one for each reason of those that were.
 fn summary(lines: &[Line]) -> Result<(), String> {
     let mut table = print::table(["bundles", "outcome", "detail"]);
     let mut verdicts: BTreeMap<&str, usize> = BTreeMap::new();
     for line in lines {
         let file = line.file.display().to_string();
         match &line.end {
-            End::Accepted { reason, .. } => *verdicts.entry(reason).or_default() += 1,
+            End::Accepted {
+                reason, remarks, ..
+            } => {
+                *verdicts.entry(reason).or_default() += 1;
+                for remark in remarks {
+                    let detail = format!("{}: {}", remark.code, remark.detail);
+                    table.add_row([&file, "accepted, note", &detail]);
+                }
+            }
             End::Rejected {
                 check,
                 reason,
@@ -248,6 +259,9 @@ fn print(audit: &Audit, output: Output) -> Result<(), String> {
         table.add_row([check.name, &word, detail]);
     }
     table.print()?;
+    for remark in &audit.remarks {
+        line(&format!("note: {}: {}", remark.code, remark.detail))?;
+    }
     match &audit.verdict {
         Some(verdict) => line(&format!(
             "accepted: node {} in epoch {} is {}: {}",

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
 use clap::{Subcommand, ValueEnum};
-use verifier::Reason;
-use verifier::bundle::{Bundle, Unaccepted, audit};
+use verifier::bundle::{NoResult, attestation};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::ear::{
-    Ear, Findings, IssuerKey, MAX_TOKEN_BYTES, Profile, Reject, Rules, Tier, Verified, VerifierKey,
+    IssuerKey, MAX_TOKEN_BYTES, Profile, Reject, Rules, Tier, Verified, VerifierKey,
     read_unverified, verify,
 };
 
@@ -39,8 +38,8 @@ enum Command {
         /// The token, a JWT in compact form.
         token: PathBuf,
     },
-    /// Signs a token: of findings (JSON), or of the enrolment in an evidence bundle that is accepted. The same findings and time give
-    /// the same token.
+    /// Signs what the audit of an accepted evidence bundle found of the machine: its enrolment, and its state in the bundle's epoch. The
+    /// same bundle and time give the same token.
     Issue(IssueArgs),
 }
 
@@ -73,22 +72,16 @@ struct VerifyArgs {
 
 #[derive(clap::Args)]
 struct IssueArgs {
-    /// Findings about the machine, JSON.
-    #[arg(required_unless_present = "bundle")]
-    findings: Option<PathBuf>,
-    /// A bundle whose node's enrolment is attested, unless its verdict is that the attestation failed or was forged; what the token says
-    /// hashes to the node's `resultHash` on chain.
-    #[arg(long, requires = "trust", conflicts_with_all = ["findings", "attester"])]
-    bundle: Option<PathBuf>,
+    /// The bundle. One that is not accepted gives no token; a verdict against the machine gives one that does not affirm, without
+    /// the enrolment. What is said of the enrolment hashes to the node's `resultHash` on chain.
+    #[arg(long)]
+    bundle: PathBuf,
     /// Your own trust file, to judge the bundle with.
     #[arg(long)]
-    trust: Option<PathBuf>,
+    trust: PathBuf,
     /// The issuer's private key, PKCS#8 in PEM.
     #[arg(long)]
     key: PathBuf,
-    /// Name of the attester in the token.
-    #[arg(long, default_value = "node")]
-    attester: String,
     /// When it is issued: RFC 3339 or Unix seconds; the clock's if not given.
     #[arg(long, value_parser = time::parse)]
     now: Option<u64>,
@@ -175,8 +168,11 @@ fn reject(error: &Reject, output: Output) -> Result<Answer, String> {
 
 fn print(read: &Verified, word: &str, output: Output) -> Result<(), String> {
     let ear = &read.ear;
+    // What cannot be written again as ours has no name on chain.
+    let hashes = ear.appraisal_hashes().unwrap_or_default();
     if output == Output::Json {
         let mut value = serde_json::to_value(read).map_err(|error| error.to_string())?;
+        value["appraisal_hashes"] = serde_json::json!(hashes);
         value["verified"] = (word == "verified").into();
         value["status"] = ear.status().name().into();
         return print::json(&value);
@@ -192,6 +188,9 @@ fn print(read: &Verified, word: &str, output: Output) -> Result<(), String> {
         }
         for (claim, value) in &appraisal.claims {
             table.add_row([name, claim, &value.to_canonical(), ""]);
+        }
+        if let Some(hash) = hashes.get(name) {
+            table.add_row([name, "appraisal hash", &hash.to_string(), ""]);
         }
     }
     table.print()?;
@@ -212,64 +211,32 @@ fn print(read: &Verified, word: &str, output: Output) -> Result<(), String> {
     ))
 }
 
-/// The enrolment in a bundle as an attestation result; or why the bundle is not accepted.
-fn of_bundle(file: &Path, trust: &Path, now: u64) -> Result<Result<Ear, String>, String> {
-    let trust = read_trust(trust)?;
-    let bytes = read(file, MAX_DOCUMENT_BYTES + 1)?;
-    match audit(&bytes, &trust).require() {
-        Ok(()) => {}
-        Err(failed @ Unaccepted::Failed { .. }) => return Ok(Err(failed.to_string())),
-        Err(not_checked) => return Err(not_checked.to_string()),
-    }
-    let bundle = Bundle::from_bytes(&bytes).map_err(|error| error.to_string())?;
-    let reason = bundle.verdict.reason;
-    if matches!(
-        reason,
-        Reason::AttestationFailed | Reason::AttestationForged
-    ) {
-        return Ok(Err(format!("{reason}: {}", reason.meaning())));
-    }
-    let facts = bundle
-        .enrolled(&trust)
-        .map_err(|error| error.to_string())?
-        .facts;
-    Ok(Ok(facts.ear(now, bundle.enrolment.expiry)))
-}
-
 fn issue(args: &IssueArgs, output: Output) -> Result<Answer, String> {
     let key = IssuerKey::from_pem(&read_text("key", &args.key, MAX_KEY_BYTES)?)
         .map_err(|error| format!("{}: {error}", args.key.display()))?;
+    let trust = read_trust(&args.trust)?;
+    let bytes = read(&args.bundle, MAX_DOCUMENT_BYTES + 1)?;
     let now = args.now.map_or_else(time::clock, Ok)?;
-    let mut ear = match (&args.bundle, &args.trust, &args.findings) {
-        (Some(bundle), Some(trust), _) => match of_bundle(bundle, trust, now)? {
-            // How long it holds is the issuer's to say: an enrolment's own time is over when it is registered.
-            Ok(ear) => Ear {
-                expires: args.lifetime.map(|seconds| now.saturating_add(seconds)),
-                ..ear
-            },
-            Err(why) => {
-                if output == Output::Json {
-                    print::json(&serde_json::json!({ "issued": false, "error": why }))?;
-                } else {
-                    line(&format!("rejected: {why}"))?;
-                }
-                return Ok(Answer::Rejected);
+    let mut ear = match attestation(&bytes, &trust, now) {
+        Ok(ear) => ear,
+        Err(NoResult::NotChecked(why)) => return Err(why),
+        Err(NoResult::Rejected(why)) => {
+            if output == Output::Json {
+                print::json(&serde_json::json!({ "issued": false, "error": why }))?;
+            } else {
+                line(&format!("rejected: {why}"))?;
             }
-        },
-        (_, _, Some(findings)) => {
-            let text = read_text("findings", findings, MAX_TOKEN_BYTES)?;
-            let findings: Findings = serde_json::from_str(&text)
-                .map_err(|error| format!("{}: {error}", findings.display()))?;
-            let mut ear = Ear::new(now, &args.attester, findings.appraise());
-            ear.expires = args.lifetime.map(|seconds| now.saturating_add(seconds));
-            ear
+            return Ok(Answer::Rejected);
         }
-        _ => return Err("give findings, or a bundle and your trust file".into()),
     };
+    ear.expires = args.lifetime.map(|seconds| now.saturating_add(seconds));
     ear.profile = match args.profile {
         ProfileName::Ietf04 => Profile::Ietf04,
         ProfileName::Veraison2023 => Profile::Veraison2023,
     };
+    if ear.profile == Profile::Ietf04 {
+        ear.overall = Some(ear.status());
+    }
     let token = ear.sign(&key).map_err(|error| error.to_string())?;
     line(&token)?;
     Ok(Answer::Accepted)

@@ -1,18 +1,15 @@
 //! `verifier eventlog`.
 
-mod pcrs;
-
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use verifier::eventlog::{
-    Facts, Log, MAX_LOG_BYTES, Mismatch, PCRS, Reject, Replay, bank_name,
+    BankValues, Facts, Log, MAX_LOG_BYTES, Mismatch, PCRS, Reject, Replay, bank_name,
     ima::{self, AllowList, Extension, Progress},
+    parse_pcr_values,
 };
 use verifier::tpm::wire::HashAlgorithm;
-
-use pcrs::Expected;
 
 use super::{
     Answer,
@@ -42,6 +39,14 @@ pub struct Args {
     /// How the kernel extends banks other than SHA-1.
     #[arg(long, value_enum, default_value_t = Extend::Either)]
     ima_extend: Extend,
+    /// How far the list was verified before, as it was printed then. A list that no longer begins with that is rejected.
+    #[arg(
+        long,
+        value_name = "PROGRESS",
+        requires = "ima",
+        conflicts_with = "ima_extend"
+    )]
+    ima_from: Option<Progress>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -99,10 +104,18 @@ impl Report {
     }
 }
 
+/// All banks as `tpm2_pcrread` prints them are a few kilobytes.
+const MAX_VALUES_BYTES: usize = 1 << 20;
+
+fn read_pcrs(path: &Path) -> Result<BankValues, String> {
+    let text = read_text("PCR values", path, MAX_VALUES_BYTES)?;
+    parse_pcr_values(&text).map_err(|error| format!("PCR values {}: {error}", path.display()))
+}
+
 /// Replays, compares and tells what is proven.
 pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
     let bytes = read(&args.file, MAX_LOG_BYTES + 1)?;
-    let expected = args.pcrs.as_deref().map(pcrs::read_pcrs).transpose()?;
+    let expected = args.pcrs.as_deref().map(read_pcrs).transpose()?;
     let mut report = Report::default();
     match Log::parse(&bytes) {
         Ok(log) => judge(args, &log, expected.as_ref(), &mut report)?,
@@ -122,7 +135,7 @@ pub fn run(args: &Args, output: Output) -> Result<Answer, String> {
 fn judge(
     args: &Args,
     log: &Log<'_>,
-    expected: Option<&Expected>,
+    expected: Option<&BankValues>,
     report: &mut Report,
 ) -> Result<(), String> {
     let banks: Vec<_> = log.banks.iter().map(|bank| bank_name(*bank)).collect();
@@ -180,7 +193,7 @@ fn judge(
 fn check_pcrs(
     args: &Args,
     log: &Log<'_>,
-    expected: &Expected,
+    expected: &BankValues,
     report: &mut Report,
 ) -> Result<Vec<u8>, String> {
     let chosen = HashAlgorithm::from(args.bank);
@@ -255,7 +268,7 @@ fn measurements(
     args: &Args,
     list: &[u8],
     replay: &Replay,
-    expected: Option<&Expected>,
+    expected: Option<&BankValues>,
     report: &mut Report,
 ) -> Result<(), String> {
     let entries = match ima::parse(list) {
@@ -283,13 +296,28 @@ fn measurements(
         Extend::PaddedSha1 => &[Extension::PaddedSha1],
         Extend::Either => &[Extension::PerBank, Extension::PaddedSha1],
     };
-    let reached = extensions
+    let starts: Vec<Progress> = match &args.ima_from {
+        Some(before) if before.bank != replay.bank => {
+            return Err(format!(
+                "--ima-from is of bank {}, facts are taken from {}; name the same with --bank",
+                bank_name(before.bank),
+                bank_name(replay.bank)
+            ));
+        }
+        Some(before) => vec![before.clone()],
+        None => extensions
+            .iter()
+            .map(|extension| Progress::start(replay.bank, *extension))
+            .collect(),
+    };
+    let reached = starts
         .iter()
-        .map(|extension| {
-            Progress::start(replay.bank, *extension).reach(&entries, |value| value == target)
+        .map(|start| {
+            let rest = start.rest(&entries)?;
+            start.reach(rest, |value| value == target)
         })
         .reduce(|first, second| first.or(second));
-    let (progress, used) = match reached {
+    let (progress, new) = match reached {
         Some(Ok(reached)) => reached,
         Some(Err(error)) => {
             report.reject("measurements", error);
@@ -297,17 +325,22 @@ fn measurements(
         }
         None => return Ok(()),
     };
+    let used = usize::try_from(progress.count).unwrap_or(usize::MAX);
     report.row(
         "measurements",
         "ok",
         format!(
-            "{used} of {} lead to PCR 10; later ones are not judged",
+            "{used} of {} lead to PCR 10, {new} of them new; later ones are not judged",
             entries.len()
         ),
     );
+    report.row("go on with", "", format!("--ima-from {progress}"));
     report.put(
         "measurements",
-        json!({ "listed": entries.len(), "verified": used, "pcr": progress.value }),
+        json!({
+            "listed": entries.len(), "verified": used, "new": new, "pcr": progress.value,
+            "progress": progress.to_string(),
+        }),
     )?;
     if let Some(path) = &args.allow {
         let text = read_text("allow list", path, ima::MAX_LIST_BYTES)?;

@@ -47,7 +47,7 @@ struct SimulateArgs {
     /// Bundles (`.probity`) or files with a quote a line, as JSON.
     #[arg(required = true)]
     evidence: Vec<PathBuf>,
-    /// A trust file, whose latest policy's roots say who made a bundle's TPM.
+    /// A trust file, whose latest policy's roots say who made a bundle's TPM; which firmware it has, the epoch's quote says.
     #[arg(long)]
     trust: Option<PathBuf>,
     /// Judge as if everything were made at this epoch.

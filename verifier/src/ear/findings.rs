@@ -16,6 +16,7 @@
 //! | | 32 | the policy accepts although Secure Boot was off |
 //! | | 36 | the policy accepts any state, and nothing shows which one it is |
 //! | | 96 | the policy denies, or there is none |
+//! | | absent | nothing was shown that it could be asked about |
 //! | executables | 2 | every boot event and every run-time measurement is known |
 //! | | 3 | every boot event is known; nothing is said of run time |
 //! | | 33 | some are unknown |
@@ -32,14 +33,12 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
-use serde::{Deserialize, Serialize};
 
 use super::{Appraisal, Claim, Json, Tier, TrustVector};
 use crate::policy::{Denial, FirmwareVersion, TpmClass, vendor};
 
 /// What came of one check.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Check {
     /// It was not made, for there was nothing to check.
     #[default]
@@ -68,7 +67,7 @@ impl Check {
 }
 
 /// A certificate that leads to a trusted root.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustedEndorsement {
     /// Class of the root, if the root store says.
     pub class: Option<TpmClass>,
@@ -81,8 +80,7 @@ pub struct TrustedEndorsement {
 }
 
 /// What is known of the endorsement key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Endorsement {
     /// No certificate was shown.
     #[default]
@@ -96,8 +94,7 @@ pub enum Endorsement {
 }
 
 /// How much of what was measured is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Measured {
     /// No log was shown.
     #[default]
@@ -138,7 +135,7 @@ impl Measured {
 }
 
 /// What was measured from reset to now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Boot {
     /// Firmware, boot loader, kernel: the event log.
     pub events: Measured,
@@ -149,8 +146,7 @@ pub struct Boot {
 }
 
 /// What the policy made of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PolicyFinding {
     /// No policy was given: a denial.
     #[default]
@@ -162,6 +158,8 @@ pub enum PolicyFinding {
     },
     /// It denies, for these permanent codes.
     Denied(Vec<String>),
+    /// There is one, and nothing that it could be asked about.
+    NotAsked,
 }
 
 impl PolicyFinding {
@@ -178,8 +176,7 @@ impl PolicyFinding {
 }
 
 /// A trusted execution environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Execution {
     /// None was shown.
     #[default]
@@ -198,8 +195,7 @@ pub enum Execution {
 }
 
 /// Everything that was checked about one attester.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Its machine, as on chain.
     pub hardware_id: Option<B256>,
@@ -213,6 +209,8 @@ pub struct Findings {
     pub clock: Check,
     /// Firmware version as quoted.
     pub firmware: Option<FirmwareVersion>,
+    /// The lowest version that the policy takes of this maker.
+    pub minimum_firmware: Option<FirmwareVersion>,
     /// Hash of policy and roots.
     pub policy_hash: Option<B256>,
     /// What the policy made of it.
@@ -238,7 +236,7 @@ impl Findings {
         let mut vector = TrustVector::default();
         for (name, claim) in [
             ("instance-identity", self.instance_identity()),
-            ("configuration", Some(self.configuration())),
+            ("configuration", self.configuration()),
             ("executables", self.executables()),
             (
                 "file-system",
@@ -302,11 +300,9 @@ impl Findings {
             Endorsement::Failed(_) => return Some(Claim::CRYPTO_FAILED),
             Endorsement::Trusted(it) => Some(it.class),
         };
-        let old_firmware = matches!(&self.policy, PolicyFinding::Denied(codes)
-            if codes.iter().any(|it| it == "POLICY_TPM_FIRMWARE"));
         match (&self.execution, chip) {
             (Execution::Verified { current: false, .. }, _) => Some(Claim::WARNING),
-            _ if old_firmware => Some(Claim::WARNING),
+            _ if self.is_firmware_old() => Some(Claim::WARNING),
             (Execution::Verified { .. }, _) => Some(Claim::AFFIRMING),
             (_, None) => None,
             (_, Some(Some(TpmClass::Discrete | TpmClass::Firmware))) => Some(Claim::AFFIRMING),
@@ -315,19 +311,26 @@ impl Findings {
         }
     }
 
-    fn configuration(&self) -> Claim {
-        match (&self.policy, self.boot.secure_boot) {
-            (PolicyFinding::Absent | PolicyFinding::Denied(_), _) => Claim::CONTRAINDICATED,
-            (PolicyFinding::Accepted { .. }, Some(false)) => Claim::WARNING,
-            (PolicyFinding::Accepted { .. }, Some(true))
-            | (
-                PolicyFinding::Accepted {
-                    states_listed: true,
-                },
-                None,
-            ) => Claim::AFFIRMING,
-            (PolicyFinding::Accepted { .. }, None) => CONFIGURATION_UNAVAILABLE,
-        }
+    fn is_firmware_old(&self) -> bool {
+        self.firmware
+            .zip(self.minimum_firmware)
+            .is_some_and(|(found, minimum)| found < minimum)
+    }
+
+    fn configuration(&self) -> Option<Claim> {
+        let states_listed = match self.policy {
+            PolicyFinding::NotAsked => return None,
+            PolicyFinding::Absent | PolicyFinding::Denied(_) => {
+                return Some(Claim::CONTRAINDICATED);
+            }
+            PolicyFinding::Accepted { states_listed } => states_listed,
+        };
+        Some(match self.boot.secure_boot {
+            Some(false) => Claim::WARNING,
+            Some(true) => Claim::AFFIRMING,
+            None if states_listed => Claim::AFFIRMING,
+            None => CONFIGURATION_UNAVAILABLE,
+        })
     }
 
     fn executables(&self) -> Option<Claim> {
@@ -369,7 +372,10 @@ impl Findings {
         match &self.policy {
             PolicyFinding::Absent => codes.push(Denial::Absent.code().into()),
             PolicyFinding::Denied(denials) => codes.extend(denials.iter().cloned()),
-            PolicyFinding::Accepted { .. } => {}
+            PolicyFinding::Accepted { .. } | PolicyFinding::NotAsked => {}
+        }
+        if self.is_firmware_old() {
+            codes.push("POLICY_TPM_FIRMWARE".into());
         }
         let logs = [&self.boot.events, &self.boot.files];
         codes.extend(logs.iter().filter_map(|it| it.code()).map(str::to_owned));

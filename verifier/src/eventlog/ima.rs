@@ -15,7 +15,8 @@
 //! **Step by step.** The list only grows until the next boot, so a verifier keeps [`Progress`] — how many entries
 //! it has verified and the PCR's value after them — and needs only what follows. The list is read after or before the quote, and
 //! may hold entries that the quote does not cover yet: [`Progress::reach`] finds the entry at which the quoted value is met
-//! and leaves the rest for the next time. After a reset of the TPM (its reset counter says so) start anew; kexec goes on.
+//! and leaves the rest for the next time. Who is given the whole list again asks [`Progress::rest`], which refuses one that no
+//! longer begins with what was verified. After a reset of the TPM (its reset counter says so) start anew; kexec goes on.
 //!
 //! Reference: Linux, `security/integrity/ima` and Documentation/security/IMA-templates.rst.
 
@@ -30,7 +31,7 @@ use std::borrow::Cow;
 
 pub use allow::AllowList;
 pub use list::{MAX_ENTRIES, MAX_LIST_BYTES, parse};
-pub use progress::{Extension, Progress};
+pub use progress::{Extension, NotProgress, Progress};
 
 use super::Reject;
 use crate::tpm::wire::HashAlgorithm;

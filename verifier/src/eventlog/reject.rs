@@ -153,6 +153,16 @@ pub enum Reject {
         /// Entries tried.
         entries: usize,
     },
+    /// The list does not begin with what was verified before.
+    #[error(
+        "the list of {entries} does not begin with the {verified} measurements verified before: entries were changed or taken out, or the list is of another boot; after a reset start anew"
+    )]
+    ImaHeadChanged {
+        /// Entries verified before.
+        verified: u64,
+        /// Entries of the list.
+        entries: usize,
+    },
     /// A measured file is not one of the allow list.
     #[error("measurement {entry} (`{path}`) is not allowed: {why}")]
     ImaNotAllowed {
@@ -195,6 +205,7 @@ impl Reject {
             Self::ImaPcr { .. } => "IMA_PCR",
             Self::ImaTemplateHash { .. } => "IMA_TEMPLATE_HASH",
             Self::ImaNotReached { .. } => "IMA_NOT_REACHED",
+            Self::ImaHeadChanged { .. } => "IMA_HEAD_CHANGED",
             Self::ImaNotAllowed { .. } => "IMA_NOT_ALLOWED",
             Self::AllowList { .. } => "IMA_ALLOW_LIST",
         }

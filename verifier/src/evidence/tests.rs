@@ -409,28 +409,59 @@ fn an_event_log_must_explain_the_quote_and_show_what_the_policy_asks_for() {
 #[test]
 fn a_clock_that_runs_backwards_is_a_failed_attestation_and_a_power_loss_is_not() {
     let context = WORLD.context();
-    let judge = |previous: ClockInfo| {
-        let signed = open(&context, &WORLD.duty, Some(&previous), &WORLD.evidence()).unwrap();
+    let proof = WORLD.proof.to_proof256();
+    let judge = |now: ClockInfo| {
+        let before = ClockInfo {
+            clock_ms: 500_000,
+            reset_count: 4,
+            restart_count: 3,
+            safe: true,
+        };
+        let statement = WORLD.statement_for(EPOCH, &proof);
+        let quote = crate::tpm::fixture::QuoteBody {
+            clock: now,
+            ..WORLD.quote(&statement)
+        };
+        let envelope = WORLD.seal(&statement, &quote, &WORLD.ak);
+        let evidence = WORLD.evidence_of(&envelope, &proof);
+        let signed = open(&context, &WORLD.duty, Some(&before), &evidence).unwrap();
         let judged = complete(&context, vec![signed]).remove(0);
         // What ran backwards is not what the next quote is compared with.
-        assert_eq!(judged.clock.is_some(), judged.fault.is_none());
+        assert_eq!(judged.clock, judged.fault.is_none().then_some(now));
         judged.fault.map(|fault| fault.reason)
     };
-    assert_eq!(
-        judge(ClockInfo {
-            clock_ms: 2_000,
-            ..World::clock()
-        }),
-        Some(Reason::AttestationFailed)
-    );
-    assert_eq!(
-        judge(ClockInfo {
-            reset_count: 0,
-            clock_ms: 900,
-            ..World::clock()
-        }),
-        None
-    );
+    let at = |reset_count, restart_count, clock_ms, safe| ClockInfo {
+        clock_ms,
+        reset_count,
+        restart_count,
+        safe,
+    };
+    let failed = Some(Reason::AttestationFailed);
+    for (what, now, expected) in [
+        ("it ran on", at(4, 3, 500_001, true), None),
+        (
+            "it was suspended and resumed",
+            at(4, 4, 500_001, true),
+            None,
+        ),
+        (
+            "power was lost, and the clock with it",
+            at(5, 0, 1_200, false),
+            None,
+        ),
+        (
+            "a TPM that calls such a clock safe",
+            at(5, 0, 1_200, true),
+            None,
+        ),
+        ("power was lost often", at(9, 0, 0, false), None),
+        ("back within one boot", at(4, 3, 499_999, true), failed),
+        ("back, and called unsafe", at(4, 3, 1_200, false), failed),
+        ("an earlier resume", at(4, 2, 500_001, true), failed),
+        ("an earlier boot", at(3, 3, 500_001, true), failed),
+    ] {
+        assert_eq!(judge(now), expected, "{what}");
+    }
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("IMA_PCR", "A measurement was extended into another PCR than 10.", "Leave the kernel's default.", IMA),
     entry("IMA_TEMPLATE_HASH", "A measurement's hash is not that of its data: the list was changed.", "Trust nothing that this list says.", IMA),
     entry("IMA_NOT_REACHED", "No part of the list leads to the value that was quoted.", "Send the list of this boot, from the last verified entry on.", IMA),
+    entry("IMA_HEAD_CHANGED", "The list does not begin with the measurements that were verified before.", "If the machine was reset, start anew without `--ima-from`; otherwise the list was changed: trust nothing that it says.", IMA),
     entry("IMA_NOT_ALLOWED", "A file was measured that the allow list does not have.", "Find out what it is; add it to the list if it belongs there.", IMA),
     entry("IMA_ALLOW_LIST", "The allow list cannot be read.", "Write one file a line: `sha256:HEX PATH`.", IMA),
 ];

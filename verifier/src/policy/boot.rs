@@ -6,9 +6,9 @@ use super::BootFacts;
 use crate::eventlog::{Facts, Measured, SecureBootState};
 
 /// UEFI images that firmware started: boot loaders, and kernels that are images themselves.
-const BOOT_LOADERS: u8 = 4;
+pub(super) const BOOT_LOADERS: u8 = 4;
 /// What boot loaders measured: kernels, initial file systems, configuration.
-const BOOT_FILES: u8 = 9;
+pub(super) const BOOT_FILES: u8 = 9;
 
 impl From<&Facts> for BootFacts {
     /// Whatever is not proven stays unknown. The log's word for what a digest stands for is not authenticated, so everything

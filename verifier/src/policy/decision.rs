@@ -2,6 +2,7 @@
 
 use alloy_primitives::B256;
 
+use super::boot::{BOOT_FILES, BOOT_LOADERS};
 use super::{
     BootFacts, Digest, Facts, FirmwareVersion, MachineFacts, Moment, Policy, Retiring, StateFacts,
     TpmClass, vendor,
@@ -214,7 +215,8 @@ impl Policy {
             .map(|it| it.version)
     }
 
-    fn judge_firmware(&self, machine: &MachineFacts) -> Option<Denial> {
+    /// Judges the firmware version that a TPM signed, in an enrolment or in any quote since.
+    pub fn judge_firmware(&self, machine: &MachineFacts) -> Option<Denial> {
         let minimum = self.minimum_firmware(&machine.manufacturer)?;
         match machine.firmware {
             None => Some(Denial::Unknown("the TPM's firmware version")),
@@ -277,6 +279,32 @@ impl Policy {
         });
         let tdx = tdx.and_then(|(policy, facts)| policy.check(facts, at).err().map(Denial::Tdx));
         snp.into_iter().chain(tdx).collect()
+    }
+
+    /// How many of the boot loaders and kernels that an event log shows the policy names, one by one or by the PCRs they were
+    /// measured into, and how many it does not; nothing if none is shown.
+    pub fn known_images(&self, state: &StateFacts, at: Moment) -> Option<(usize, usize)> {
+        let facts = state.boot.as_ref()?;
+        let pcrs_hold = self.judge_pcrs(state, at).is_empty();
+        let boot = self.boot.as_ref();
+        let listed = |accepted: &[Digest], it: &B256| {
+            boot.is_some_and(|boot| holds(accepted, &boot.retiring, &Digest(*it), at))
+        };
+        let count = |pcr: u8, accepted: Option<&Vec<Digest>>, found: &[B256]| {
+            let named =
+                !self.accepted_digests.is_empty() || self.values.iter().any(|it| it.pcr == pcr);
+            let accepted = accepted.map_or(&[][..], Vec::as_slice);
+            let known =
+                |it: &&B256| pcrs_hold && named || !accepted.is_empty() && listed(accepted, it);
+            found.iter().filter(known).count()
+        };
+        let known = count(
+            BOOT_LOADERS,
+            boot.map(|it| &it.boot_loaders),
+            &facts.boot_loaders,
+        ) + count(BOOT_FILES, boot.map(|it| &it.kernels), &facts.kernels);
+        let shown = facts.boot_loaders.len() + facts.kernels.len();
+        (shown > 0).then(|| (known, shown - known))
     }
 
     fn judge_pcrs(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {

@@ -142,8 +142,8 @@ fn quoted(
 
 /// Reads a file of evidence: a bundle, or lines of JSON.
 ///
-/// With `roots`, the maker of a bundle's TPM is known too, if its certificate was valid at enrolment. The class of a root is
-/// not in a bundle.
+/// With `roots`, maker and class of a bundle's TPM are known too, if its certificate was valid at enrolment. The firmware version is the one
+/// that the epoch's quote names.
 pub fn read(name: &str, bytes: &[u8], roots: Option<&RootStore>) -> Vec<Result<OnFile, Unusable>> {
     let unusable = |name: String, why: String| Err(Unusable { name, why });
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());

@@ -220,17 +220,48 @@ impl Authority {
             } => point,
             _ => return Err(Reject::Extension("its key is not on P-384")),
         };
-        let extensions = Extensions(&certificate);
-        let (chip_id, provider) = extensions.holder(self.product, self.kind)?;
+        let claims = Claims::of(&certificate, self.product, self.kind)?;
         Ok(EndorsementKey {
             product: self.product,
             kind: self.kind,
-            chip_id,
-            provider,
-            tcb: extensions.tcb(self.product)?,
+            chip_id: claims.chip_id,
+            provider: claims.provider,
+            tcb: claims.tcb,
             certificates: [&certificate, &self.intermediate, &self.root]
                 .map(|certificate| certificate.fingerprint().into()),
             key,
+        })
+    }
+}
+
+/// What the extensions of an endorsement key's certificate say; who says it, [`Authority::endorse`] checks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Claims {
+    /// The chip, padded with zeros; a VCEK's only.
+    pub chip_id: Option<FixedBytes<64>>,
+    /// The cloud provider; a VLEK's only.
+    pub provider: Option<String>,
+    /// TCB the key is derived from or was given for.
+    pub tcb: TcbVersion,
+}
+
+impl Claims {
+    /// Reads them from a certificate in DER that nobody vouches for.
+    ///
+    /// # Errors
+    /// [`Reject::Certificate`], [`Reject::Extension`], [`Reject::ProductMismatch`].
+    pub fn from_der(der: &[u8], product: Product, kind: KeyKind) -> Result<Self, Reject> {
+        let certificate = in_role("endorsement key", Certificate::from_der(der))?;
+        Self::of(&certificate, product, kind)
+    }
+
+    fn of(certificate: &Certificate, product: Product, kind: KeyKind) -> Result<Self, Reject> {
+        let extensions = Extensions(certificate);
+        let (chip_id, provider) = extensions.holder(product, kind)?;
+        Ok(Self {
+            chip_id,
+            provider,
+            tcb: extensions.tcb(product)?,
         })
     }
 }

@@ -10,7 +10,7 @@ use der::{
     asn1::{BitString, GeneralizedTime, Ia5StringRef, OctetString},
 };
 use p384::ecdsa::{Signature, SigningKey, signature::hazmat::PrehashSigner as _};
-use rand_core::OsRng;
+use rand::{SeedableRng as _, rngs::StdRng};
 use rsa::{BigUint, Pss, RsaPrivateKey};
 use sha2::{Digest as _, Sha256, Sha384};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -115,9 +115,11 @@ impl Body {
         };
         let digest = Sha384::digest(tbs.to_der().unwrap());
         let padding = Pss::new_with_salt::<Sha384>(48);
+        // The same certificate in every run, so that seeds of fuzzers stay as they are.
+        let mut salt = StdRng::seed_from_u64(0);
         let signature = self
             .signer
-            .sign_with_rng(&mut OsRng, padding, &digest)
+            .sign_with_rng(&mut salt, padding, &digest)
             .unwrap();
         x509_cert::Certificate {
             tbs_certificate: tbs,
@@ -228,8 +230,10 @@ impl World {
         ask.extensions.push(usage);
 
         let point = key.verifying_key().to_encoded_point(false);
-        let (x, y) = point.as_bytes()[1..].split_at(48);
-        let public = PublicKey::ecc("test", EccCurve::P384, x, y).unwrap();
+        let public = PublicKey::Ecc {
+            curve: EccCurve::P384,
+            point: point.as_bytes().to_vec(),
+        };
         let mut vek = Body::new(vek_name, &ask_name, public, ask_key);
         vek.with("1", number(1));
         vek.with("2", text(product.name()));

@@ -56,7 +56,7 @@ impl Product {
     }
 
     /// Length of a chip id, bytes; a report pads it with zeros to 64.
-    pub(super) fn chip_id_len(self) -> usize {
+    pub fn chip_id_len(self) -> usize {
         match self {
             Self::Milan | Self::Genoa => 64,
             Self::Turin => 8,

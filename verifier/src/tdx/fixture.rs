@@ -4,7 +4,6 @@
 use std::{str::FromStr, time::Duration};
 
 use const_oid::{AssociatedOid as _, ObjectIdentifier, db::rfc5912::ECDSA_WITH_SHA_256};
-use dcap_qvl::verify::QuoteVerifier;
 use der::{
     Encode as _,
     asn1::{BitString, GeneralizedTime, OctetString},
@@ -24,7 +23,7 @@ use x509_cert::{
     time::Time,
 };
 
-use super::{Facts, Policy, Reject, layout::check_layout_under, quote::authenticate_by};
+use super::{Facts, Policy, Reject, authenticate_under};
 use crate::policy;
 use crate::tpm::fixture::{CertificateBody, SoftKey, extension};
 
@@ -382,9 +381,7 @@ pub(crate) fn authenticate_under_test_root(
     collateral: &[u8],
     now: u64,
 ) -> Result<Facts, Reject> {
-    let root = World::root();
-    check_layout_under(quote, &Sha256::digest(&root).into())?;
-    authenticate_by(QuoteVerifier::new(root), quote, collateral, now)
+    authenticate_under(&World::root(), quote, collateral, now)
 }
 
 fn authority(subject: &str, key: &SoftKey, path_len: Option<u8>) -> CertificateBody {

@@ -7,8 +7,9 @@ use dcap_qvl::{
 };
 use der::DateTime;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use super::{Reject, check_layout};
+use super::{Reject, check_layout, layout::check_layout_under};
 use crate::tee::ReportData;
 
 /// Collateral is about 16 KiB; revocation lists may grow.
@@ -84,8 +85,21 @@ pub fn authenticate(quote: &[u8], collateral: &[u8], now: u64) -> Result<Facts, 
     authenticate_by(QuoteVerifier::new_prod(), quote, collateral, now)
 }
 
-/// The same by a verifier that trusts any root; the layout is the caller's to check.
-pub(super) fn authenticate_by(
+/// The same under another root, a certificate in DER: for tests, and for processors that are not Intel's.
+///
+/// # Errors
+/// As [`authenticate`].
+pub fn authenticate_under(
+    root: &[u8],
+    quote: &[u8],
+    collateral: &[u8],
+    now: u64,
+) -> Result<Facts, Reject> {
+    check_layout_under(quote, &Sha256::digest(root).into())?;
+    authenticate_by(QuoteVerifier::new(root.to_vec()), quote, collateral, now)
+}
+
+fn authenticate_by(
     verifier: QuoteVerifier,
     quote: &[u8],
     collateral: &[u8],

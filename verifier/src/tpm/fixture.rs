@@ -137,6 +137,11 @@ pub(crate) fn rsa_2048() -> &'static rsa::RsaPrivateKey {
 
 /// TPMT_PUBLIC of an endorsement key from the default RSA template.
 pub(crate) fn ek_public_area() -> Vec<u8> {
+    rsa_ek_public_area(&rsa_2048().n().to_bytes_be())
+}
+
+/// The same of any RSA-2048 key.
+pub(crate) fn rsa_ek_public_area(modulus: &[u8]) -> Vec<u8> {
     let policy = hex::decode("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa");
     let mut area = vec![0x00, 0x01, 0x00, 0x0b];
     area.extend(EK_ATTRIBUTES.to_be_bytes());
@@ -145,7 +150,7 @@ pub(crate) fn ek_public_area() -> Vec<u8> {
     area.extend([0x00, 0x10]); // no scheme
     area.extend([0x08, 0x00]); // 2048 bits
     area.extend([0, 0, 0, 0]); // default exponent
-    area.extend(sized(&rsa_2048().n().to_bytes_be()));
+    area.extend(sized(modulus));
     area
 }
 
@@ -183,12 +188,16 @@ pub(crate) fn ecc_ek_public_area(key: &PublicKey) -> Vec<u8> {
     area
 }
 
+/// Firmware version that a TPM signs unless told otherwise.
+pub(crate) const FIRMWARE: u64 = 0x2020_0101;
+
 /// TPMS_ATTEST of type quote, to be marshalled.
 #[derive(Clone)]
 pub(crate) struct QuoteBody {
     pub(crate) qualified_signer: Vec<u8>,
     pub(crate) extra_data: Vec<u8>,
     pub(crate) clock: ClockInfo,
+    pub(crate) firmware: u64,
     pub(crate) bank: u16,
     pub(crate) pcrs: Vec<u8>,
     pub(crate) pcr_digest: Vec<u8>,
@@ -205,6 +214,7 @@ impl Default for QuoteBody {
                 restart_count: 0,
                 safe: true,
             },
+            firmware: FIRMWARE,
             bank: 0x000b,
             pcrs: vec![0, 1, 2, 3],
             pcr_digest: sha256(&[0; 128]).to_vec(),
@@ -224,6 +234,7 @@ impl QuoteBody {
             &self.qualified_signer,
             &self.extra_data,
             &self.clock,
+            self.firmware,
         );
         bytes.extend(1u32.to_be_bytes());
         bytes.extend(self.bank.to_be_bytes());
@@ -246,13 +257,13 @@ pub(crate) fn certify_body(
     qualified_name: &Name,
 ) -> Vec<u8> {
     let clock = QuoteBody::default().clock;
-    let mut bytes = header(0x8017, signer.as_bytes(), extra_data, &clock);
+    let mut bytes = header(0x8017, signer.as_bytes(), extra_data, &clock, FIRMWARE);
     bytes.extend(sized(name.as_bytes()));
     bytes.extend(sized(qualified_name.as_bytes()));
     bytes
 }
 
-fn header(tag: u16, signer: &[u8], extra_data: &[u8], clock: &ClockInfo) -> Vec<u8> {
+fn header(tag: u16, signer: &[u8], extra_data: &[u8], clock: &ClockInfo, firmware: u64) -> Vec<u8> {
     let mut bytes = 0xff54_4347u32.to_be_bytes().to_vec();
     bytes.extend(tag.to_be_bytes());
     bytes.extend(sized(signer));
@@ -261,7 +272,7 @@ fn header(tag: u16, signer: &[u8], extra_data: &[u8], clock: &ClockInfo) -> Vec<
     bytes.extend(clock.reset_count.to_be_bytes());
     bytes.extend(clock.restart_count.to_be_bytes());
     bytes.push(u8::from(clock.safe));
-    bytes.extend(0x2020_0101u64.to_be_bytes());
+    bytes.extend(firmware.to_be_bytes());
     bytes
 }
 

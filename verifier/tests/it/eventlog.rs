@@ -63,25 +63,28 @@ const EVENTS: &[(u32, u32, &[u8], &[u8])] = &[
     (8, 13, b"linux /k ro", b"grub_cmd: linux /k ro\0"),
 ];
 
+/// A line of a measurement list, and what the kernel extends.
+fn measured(path: &str) -> (String, [u8; 32]) {
+    let digest = sha(&[b"contents"]);
+    let field = |bytes: &[u8]| [&(bytes.len() as u32).to_le_bytes()[..], bytes].concat();
+    let data = [
+        field(&[b"sha256:\0", &digest[..]].concat()),
+        field(&[path.as_bytes(), &[0]].concat()),
+    ]
+    .concat();
+    let hash = sha(&[&data]);
+    let (shown, digest) = (hex::encode(hash), hex::encode(digest));
+    (format!("10 {shown} ima-ng sha256:{digest} {path}\n"), hash)
+}
+
 /// Writes a log, its PCR values and a measurement list that leads to PCR 10.
 fn folder() -> (tempfile::TempDir, BTreeMap<u32, [u8; 32]>) {
     let dir = tempfile::tempdir().unwrap();
     let (bytes, mut pcrs) = log(EVENTS);
     std::fs::write(dir.path().join("log"), bytes).unwrap();
     let digest = sha(&[b"contents"]);
-    let field = |bytes: &[u8]| [&(bytes.len() as u32).to_le_bytes()[..], bytes].concat();
-    let data = [
-        field(&[b"sha256:\0", &digest[..]].concat()),
-        field(b"/bin/true\0"),
-    ]
-    .concat();
-    let hash = sha(&[&data]);
-    let list = format!(
-        "10 {} ima-ng sha256:{} /bin/true\n",
-        hex::encode(hash),
-        hex::encode(digest)
-    );
-    std::fs::write(dir.path().join("ima"), list).unwrap();
+    let (line, hash) = measured("/bin/true");
+    std::fs::write(dir.path().join("ima"), line).unwrap();
     std::fs::write(
         dir.path().join("allow"),
         format!("sha256:{} /bin/true\n", hex::encode(digest)),
@@ -206,6 +209,86 @@ fn measurements_are_judged_by_pcr_10_and_the_allow_list() {
     let (code, _, stderr) = run(dir.path(), &base);
     assert_eq!(code, 3);
     assert!(stderr.contains("PCR 10"), "{stderr}");
+}
+
+#[test]
+fn a_list_that_grew_is_judged_from_where_the_last_judgement_ended() {
+    let (dir, mut pcrs) = folder();
+    let paths = ["/bin/a", "/bin/b", "/bin/c", "/bin/d"];
+    // The list of so many of them, and PCR 10 after it.
+    let mut boot = |paths: &[&str]| {
+        let (lines, hashes): (Vec<_>, Vec<_>) = paths.iter().map(|it| measured(it)).unzip();
+        let value = hashes
+            .iter()
+            .fold([0; 32], |value, hash| sha(&[&value, hash]));
+        pcrs.insert(10, value);
+        write_json(dir.path(), &pcrs);
+        std::fs::write(dir.path().join("ima"), lines.concat()).unwrap();
+    };
+    let judge = |from: Option<&str>| {
+        let mut args = vec!["log", "--pcrs", "pcrs", "--ima", "ima"];
+        args.extend(from.iter().flat_map(|it| ["--ima-from", it]));
+        let (code, stdout, stderr) = run(dir.path(), &[&args[..], &["--output", "json"]].concat());
+        let answer: Value = serde_json::from_str(&stdout).unwrap_or_default();
+        let (_, table, _) = run(dir.path(), &args);
+        (code, answer, table + &stderr)
+    };
+    let progress = |answer: &Value| {
+        answer["measurements"]["progress"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+
+    boot(&paths[..2]);
+    let (code, first, table) = judge(None);
+    assert_eq!(code, 0, "{table}");
+    let kept = progress(&first);
+    assert!(kept.starts_with("sha256:per-bank:2:"), "{kept}");
+    assert!(table.contains(&format!("--ima-from {kept}")), "{table}");
+
+    boot(&paths);
+    let (code, whole, table) = judge(None);
+    assert_eq!(code, 0, "{table}");
+    let (code, went_on, table) = judge(Some(&kept));
+    assert_eq!(code, 0, "{table}");
+    assert!(
+        table.contains("4 of 4 lead to PCR 10, 2 of them new"),
+        "{table}"
+    );
+    assert_eq!(progress(&went_on), progress(&whole));
+    assert_eq!(went_on["measurements"]["pcr"], whole["measurements"]["pcr"]);
+    assert_eq!(
+        [
+            &went_on["measurements"]["new"],
+            &whole["measurements"]["new"]
+        ],
+        [2, 4]
+    );
+
+    // Lists that lead to the quoted value, but not by way of what was verified.
+    let changed = |from: &str| {
+        let (code, answer, table) = judge(Some(from));
+        assert_eq!(code, 1, "{table}");
+        answer["rejected"][0]["code"].as_str().unwrap().to_owned()
+    };
+    boot(&["/bin/a", "/bin/x", "/bin/c", "/bin/d"]);
+    assert_eq!(changed(&kept), "IMA_HEAD_CHANGED");
+    boot(&["/bin/b", "/bin/a", "/bin/c"]);
+    assert_eq!(changed(&kept), "IMA_HEAD_CHANGED");
+    boot(&paths[1..]);
+    assert_eq!(changed(&kept), "IMA_HEAD_CHANGED");
+    boot(&paths[..1]);
+    assert_eq!(changed(&kept), "IMA_HEAD_CHANGED");
+
+    for (wrong, code) in [
+        ("sha256:per-bank:2", 2),
+        ("sha256:per-bank:+2:00", 2),
+        (&kept.to_uppercase()[..], 2),
+        (&format!("sha1:per-bank:0:{}", "00".repeat(20))[..], 3),
+    ] {
+        assert_eq!(judge(Some(wrong)).0, code, "{wrong}");
+    }
 }
 
 #[test]

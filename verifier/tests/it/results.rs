@@ -7,7 +7,11 @@ use alloy_primitives::B256;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use p256::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
 use serde_json::{Value, json};
-use verifier::ear::{Ear, Findings, IssuerKey, Profile, Rules, Tier, VerifierKey, verify};
+use verifier::ear::{
+    Check, Ear, Endorsement, Findings, IssuerKey, PolicyFinding, Profile, Rules, Tier,
+    TrustedEndorsement, VerifierKey, verify,
+};
+use verifier::policy::TpmClass;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -44,19 +48,26 @@ pub fn keys() -> (String, String) {
     )
 }
 
-fn findings() -> Value {
-    json!({
-        "endorsement": {"trusted": {
-            "class": "discrete", "manufacturer": "id:49465800", "model": "SLB9672", "root": B256::ZERO,
-        }},
-        "activation": "passed", "quote": "passed", "clock": "passed",
-        "policy": {"accepted": {"states_listed": true}},
-    })
+fn findings() -> Findings {
+    Findings {
+        endorsement: Endorsement::Trusted(TrustedEndorsement {
+            class: Some(TpmClass::Discrete),
+            manufacturer: "id:49465800".into(),
+            model: "SLB9672".into(),
+            root: B256::ZERO,
+        }),
+        activation: Check::Passed,
+        quote: Check::Passed,
+        clock: Check::Passed,
+        policy: PolicyFinding::Accepted {
+            states_listed: true,
+        },
+        ..Findings::default()
+    }
 }
 
 pub fn ear(profile: Profile) -> Ear {
-    let findings: Findings = serde_json::from_value(findings()).unwrap();
-    let mut ear = Ear::new(NOW, "node", findings.appraise());
+    let mut ear = Ear::new(NOW, "node", findings().appraise());
     ear.profile = profile;
     ear
 }
@@ -147,32 +158,16 @@ fn the_tokens_that_veraisons_implementation_read_are_those_we_issue() {
 }
 
 #[test]
-fn a_token_is_issued_verified_and_shown() {
+fn a_token_is_verified_and_shown() {
     let dir = tempfile::tempdir().unwrap();
     let (private, public) = keys();
-    let private = file(dir.path(), "private.pem", &private);
+    let key = IssuerKey::from_pem(&private).unwrap();
     let public = file(dir.path(), "public.pem", &public);
-    let found = file(dir.path(), "findings.json", &findings().to_string());
-    let issue = |profile: &str| {
-        let output = verifier(&[
-            "ear",
-            "issue",
-            &found,
-            "--key",
-            &private,
-            "--now",
-            "2027-01-15T08:00:00Z",
-            "--lifetime",
-            "600",
-            "--profile",
-            profile,
-        ]);
-        assert_eq!(code(&output), Some(0), "{output:?}");
-        stdout(&output)
-    };
-    assert_eq!(issue("ietf-04"), issue("ietf-04"), "the same facts");
-    for profile in ["ietf-04", "veraison-2023"] {
-        let token = file(dir.path(), "token.jwt", &issue(profile));
+    let none = file(dir.path(), "none.json", "{}");
+    for profile in Profile::ALL {
+        let mut ear = ear(profile);
+        ear.expires = Some(NOW + 600);
+        let token = file(dir.path(), "token.jwt", &ear.sign(&key).unwrap());
         let verify = |now: &str| {
             verifier(&[
                 "ear", "verify", &token, "--key", &public, "--now", now, "--output", "json",
@@ -185,6 +180,7 @@ fn a_token_is_issued_verified_and_shown() {
             (&answer["verified"], &answer["status"]),
             (&json!(true), &json!("affirming"))
         );
+        let good_hashes = answer["appraisal_hashes"].clone();
         let late = verify("1800000600");
         assert_eq!(code(&late), Some(1));
         let answer: Value = serde_json::from_slice(&late.stdout).unwrap();
@@ -193,9 +189,13 @@ fn a_token_is_issued_verified_and_shown() {
         assert_eq!(code(&shown), Some(0));
         assert!(stdout(&shown).contains("instance-identity"));
         assert!(stdout(&shown).contains("not verified"));
+        // The hash is that of the draft's names, whatever the token's.
+        let hash = ear.appraisal_hashes().unwrap()["node"];
+        assert_eq!(good_hashes, json!({ "node": hash }));
+        assert_eq!(hash, self::ear(Profile::Ietf04).appraisals_hash().unwrap());
     }
     assert_eq!(
-        code(&verifier(&["ear", "verify", &found, "--key", &public])),
+        code(&verifier(&["ear", "verify", &none, "--key", &public])),
         Some(1)
     );
     assert_eq!(
@@ -203,22 +203,22 @@ fn a_token_is_issued_verified_and_shown() {
         Some(3)
     );
     assert_eq!(
-        code(&verifier(&["ear", "verify", &found, "--key", &found])),
+        code(&verifier(&["ear", "verify", &none, "--key", &none])),
         Some(3)
     );
-    assert_eq!(code(&verifier(&["ear", "verify", &found])), Some(2));
+    assert_eq!(code(&verifier(&["ear", "verify", &none])), Some(2));
     assert_eq!(
         code(&verifier(&[
-            "ear", "verify", &found, "--key", &public, "--now", "soon"
+            "ear", "verify", &none, "--key", &public, "--now", "soon"
         ])),
         Some(2)
     );
     for nonce in ["0xzz", "123", "a nonce"] {
-        let args = ["ear", "verify", &found, "--key", &public, "--nonce", nonce];
+        let args = ["ear", "verify", &none, "--key", &public, "--nonce", nonce];
         assert_eq!(code(&verifier(&args)), Some(2), "{nonce}");
     }
     for nonce in ["0x1234", "1234"] {
-        let args = ["ear", "verify", &found, "--key", &public, "--nonce", nonce];
+        let args = ["ear", "verify", &none, "--key", &public, "--nonce", nonce];
         assert_eq!(code(&verifier(&args)), Some(1), "{nonce}");
     }
 }
@@ -227,20 +227,11 @@ fn a_token_is_issued_verified_and_shown() {
 fn a_warning_is_accepted_only_by_who_allows_it() {
     let dir = tempfile::tempdir().unwrap();
     let (private, public) = keys();
-    let private = file(dir.path(), "private.pem", &private);
+    let key = IssuerKey::from_pem(&private).unwrap();
     let public = file(dir.path(), "public.pem", &public);
     let mut found = findings();
-    found["boot"] = json!({"events": "not_shown", "files": "not_shown", "secure_boot": false});
-    let found = file(dir.path(), "findings.json", &found.to_string());
-    let token = stdout(&verifier(&[
-        "ear",
-        "issue",
-        &found,
-        "--key",
-        &private,
-        "--now",
-        "1800000000",
-    ]));
+    found.boot.secure_boot = Some(false);
+    let token = Ear::new(NOW, "node", found.appraise()).sign(&key).unwrap();
     let token = file(dir.path(), "token.jwt", &token);
     let args = [
         "ear",

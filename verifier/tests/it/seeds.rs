@@ -25,16 +25,19 @@ fn seeds() -> BTreeMap<&'static str, Seeds> {
         ("bundle", evidence::bundle()),
         ("cabinet", certificates::cabinet()),
         ("certificate", certificates::certificate()),
+        ("collateral", tee::collateral()),
         ("crl", certificates::crl()),
         ("ear", results::ear()),
         ("eventlog", measured::eventlog()),
         ("ima", measured::ima()),
+        ("pcrs", measured::pcrs()),
         ("policy", results::policy()),
         ("revocation", results::revocation()),
         ("roots", certificates::roots()),
         ("session", evidence::session()),
         ("snp", tee::snp()),
         ("tdx", tee::tdx()),
+        ("vek", tee::vek()),
     ])
 }
 

@@ -1,7 +1,7 @@
 //! Which findings become which claims.
 
 use super::*;
-use crate::policy::Policy;
+use crate::policy::{FirmwareVersion, Policy};
 
 /// Findings, the claim in question and its value; the status is the last.
 type Row = (
@@ -132,10 +132,17 @@ fn findings_map_to_claims_as_the_table_says() {
         ),
         (
             "old firmware",
-            |it| denied(it, "POLICY_TPM_FIRMWARE"),
+            |it| firmware(it, 6),
             "hardware",
             Some(32),
-            Contraindicated,
+            Warning,
+        ),
+        (
+            "firmware of the minimum",
+            |it| firmware(it, 7),
+            "hardware",
+            Some(2),
+            Affirming,
         ),
         (
             "virtual on SNP",
@@ -222,6 +229,13 @@ fn findings_map_to_claims_as_the_table_says() {
             "configuration",
             Some(96),
             Contraindicated,
+        ),
+        (
+            "nothing to ask the policy about",
+            |it| it.policy = PolicyFinding::NotAsked,
+            "configuration",
+            None,
+            Affirming,
         ),
         ("no log", |_| {}, "executables", None, Affirming),
         (
@@ -328,6 +342,11 @@ fn class(it: &mut Findings, class: Option<TpmClass>) {
 
 fn denied(it: &mut Findings, code: &str) {
     it.policy = PolicyFinding::Denied(vec![code.into()]);
+}
+
+fn firmware(it: &mut Findings, major: u64) {
+    it.firmware = Some(FirmwareVersion(major << 48));
+    it.minimum_firmware = Some(FirmwareVersion(7 << 48));
 }
 
 fn any_state(it: &mut Findings) {

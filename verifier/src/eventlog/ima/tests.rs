@@ -409,6 +409,8 @@ proptest! {
         let mut progress = start;
         for (from, to) in [(0, a), (a, b), (b, made.len())] {
             let part = binary(&made[from..]);
+            prop_assert_eq!(progress.rest(&entries).unwrap(), &entries[from..]);
+            prop_assert_eq!(progress.to_string().parse(), Ok(progress.clone()));
             let target = pcr(&made[..to], Sha256, extension);
             let (next, used) = progress
                 .reach(&parse(&part).unwrap(), |value| *value == target)

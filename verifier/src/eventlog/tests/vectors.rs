@@ -8,8 +8,8 @@ use crate::tpm::wire::HashAlgorithm::{self, Sha1, Sha256};
 
 type Expected = BTreeMap<String, BTreeMap<String, BTreeMap<u8, String>>>;
 
-/// A file of the vectors folder, or `None` with the reason printed.
-fn vector(name: &str) -> Option<Vec<u8>> {
+/// A file of the vectors folder, or `None` with the test and the reason printed.
+fn vector(test: &str, name: &str) -> Option<Vec<u8>> {
     let folder = std::env::var_os("PROBITY_VECTORS").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors"),
         PathBuf::from,
@@ -18,7 +18,7 @@ fn vector(name: &str) -> Option<Vec<u8>> {
         Ok(bytes) => Some(bytes),
         Err(error) => {
             println!(
-                "skipped: vector event-logs/{name} is not at hand ({error}); set PROBITY_VECTORS"
+                "skipped {test}: vector event-logs/{name} is not at hand ({error}); set PROBITY_VECTORS"
             );
             None
         }
@@ -29,35 +29,35 @@ type Pcrs = BTreeMap<u8, Digest>;
 /// Name, bytes, and PCR values of each bank.
 type Vector = (String, Vec<u8>, Vec<(HashAlgorithm, Pcrs)>);
 
-/// Every log with its banks' PCR values.
-fn logs() -> Vec<Vector> {
-    let Some(expected) = vector("expected-pcrs.json") else {
-        return vec![];
-    };
+/// Every log with its banks' PCR values, or `None` if one is missing. What is tested with them is tested with made logs, too: beside this
+/// file, in `replaying.rs` and `facts.rs`.
+fn logs(test: &str) -> Option<Vec<Vector>> {
+    let expected = vector(test, "expected-pcrs.json")?;
     let expected: Expected = serde_json::from_slice(&expected).unwrap();
     assert_eq!(expected.len(), 5);
-    expected
-        .into_iter()
-        .filter_map(|(name, banks)| {
-            let bytes = vector(&name)?;
-            let banks = banks
-                .into_iter()
-                .map(|(bank, pcrs)| {
-                    let values = pcrs
-                        .into_iter()
-                        .map(|(pcr, value)| (pcr, hex::decode(value).unwrap().into()))
-                        .collect();
-                    (bank_by_name(&bank).unwrap(), values)
-                })
-                .collect();
-            Some((name, bytes, banks))
-        })
-        .collect()
+    let logs = expected.into_iter().map(|(name, banks)| {
+        let bytes = vector(test, &name)?;
+        let banks = banks
+            .into_iter()
+            .map(|(bank, pcrs)| {
+                let values = pcrs
+                    .into_iter()
+                    .map(|(pcr, value)| (pcr, hex::decode(value).unwrap().into()))
+                    .collect();
+                (bank_by_name(&bank).unwrap(), values)
+            })
+            .collect();
+        Some((name, bytes, banks))
+    });
+    logs.collect()
 }
 
 #[test]
 fn all_real_logs_replay_to_their_pcrs() {
-    for (name, bytes, banks) in logs() {
+    let Some(logs) = logs("all_real_logs_replay_to_their_pcrs") else {
+        return;
+    };
+    for (name, bytes, banks) in logs {
         let log = Log::parse(&bytes).unwrap();
         assert_eq!(log.padding, 0);
         log.check_banks().unwrap();
@@ -74,8 +74,12 @@ fn all_real_logs_replay_to_their_pcrs() {
 
 #[test]
 fn every_flipped_digest_byte_of_real_logs_is_found_and_the_event_named() {
+    let Some(logs) = logs("every_flipped_digest_byte_of_real_logs_is_found_and_the_event_named")
+    else {
+        return;
+    };
     let (mut exact, mut among) = (0, 0);
-    for (name, mut bytes, banks) in logs() {
+    for (name, mut bytes, banks) in logs {
         let copy = bytes.clone();
         let log = Log::parse(&copy).unwrap();
         for event in log.events.iter().filter(|event| event.is_extended()) {
@@ -115,12 +119,15 @@ fn every_flipped_digest_byte_of_real_logs_is_found_and_the_event_named() {
     println!(
         "{exact} flips named exactly, {among} as one of several events whose data is elsewhere"
     );
-    assert!(exact >= among);
+    assert!(exact > among);
 }
 
 #[test]
 fn real_logs_tell_their_boot() {
-    for (name, bytes, banks) in logs() {
+    let Some(logs) = logs("real_logs_tell_their_boot") else {
+        return;
+    };
+    for (name, bytes, banks) in logs {
         let bank = if banks.iter().any(|(bank, _)| *bank == Sha256) {
             Sha256
         } else {

@@ -85,3 +85,17 @@ pub fn ima() -> Seeds {
         ),
     ]
 }
+
+pub fn pcrs() -> Seeds {
+    let (short, long) = ("a1".repeat(20), "B2".repeat(32));
+    let json =
+        format!("{{\"sha1\": {{\"17\": \"{short}\"}}, \"sha256\": {{\"0\": \"0x{long}\"}}}}");
+    let text = format!("sha1:\nsha256:\n  0 : 0x{long}\n  16: 0x{long}\n");
+    vec![
+        ("json", json.into()),
+        ("pcrread", text.clone().into()),
+        ("twice-refused", format!("{text}  0 : 0x{long}\n").into()),
+        ("bank-refused", text.replace("sha256", "md5").into()),
+        ("nothing-refused", b"{}".to_vec()),
+    ]
+}

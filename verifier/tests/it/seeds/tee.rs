@@ -1,8 +1,9 @@
 //! Reports and quotes whose signatures nobody looks at here.
 
-use verifier::snp::REPORT_BYTES;
+use verifier::snp::{KeyKind, Product, REPORT_BYTES};
 
 use super::{Seeds, certificates, sized_le};
+use crate::{snp, tdx};
 
 /// A report of a version, with the processor's family, model and stepping from version 3 on.
 fn report(version: u8, cpuid: Option<[u8; 3]>, tcb: [u8; 8]) -> Vec<u8> {
@@ -93,5 +94,44 @@ pub fn tdx() -> Seeds {
         ("version_4", v4),
         ("version_5", v5),
         ("version_5_extended", quote(5, Some((4, 885)))),
+    ]
+}
+
+pub fn vek() -> Seeds {
+    let der = |product, kind| snp::fixture::World::new(product, kind).vek.der();
+    let mut both = snp::fixture::World::milan();
+    both.vek.with("5", snp::fixture::text("cloud.example"));
+    vec![
+        ("milan", der(Product::Milan, KeyKind::Vcek)),
+        ("genoa_vlek", der(Product::Genoa, KeyKind::Vlek)),
+        ("turin", der(Product::Turin, KeyKind::Vcek)),
+        ("both-refused", both.vek.der()),
+        ("endorsement-refused", certificates::ek_p256()),
+    ]
+}
+
+pub fn collateral() -> Seeds {
+    use tdx::fixture::{Format, World};
+    let made = |world: &World| {
+        let sized = |bytes: &[u8]| [&(bytes.len() as u16).to_le_bytes(), bytes].concat();
+        [
+            sized(&World::root()),
+            sized(&world.quote()),
+            world.collateral(),
+        ]
+        .concat()
+    };
+    let honest = World::default();
+    let mut extended = honest.clone();
+    (extended.format, extended.flags) = (Format::V5Extended, None);
+    let mut outdated = honest.clone();
+    outdated.cpu_svn = 7;
+    let mut revoked = honest.clone();
+    revoked.revoked = [true, false];
+    vec![
+        ("honest", made(&honest)),
+        ("extended", made(&extended)),
+        ("outdated", made(&outdated)),
+        ("revoked-refused", made(&revoked)),
     ]
 }
