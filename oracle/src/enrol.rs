@@ -37,6 +37,8 @@ use sessions::Sessions;
 const MAX_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 /// Largest certificate or TPM structure in a request, bytes.
 const MAX_PART_BYTES: usize = 16 << 10;
+/// How long what the hub lists is taken for what it lists now.
+const LISTED_FOR: Duration = Duration::from_secs(2);
 /// Most intermediate certificates in a request.
 const MAX_INTERMEDIATES: usize = 8;
 
@@ -124,6 +126,12 @@ struct Session {
     nonce: [u8; 32],
 }
 
+/// The hub's policies by first epoch, and when it was asked.
+struct Listed {
+    asked: Instant,
+    policies: Vec<(Epoch, B256)>,
+}
+
 /// Enrols machines.
 pub struct Enroller {
     store: Store,
@@ -131,6 +139,7 @@ pub struct Enroller {
     chain: Arc<dyn OnChain>,
     key: OracleKey,
     notices: Notices,
+    listed: tokio::sync::Mutex<Option<Listed>>,
     sessions: Mutex<Sessions<Session>>,
 }
 
@@ -145,6 +154,7 @@ impl Enroller {
             chain,
             key,
             notices,
+            listed: tokio::sync::Mutex::default(),
             sessions: Mutex::default(),
         }
     }
@@ -158,7 +168,7 @@ impl Enroller {
         let followed = self.store.followed().await?;
         if followed.is_none_or(|block| block.number < start) {
             // It may be announced in blocks that are not final yet, and be in force.
-            let policies = self.chain.policies().await?;
+            let policies = self.policies_at_head().await?;
             let in_force = policies.iter().rfind(|(from, _)| *from <= epoch);
             return in_force
                 .map(|(_, hash)| *hash)
@@ -170,6 +180,22 @@ impl Enroller {
             .ok_or(EnrolError::NotReady(epoch))
     }
 
+    /// What the hub lists, asked every few seconds at most: anybody may begin to enrol.
+    async fn policies_at_head(&self) -> Result<Vec<(Epoch, B256)>, ChainError> {
+        let mut kept = self.listed.lock().await;
+        match &*kept {
+            Some(listed) if listed.asked.elapsed() < LISTED_FOR => Ok(listed.policies.clone()),
+            _ => {
+                let policies = self.chain.policies().await?;
+                *kept = Some(Listed {
+                    asked: Instant::now(),
+                    policies: policies.clone(),
+                });
+                Ok(policies)
+            }
+        }
+    }
+
     /// Whoever is about to be shut out does not get in during the last epochs.
     async fn judge_by_announced(
         &self,
@@ -177,13 +203,17 @@ impl Enroller {
         firmware: FirmwareVersion,
         epoch: Epoch,
     ) -> Result<(), EnrolError> {
-        let announced = self.store.policies_since(epoch.next()).await?;
+        let mut announced = self.store.policies_since(epoch).await?;
+        announced.retain(|(from_epoch, _)| *from_epoch > epoch);
         for (_, hash) in announced {
             let Ok(next) = self.rules.policy(hash) else {
                 continue;
             };
             let facts = judge_request(request, next.roots(), just_before(request.expiry))?;
-            taken(next.policy(), &facts, firmware)?;
+            let mut denials = denials(next.policy(), &facts, firmware);
+            // One policy wants this key of the maker's TPMs and the other that one: nobody could satisfy both.
+            denials.retain(|it| !matches!(it, Denial::TpmEndorsementKey { .. }));
+            none_of(denials)?;
         }
         Ok(())
     }
@@ -312,8 +342,15 @@ impl Enroller {
             // Another has come into force since: its roots may be others.
             return Err(EnrolError::NoSession);
         }
-        taken(self.rules.policy(policy_hash)?.policy(), &facts, firmware)?;
-        self.judge_by_announced(&request, firmware, epoch).await?;
+        let policy = self.rules.policy(policy_hash)?.policy();
+        none_of(denials(policy, &facts, firmware))?;
+        // With what this store has between, as the bundle will have it.
+        let request_with_path = EnrolmentRequest {
+            intermediates: [&request.intermediates[..], &intermediates].concat(),
+            ..request.clone()
+        };
+        self.judge_by_announced(&request_with_path, firmware, epoch)
+            .await?;
         let machine = Machine::of(facts.hardware_id, facts.ak_hash, &facts.certificate);
         let revocations = self.notices.revocations().await?;
         revocations
@@ -369,18 +406,16 @@ impl Enroller {
 }
 
 /// What a policy says to a machine that enrols.
-fn taken(
-    policy: &Policy,
-    facts: &EnrolmentFacts,
-    firmware: FirmwareVersion,
-) -> Result<(), EnrolError> {
+fn denials(policy: &Policy, facts: &EnrolmentFacts, firmware: FirmwareVersion) -> Vec<Denial> {
     let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
     let mut denials = policy.judge_machine(Some(&machine));
     denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
-    match denials.into_iter().next() {
-        Some(denial) => Err(EnrolError::Denied(denial)),
-        None => Ok(()),
-    }
+    denials
+}
+
+fn none_of(denials: Vec<Denial>) -> Result<(), EnrolError> {
+    let first = denials.into_iter().next();
+    first.map_or(Ok(()), |denial| Err(EnrolError::Denied(denial)))
 }
 
 /// The certificates without which the chain does not reach a root: a bundle carries no other, and all of them, for an auditor's

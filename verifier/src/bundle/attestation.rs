@@ -7,14 +7,15 @@
 //! | verdict | status of the epoch |
 //! |---|---|
 //! | `PASS` | that of the findings |
-//! | `SLOW`, `UNREACHABLE`, `MISSING` | a warning at best |
-//! | any other | contraindicated; the enrolment is left out, so that nobody takes its word for the machine's state |
+//! | `SLOW`, `UNREACHABLE` | a warning at best |
+//! | any other, `MISSING` among them: who shows nothing is not better off than who shows something bad | contraindicated; the enrolment is left out, so that nobody takes its word for the machine's state |
 //!
 //! Protocol: section 5.
 
 use alloy_primitives::B256;
 
 use super::audit::{Auditor, Outcome, Unaccepted, audit};
+use super::enrolled::Enrolled;
 use super::{Bundle, history};
 use crate::Reason;
 use crate::ear::{
@@ -23,7 +24,6 @@ use crate::ear::{
 };
 use crate::evidence::{Attestation, Signed, Stage};
 use crate::policy::{Moment, Policy};
-use crate::tpm::EnrolmentFacts;
 use crate::trust::{Trust, TrustedPolicy};
 
 /// Why a bundle gives no attestation result.
@@ -51,10 +51,7 @@ pub fn attestation(bytes: &[u8], trust: &Trust, issued_at: u64) -> Result<Ear, N
     })?;
     let rejected = |error: &dyn std::fmt::Display| NoResult::Rejected(error.to_string());
     let bundle = Bundle::from_bytes(bytes).map_err(|error| rejected(&error))?;
-    let facts = bundle
-        .enrolled(trust)
-        .map_err(|error| rejected(&error))?
-        .facts;
+    let enrolled = bundle.enrolled(trust).map_err(|error| rejected(&error))?;
     let auditor = Auditor {
         bundle: &bundle,
         trust,
@@ -62,7 +59,8 @@ pub fn attestation(bytes: &[u8], trust: &Trust, issued_at: u64) -> Result<Ear, N
     let trusted = auditor.in_force().map_err(|error| rejected(&error))?;
     let signed = auditor.signed().map_err(|error| rejected(&error))?;
 
-    let mut epoch = findings(&bundle, trusted, &facts, signed.as_ref()).appraise();
+    let mut epoch = findings(&bundle, trusted, &enrolled, signed.as_ref()).appraise();
+    let Enrolled { policy, facts } = enrolled;
     epoch.status = epoch.status.max(worst_of(bundle.verdict.reason));
     let on_quorum = audit
         .checks
@@ -70,6 +68,8 @@ pub fn attestation(bytes: &[u8], trust: &Trust, issued_at: u64) -> Result<Ear, N
         .filter(|it| matches!(it.outcome, Outcome::RestsOnQuorum { .. }));
     let on_quorum: Vec<&str> = on_quorum.map(|it| it.name).collect();
     name_epoch(&mut epoch, &bundle, facts.result_hash, on_quorum);
+    let under = policy.hash().to_string();
+    epoch.claims.insert("enrolled-under".into(), under.into());
 
     let mut ear = facts.ear(issued_at, bundle.enrolment.expiry);
     // How long it holds is the issuer's to say: an enrolment's own time is over when it is registered.
@@ -86,8 +86,9 @@ pub fn attestation(bytes: &[u8], trust: &Trust, issued_at: u64) -> Result<Ear, N
 fn worst_of(reason: Reason) -> Tier {
     match reason {
         Reason::Pass => Tier::None,
-        Reason::Slow | Reason::Unreachable | Reason::Missing => Tier::Warning,
-        Reason::AttestationForged
+        Reason::Slow | Reason::Unreachable => Tier::Warning,
+        Reason::Missing
+        | Reason::AttestationForged
         | Reason::AttestationFailed
         | Reason::ProofBad
         | Reason::InventoryMismatch => Tier::Contraindicated,
@@ -97,15 +98,17 @@ fn worst_of(reason: Reason) -> Tier {
 fn findings(
     bundle: &Bundle,
     trusted: &TrustedPolicy,
-    facts: &EnrolmentFacts,
+    enrolled: &Enrolled<'_>,
     signed: Option<&Signed>,
 ) -> Findings {
-    let certificate = &facts.certificate;
+    let (facts, certificate) = (&enrolled.facts, &enrolled.facts.certificate);
+    // What a store of former days says of a root, the one in force does not.
+    let in_force = enrolled.policy.hash() == trusted.hash();
     let revoked = history::is_revoked(bundle);
     let mut findings = Findings {
         hardware_id: Some(facts.hardware_id),
         endorsement: Endorsement::Trusted(TrustedEndorsement {
-            class: Some(certificate.class),
+            class: in_force.then_some(certificate.class),
             manufacturer: certificate.manufacturer.clone(),
             model: certificate.model.clone(),
             root: certificate.path.last().map_or(B256::ZERO, B256::from),
@@ -125,6 +128,9 @@ fn findings(
     if let Some(signed) = signed {
         let at = Moment::epoch(bundle.verdict.epoch);
         show(&mut findings, &trusted.policy, at, &signed.attestation);
+        if bundle.previous.is_none() && findings.clock == Check::Passed {
+            findings.clock = Check::NotMade;
+        }
     }
     findings
 }

@@ -12,8 +12,8 @@
 //! | | 96 | an execution environment that its host may debug; revoked |
 //! | | 97 | the certificate leads to no trusted root |
 //! | | 99 | an execution environment's evidence failed |
-//! | configuration | 2 | the policy accepts, and either names the states it accepts or Secure Boot was on |
-//! | | 32 | the policy accepts although Secure Boot was off |
+//! | configuration | 2 | the policy accepts, and either names the states it accepts, whatever they are, or Secure Boot was on |
+//! | | 32 | the policy accepts any state, and Secure Boot was off |
 //! | | 36 | the policy accepts any state, and nothing shows which one it is |
 //! | | 96 | the policy denies, or there is none |
 //! | | absent | nothing was shown that it could be asked about |
@@ -325,10 +325,13 @@ impl Findings {
             }
             PolicyFinding::Accepted { states_listed } => states_listed,
         };
+        if states_listed {
+            // Whether Secure Boot is on or off in it: a log that is left out must not say more than one that is shown.
+            return Some(Claim::AFFIRMING);
+        }
         Some(match self.boot.secure_boot {
             Some(false) => Claim::WARNING,
             Some(true) => Claim::AFFIRMING,
-            None if states_listed => Claim::AFFIRMING,
             None => CONFIGURATION_UNAVAILABLE,
         })
     }

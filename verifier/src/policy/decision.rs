@@ -304,7 +304,10 @@ impl Policy {
             &facts.boot_loaders,
         ) + count(BOOT_FILES, boot.map(|it| &it.kernels), &facts.kernels);
         let shown = facts.boot_loaders.len() + facts.kernels.len();
-        (shown > 0).then(|| (known, shown - known))
+        // What went into a PCR that is not quoted is anybody's guess.
+        let unquoted = |pcr: &&u8| !state.quote.as_ref().is_some_and(|it| it.pcrs.contains(pcr));
+        let unseen = [BOOT_LOADERS, BOOT_FILES].iter().filter(unquoted).count();
+        (shown > 0).then(|| (known, shown - known + unseen))
     }
 
     fn judge_pcrs(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {

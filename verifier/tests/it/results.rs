@@ -230,6 +230,9 @@ fn a_warning_is_accepted_only_by_who_allows_it() {
     let key = IssuerKey::from_pem(&private).unwrap();
     let public = file(dir.path(), "public.pem", &public);
     let mut found = findings();
+    found.policy = PolicyFinding::Accepted {
+        states_listed: false,
+    };
     found.boot.secure_boot = Some(false);
     let token = Ear::new(NOW, "node", found.appraise()).sign(&key).unwrap();
     let token = file(dir.path(), "token.jwt", &token);

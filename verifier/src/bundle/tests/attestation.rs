@@ -80,8 +80,16 @@ pub(super) fn a_result_says_what_the_audit_checked(case: &Case) {
 
 /// A machine whose boot is measured, under a policy that lists its state unless told otherwise.
 fn measured(case: &Case, change: impl Fn(&mut Policy)) -> (Case, Shown) {
+    measured_over(case, 0..10, change)
+}
+
+fn measured_over(
+    case: &Case,
+    pcrs: std::ops::Range<u8>,
+    change: impl Fn(&mut Policy),
+) -> (Case, Shown) {
     let event_log = boot(MadeLog::new(&[Sha256])).to_bytes();
-    let pcrs: Vec<u8> = (0..10).collect();
+    let pcrs: Vec<u8> = pcrs.collect();
     let replay = Log::parse(&event_log).unwrap().replay(Sha256).unwrap();
     let pcr_digest = replay.quote_digest(&pcrs);
     let mut policy = Policy {
@@ -117,6 +125,16 @@ pub(super) fn a_listed_state_with_its_log_is_affirmed(case: &Case) {
         ]
     );
     assert_eq!(said(&found, "secure-boot"), "true");
+    // Without the log nothing looks better than with it.
+    let mut stripped = listed.again();
+    let evidence = stripped.bundle.evidence.as_mut().unwrap();
+    evidence.event_log = Bytes::new();
+    let without = epoch(&stripped);
+    assert_eq!(without.status, found.status);
+    assert_eq!(without.vector.get("executables"), None);
+    // PCR 9 is not quoted: what was measured into it, nobody knows.
+    let (narrow, _) = measured_over(case, 0..9, |_| {});
+    assert_eq!(epoch(&narrow).vector.get("executables").unwrap().0, 33);
     // Nobody vouches for what ran where the policy takes any state.
     let (any, _) = measured(case, |policy| policy.accepted_digests.clear());
     assert_eq!(epoch(&any).vector.get("executables").unwrap().0, 33);
@@ -250,7 +268,7 @@ pub(super) fn a_condemned_epoch_is_not_affirmed(case: &Case) {
         (
             &missing,
             Reason::Missing,
-            Warning,
+            Contraindicated,
             ("instance-identity", None),
             "",
         ),
@@ -307,6 +325,10 @@ pub(super) fn a_condemned_epoch_is_not_affirmed(case: &Case) {
     assert_eq!(said(&epoch(&bad_proof), "storage-proof"), r#""fails""#);
     assert_eq!(said(&epoch(&backwards), "storage-proof"), r#""holds""#);
     assert_eq!(said(&epoch(&missing), "storage-proof"), "");
+    // Nor does a clock pass that was compared with none.
+    let mut alone = case.again();
+    alone.bundle.previous = None;
+    assert!(epoch(&alone).vector.get("instance-identity").is_none());
 }
 
 pub(super) fn a_bundle_that_is_not_accepted_gives_no_result(case: &Case) {

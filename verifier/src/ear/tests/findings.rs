@@ -213,6 +213,16 @@ fn findings_map_to_claims_as_the_table_says() {
             "listed, insecure",
             |it| it.boot.secure_boot = Some(false),
             "configuration",
+            Some(2),
+            Affirming,
+        ),
+        (
+            "any state, insecure",
+            |it| {
+                any_state(it);
+                it.boot.secure_boot = Some(false);
+            },
+            "configuration",
             Some(32),
             Warning,
         ),
