@@ -219,6 +219,7 @@ impl Exporter {
                 .into_iter()
                 .map(SignatureBytes)
                 .collect(),
+            guest: row.guest,
         })
     }
 

@@ -9,17 +9,18 @@ use alloy::primitives::{Address, B256, Bytes};
 use rand::RngCore;
 use rand::rngs::OsRng;
 use subtle::ConstantTimeEq;
-use verifier::Epoch;
 use verifier::bundle::CertificateBytes;
 use verifier::policy::{Denial, FirmwareVersion, MachineFacts, Policy};
 use verifier::revocation::{self, Machine};
 use verifier::session::Certification;
+use verifier::tee::GuestEvidence;
 use verifier::tpm::certificate::verify_path;
 use verifier::tpm::{
     Attest, Certificate, EnrolmentFacts, EnrolmentRequest, Reject, RootStore, judge_certify,
     judge_request, make_credential, qualifying_data,
 };
 use verifier::typed_data;
+use verifier::{BlockNumber, Epoch};
 use zeroize::Zeroizing;
 
 use crate::key::{OracleKey, SigningError};
@@ -41,6 +42,8 @@ const MAX_PART_BYTES: usize = 16 << 10;
 const LISTED_FOR: Duration = Duration::from_secs(2);
 /// Most intermediate certificates in a request.
 const MAX_INTERMEDIATES: usize = 8;
+/// Oldest block that a guest's report may be bound to, blocks before the head: as far back as contracts see.
+const MAX_GUEST_AGE: u64 = 256;
 
 /// An enrolment is refused.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,9 @@ pub enum EnrolError {
     /// This oracle has revoked the machine.
     #[error("{code}: {0}", code = .0.code())]
     Revoked(revocation::Reject),
+    /// A guest's report that could be from any time.
+    #[error("block {0} of the guest's report is not one of the last {MAX_GUEST_AGE} of this chain")]
+    Stale(BlockNumber),
     /// The request is not one.
     #[error("{0}")]
     Malformed(String),
@@ -196,6 +202,16 @@ impl Enroller {
         }
     }
 
+    /// Whether a guest's report was made a moment ago: its block's hash could not be known before.
+    async fn check_recent(&self, guest: &GuestEvidence) -> Result<(), EnrolError> {
+        let head = self.chain.head().await?;
+        let recent = guest.block <= head && head.0 - guest.block.0 < MAX_GUEST_AGE;
+        if recent && self.chain.block_hash(guest.block).await? == Some(guest.block_hash) {
+            return Ok(());
+        }
+        Err(EnrolError::Stale(guest.block))
+    }
+
     /// Whoever is about to be shut out does not get in during the last epochs.
     async fn judge_by_announced(
         &self,
@@ -210,7 +226,8 @@ impl Enroller {
                 continue;
             };
             let facts = judge_request(request, next.roots(), just_before(request.expiry))?;
-            let mut denials = denials(next.policy(), &facts, firmware);
+            let at = just_before(request.expiry);
+            let mut denials = denials(next.policy(), &facts, firmware, at);
             // One policy wants this key of the maker's TPMs and the other that one: nobody could satisfy both.
             denials.retain(|it| !matches!(it, Denial::TpmEndorsementKey { .. }));
             none_of(denials)?;
@@ -253,9 +270,9 @@ impl Enroller {
             )));
         }
         let roots = self.rules.policy(policy_hash)?.roots();
-        let facts = judge_request(&request, roots, now)?;
+        judge_request(&request, roots, now)?;
         // Auditors judge the certificates as of then: what runs out before would make every bundle of the node unusable.
-        judge_request(&request, roots, just_before(request.expiry))?;
+        let facts = judge_request(&request, roots, just_before(request.expiry))?;
         let mut secret = Zeroizing::new([0; 32]);
         OsRng.fill_bytes(secret.as_mut_slice());
         let credential = make_credential(&facts.ek, &facts.ak.name(), &secret)?;
@@ -343,7 +360,15 @@ impl Enroller {
             return Err(EnrolError::NoSession);
         }
         let policy = self.rules.policy(policy_hash)?.policy();
-        none_of(denials(policy, &facts, firmware))?;
+        none_of(denials(
+            policy,
+            &facts,
+            firmware,
+            just_before(request.expiry),
+        ))?;
+        if let Some(guest) = &request.guest {
+            self.check_recent(guest).await?;
+        }
         // With what this store has between, as the bundle will have it.
         let request_with_path = EnrolmentRequest {
             intermediates: [&request.intermediates[..], &intermediates].concat(),
@@ -391,6 +416,7 @@ impl Enroller {
             expiry: request.expiry,
             signature: signature.clone(),
             certification: Some(certification),
+            guest: request.guest,
         };
         self.store
             .keep_enrolment(digest, facts.ak_hash, &row)
@@ -405,11 +431,17 @@ impl Enroller {
     }
 }
 
-/// What a policy says to a machine that enrols.
-fn denials(policy: &Policy, facts: &EnrolmentFacts, firmware: FirmwareVersion) -> Vec<Denial> {
+/// What a policy says to a machine that enrols, at a time.
+fn denials(
+    policy: &Policy,
+    facts: &EnrolmentFacts,
+    firmware: FirmwareVersion,
+    at: u64,
+) -> Vec<Denial> {
     let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
     let mut denials = policy.judge_machine(Some(&machine));
     denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
+    denials.extend(policy.judge_guest(facts.guest.as_ref().map(|it| (it, at))));
     denials
 }
 
@@ -424,7 +456,7 @@ fn needed_intermediates(request: &EnrolmentRequest, store: &RootStore) -> Vec<Ve
     // As the bundle's auditor judges it: just before the enrolment expires.
     let at = just_before(request.expiry);
     let roots = store.without_intermediates();
-    let mut needed = request.clone();
+    let mut needed = request.certificates_only();
     if judge_request(&needed, &roots, at).is_err() {
         needed.intermediates = verify_path_of(&needed, store, at);
     }
@@ -466,3 +498,6 @@ pub(crate) fn unix_time() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use proto::v1::propose_response::Outcome;
 use tonic::{Request, Response, Status};
 use verifier::cbor;
 use verifier::evidence::Evidence;
+use verifier::tee::{GuestEvidence, MAX_GUEST_BYTES};
 use verifier::tpm::EnrolmentRequest;
 use verifier::{Epoch, NodeId};
 use zeroize::Zeroizing;
@@ -110,7 +111,7 @@ impl From<AgreementError> for Status {
 impl From<EnrolError> for Status {
     fn from(error: EnrolError) -> Self {
         match &error {
-            EnrolError::Rejected(_) | EnrolError::Malformed(_) => {
+            EnrolError::Rejected(_) | EnrolError::Malformed(_) | EnrolError::Stale(_) => {
                 Self::invalid_argument(error.to_string())
             }
             EnrolError::NoSession => Self::not_found(error.to_string()),
@@ -143,6 +144,18 @@ fn item(node: NodeId, evidence: &Evidence) -> v1::fetch_evidence_response::Item 
     v1::fetch_evidence_response::Item {
         node: node.0,
         evidence: cbor::encode(evidence),
+    }
+}
+
+fn guest(bytes: &[u8]) -> Result<Option<GuestEvidence>, Status> {
+    match bytes.len() {
+        0 => Ok(None),
+        1..=MAX_GUEST_BYTES => cbor::decode("guest evidence", bytes)
+            .map(Some)
+            .map_err(|error| malformed(&error)),
+        length => Err(Status::invalid_argument(format!(
+            "guest evidence has {length} bytes, at most {MAX_GUEST_BYTES} are read"
+        ))),
     }
 }
 
@@ -193,6 +206,7 @@ impl Oracle for Services {
             ak_public: request.ak_public,
             node_key_public: request.node_key_public,
             expiry: request.expiry,
+            guest: guest(&request.guest)?,
         };
         let enroller = self.inner.enroller.clone();
         let policy = enroller.policy_in_force(self.epoch_now().await?).await?;

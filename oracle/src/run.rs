@@ -292,3 +292,37 @@ async fn settle(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use alloy::primitives::B256;
+    use verifier::Epoch;
+
+    use super::*;
+    use crate::onchain::Event;
+    use crate::testing::World;
+
+    #[tokio::test]
+    async fn an_oracle_starts_with_one_of_the_networks_policies_and_not_with_none() {
+        let world = World::new().await;
+        check_policies(&world.rules, &*world.chain).await.unwrap();
+        let announce = |policy_hash| {
+            let from_epoch = Epoch(9);
+            let event = Event::PolicyChanged {
+                policy_hash,
+                from_epoch,
+            };
+            world.chain.log(56, event);
+        };
+        // The next one is missing: the epochs before it can still be judged.
+        announce(B256::repeat_byte(0xee));
+        check_policies(&world.rules, &*world.chain).await.unwrap();
+        let (deployment, schedule) = (*world.rules.deployment(), world.rules.schedule());
+        let key = circuits::keys::VerifyingKey::committed(&circuits::Profile::DEV).unwrap();
+        let none = Rules::new(deployment, schedule, Vec::new(), key.clone());
+        let error = check_policies(&none, &*world.chain).await.unwrap_err();
+        assert!(error.message.contains("0xeeee"), "{}", error.message);
+    }
+}

@@ -15,6 +15,7 @@ use crate::chain_view::{ChainView, RealChain};
 use crate::config::{Config, parse_amount};
 use crate::edges::{Edges, open_tpm, push_timeout, real_chain};
 use crate::enrol::{Enroller, Terms};
+use crate::guest::GuestConfig;
 use crate::oracles::GrpcOracles;
 use crate::tpm::TpmHandle;
 use crate::{init, run, status};
@@ -114,6 +115,7 @@ struct Machine {
     chain: RealChain,
     tpm: TpmHandle,
     oracles: GrpcOracles,
+    guest: Option<GuestConfig>,
 }
 
 impl Machine {
@@ -122,6 +124,7 @@ impl Machine {
             chain: real_chain(config).await?,
             tpm: open_tpm(config).await?,
             oracles: GrpcOracles::new(push_timeout(config)),
+            guest: config.guest.clone(),
         })
     }
 
@@ -131,6 +134,7 @@ impl Machine {
             actions: &self.chain,
             tpm: &self.tpm,
             oracles: &self.oracles,
+            guest: self.guest.as_ref(),
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use verifier::tpm::EndorsementKey;
 
 use crate::acceptance::Acceptance;
+use crate::guest::GuestConfig;
 
 /// A whole configuration with every key, its default and what it means.
 pub const EXAMPLE: &str = include_str!("../node.example.toml");
@@ -33,6 +34,9 @@ pub struct Config {
     pub health: Health,
     /// The TPM.
     pub tpm: TpmConfig,
+    /// The confidential guest that the node enrols from, for committees whose policy asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestConfig>,
     /// The prover.
     #[serde(default)]
     pub prover: ProverConfig,

@@ -5,18 +5,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use daemon::exit::Failure;
 use proto::v1::{BeginEnrolmentRequest, FinishEnrolmentRequest};
-use verifier::NodeId;
 use verifier::committee::{Deployment, OracleSet};
+use verifier::tee::{GuestEvidence, report_data};
 use verifier::tpm::{
-    Certificate, EnrolmentRequest, OnChainReject, RootStore, TpmClass, judge_request,
-    qualifying_data,
+    Certificate, EnrolmentRequest, OnChainReject, Public, RootStore, TpmClass, check_node_key,
+    judge_request, qualifying_data,
 };
 use verifier::typed_data::{Enrolment, recover};
+use verifier::{BlockNumber, NodeId, cbor};
 
 use crate::chain_view::{
-    ChainActions, ChainError, ChainView, NodeRecord, Oracle, Registration, SignedEnrolment,
+    ChainActions, ChainError, ChainView, Head, NodeRecord, Oracle, Registration, SignedEnrolment,
     epoch_at,
 };
+use crate::guest::{GuestConfig, GuestError};
 use crate::oracles::GrpcOracles;
 use crate::tpm::{TpmError, TpmHandle, TpmIdentity};
 
@@ -24,6 +26,8 @@ mod quoted;
 
 /// How long an enrolment may wait for its registration.
 const VALIDITY: Duration = Duration::from_secs(3600);
+/// Oldest block that oracles take in a guest's report, blocks before the head.
+const GUEST_AGE: u64 = 256;
 
 /// Why the node is not enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,9 @@ pub enum EnrolError {
     /// The TPM failed.
     #[error(transparent)]
     Tpm(#[from] TpmError),
+    /// The guest's evidence cannot be made.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
     /// The chain cannot be read, or the registry refused.
     #[error("registration: {0}")]
     Chain(#[from] ChainError),
@@ -88,7 +95,9 @@ impl From<EnrolError> for Failure {
             | EnrolError::Quote(_)
             | EnrolError::Roster
             | EnrolError::Chain(ChainError::Reverted { .. }) => Self::rejected(text),
-            EnrolError::Tpm(_) | EnrolError::Chain(_) => Self::unavailable(text),
+            EnrolError::Tpm(_) | EnrolError::Guest(_) | EnrolError::Chain(_) => {
+                Self::unavailable(text)
+            }
             // Oracles that judged and refused weigh more than those that could not be asked.
             EnrolError::TooFew { refusals, .. }
                 if refusals
@@ -112,6 +121,8 @@ pub struct Enroller<'a> {
     pub tpm: &'a TpmHandle,
     /// The oracles.
     pub oracles: &'a GrpcOracles,
+    /// The confidential guest that it runs in.
+    pub guest: Option<&'a GuestConfig>,
 }
 
 /// A statement and who signed it so far.
@@ -202,7 +213,20 @@ impl Enroller<'_> {
         if policy.as_ref().is_some_and(|policy| policy.has_roster) {
             return Err(EnrolError::Roster);
         }
-        let enrolments = self.statements(&deployment, &identity, expiry, now.as_secs())?;
+        let mut request = EnrolmentRequest {
+            chain_id: deployment.chain_id,
+            registry: deployment.registry.into_array(),
+            address: account.into_array(),
+            ek_certificate: identity.ek_certificate.clone(),
+            intermediates: identity.intermediates.clone(),
+            ek_public: identity.ek_public.clone(),
+            ak_public: identity.ak_public.clone(),
+            node_key_public: identity.node_key_public.clone(),
+            expiry,
+            guest: None,
+        };
+        request.guest = self.guest_evidence(&request, head).await?;
+        let enrolments = statements(&request, now.as_secs())?;
         if let Some(policy) = &policy {
             // A machine that the contract refuses learns it before any oracle works for it. What oracles add, the contract does not look at.
             let [first, ..] = &enrolments;
@@ -214,12 +238,13 @@ impl Enroller<'_> {
             .map(|it| deployment.registry_digest(it));
         let begin = BeginEnrolmentRequest {
             account: account.to_vec(),
-            ek_certificate: identity.ek_certificate.clone(),
-            intermediates: identity.intermediates.clone(),
-            ek_public: identity.ek_public.clone(),
-            ak_public: identity.ak_public.clone(),
-            node_key_public: identity.node_key_public.clone(),
+            ek_certificate: request.ek_certificate,
+            intermediates: request.intermediates,
+            ek_public: request.ek_public,
+            ak_public: request.ak_public,
+            node_key_public: request.node_key_public,
             expiry,
+            guest: request.guest.as_ref().map(cbor::encode).unwrap_or_default(),
         };
         let needed = committee.set.quorum();
         let mut found = enrolments.map(|statement| Found {
@@ -278,51 +303,29 @@ impl Enroller<'_> {
         })
     }
 
-    /// What the oracles will sign: the same judgement they make, made first by the node itself; one statement for each class of
-    /// TPM, for which of them its maker's root stands for is the oracles' to say.
-    fn statements(
+    /// What the processor says of the guest that this node runs in, bound to its keys, its account and a recent block.
+    async fn guest_evidence(
         &self,
-        deployment: &Deployment,
-        identity: &TpmIdentity,
-        expiry: u64,
-        now: u64,
-    ) -> Result<[Enrolment; 3], EnrolError> {
-        let request = EnrolmentRequest {
-            chain_id: deployment.chain_id,
-            registry: deployment.registry.into_array(),
-            address: self.chain.account().into_array(),
-            ek_certificate: identity.ek_certificate.clone(),
-            intermediates: identity.intermediates.clone(),
-            ek_public: identity.ek_public.clone(),
-            ak_public: identity.ak_public.clone(),
-            node_key_public: identity.node_key_public.clone(),
-            expiry,
+        request: &EnrolmentRequest,
+        head: Head,
+    ) -> Result<Option<GuestEvidence>, EnrolError> {
+        let Some(config) = self.guest.cloned() else {
+            return Ok(None);
         };
-        // The node does not decide which makers are trusted: the issuers it was configured with end the path here.
-        let anchors = identity
-            .intermediates
-            .iter()
-            .map(|der| Certificate::from_der(der));
-        let anchors = anchors
-            .collect::<Result<Vec<_>, _>>()
+        let block = block_for(head, GUEST_AGE);
+        let block_hash = block_hash(self.chain, block).await?;
+        let node_key = Public::parse(&request.node_key_public)
+            .and_then(|key| check_node_key(&key))
             .map_err(EnrolError::OwnEvidence)?;
-        let facts = judge_request(&request, &RootStore::new(anchors), now)
-            .map_err(EnrolError::OwnEvidence)?;
-        let statement = |class: TpmClass| -> Result<Enrolment, EnrolError> {
-            let facts = facts.clone().with_class(&request, class);
-            let facts = facts.map_err(EnrolError::OwnEvidence)?;
-            Ok(Enrolment {
-                account: self.chain.account(),
-                hardwareId: facts.hardware_id,
-                akHash: facts.ak_hash,
-                nodeKeyHash: facts.node_key_hash,
-                resultHash: facts.result_hash,
-                tpmClass: class.number(),
-                expiry,
-            })
-        };
-        let [a, b, c] = TpmClass::ALL;
-        Ok([statement(a)?, statement(b)?, statement(c)?])
+        let data = report_data(&node_key, &request.guest_context(&block_hash));
+        // The processor takes its time.
+        let made = tokio::task::spawn_blocking(move || {
+            config.evidence(BlockNumber(block), block_hash, &data)
+        });
+        match made.await {
+            Ok(evidence) => Ok(Some(evidence?)),
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
     }
 
     /// One oracle's signature over one of `digests`, checked, with that one's place.
@@ -385,5 +388,70 @@ impl Enroller<'_> {
                 oracle.url, oracle.account, set.version
             )),
         }
+    }
+}
+
+/// What the oracles will sign: the same judgement they make, made first by the node itself; one statement for each class of
+/// TPM, for which of them its maker's root stands for is the oracles' to say.
+fn statements(request: &EnrolmentRequest, now: u64) -> Result<[Enrolment; 3], EnrolError> {
+    // The node does not decide which makers are trusted: the issuers it was configured with end the path here.
+    let anchors = request
+        .intermediates
+        .iter()
+        .map(|der| Certificate::from_der(der));
+    let anchors = anchors
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(EnrolError::OwnEvidence)?;
+    let facts =
+        judge_request(request, &RootStore::new(anchors), now).map_err(EnrolError::OwnEvidence)?;
+    let statement = |class: TpmClass| -> Result<Enrolment, EnrolError> {
+        let facts = facts.clone().with_class(request, class);
+        let facts = facts.map_err(EnrolError::OwnEvidence)?;
+        Ok(Enrolment {
+            account: request.address.into(),
+            hardwareId: facts.hardware_id,
+            akHash: facts.ak_hash,
+            nodeKeyHash: facts.node_key_hash,
+            resultHash: facts.result_hash,
+            tpmClass: class.number(),
+            expiry: request.expiry,
+        })
+    };
+    let [a, b, c] = TpmClass::ALL;
+    Ok([statement(a)?, statement(b)?, statement(c)?])
+}
+
+/// Blocks that a transaction may take.
+const MARGIN: u64 = 8;
+
+/// The last block that stays, unless that is so old that what is bound to it could come too late.
+fn block_for(head: Head, max_age: u64) -> u64 {
+    let oldest = head
+        .latest
+        .saturating_sub(max_age.saturating_sub(MARGIN) / 2);
+    head.finalized.max(oldest)
+}
+
+async fn block_hash(chain: &dyn ChainView, block: u64) -> Result<B256, ChainError> {
+    chain.block_hash(block).await?.ok_or_else(|| {
+        ChainError::Inconsistent(format!("the endpoint does not know its own block {block}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_block_is_final_where_it_can_be_and_never_too_old() {
+        let head = |latest, finalized| Head { latest, finalized };
+        assert_eq!(block_for(head(1_000, 990), 256), 990);
+        // Finality is far behind: half of the time is left for the transaction.
+        assert_eq!(block_for(head(1_000, 100), 256), 876);
+        // A policy in a hurry leaves all of its time to the transaction.
+        for max_age in [1, 2, 9] {
+            assert_eq!(block_for(head(1_000, 100), max_age), 1_000);
+        }
+        assert_eq!(block_for(head(3, 0), 256), 0);
     }
 }

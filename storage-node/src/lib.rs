@@ -9,6 +9,7 @@ pub mod edges;
 pub mod enrol;
 pub mod event_log;
 pub mod evidence;
+pub mod guest;
 pub mod init;
 pub mod inventory;
 pub mod keeper;

@@ -237,6 +237,7 @@ async fn enrolled(
             actions: &*edges.actions,
             tpm: &edges.tpm,
             oracles: &oracles,
+            guest: config.guest.as_ref(),
         };
         let terms = Terms {
             url: config.grpc.url.clone(),

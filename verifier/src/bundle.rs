@@ -12,6 +12,7 @@ use crate::committee::{Deployment, OracleSet, SignedObservation};
 use crate::envelope::Envelope;
 use crate::evidence::Evidence;
 use crate::report::{Identity, Report, Verdict};
+use crate::tee::GuestEvidence;
 use crate::tpm::EnrolmentRequest;
 
 mod attestation;
@@ -68,6 +69,10 @@ pub struct EnrolmentRecord {
     /// Signatures over the EIP-712 `Enrolment`, at least a quorum.
     #[n(6)]
     pub signatures: Vec<SignatureBytes>,
+    /// Evidence of the confidential guest that it enrolled from.
+    #[n(7)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest: Option<GuestEvidence>,
 }
 
 impl EnrolmentRecord {
@@ -84,6 +89,7 @@ impl EnrolmentRecord {
             ak_public: self.ak_public.to_vec(),
             node_key_public: self.node_key_public.to_vec(),
             expiry: self.expiry,
+            guest: self.guest.clone(),
         }
     }
 }

@@ -32,7 +32,7 @@ use alloy_primitives::{B256, Bytes, keccak256};
 use serde::{Deserialize, Serialize};
 
 pub use findings::{
-    Boot, Check, Endorsement, Execution, Findings, Measured, PolicyFinding, TrustedEndorsement,
+    Boot, Check, Endorsement, Findings, Measured, PolicyFinding, TrustedEndorsement,
 };
 pub use json::Json;
 pub use key::{IssuerKey, VerifierKey};

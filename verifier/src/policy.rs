@@ -41,7 +41,8 @@
 //! rt_mr0 = "any"                      # and the other three
 //! ```
 //!
-//! [`Policy::judge_machine`] is asked by each oracle when a machine enrols, [`Policy::judge_state`] every epoch. A machine that
+//! [`Policy::judge_machine`] and [`Policy::judge_guest`] are asked by each oracle when a machine enrols, where there is a clock for
+//! certificates and collateral; [`Policy::judge_state`] every epoch. A machine that
 //! enrolled before a policy came stays: ask [`simulate`] which those are. So does one whose firmware falls below the minimum, for an
 //! epoch's evidence names no maker: an audit remarks it ([`crate::bundle::Remark`]). Protocol: section 5.
 
@@ -295,12 +296,12 @@ impl Policy {
             .chain(self.values.iter().flat_map(|it| &it.retiring))
             .chain(self.boot.iter().flat_map(|it| &it.retiring))
             .map(|it| it.until_epoch);
-        let exceptions = self.tdx.iter().flat_map(|it| &it.exceptions);
-        if ends
-            .chain(exceptions.map(|it| it.until_epoch))
-            .any(|epoch| epoch.is_none())
-        {
+        if ends.into_iter().any(|epoch| epoch.is_none()) {
             remarks.push("`until` alone: epochs are judged without a clock, where such a value counts as ended; use `until_epoch`");
+        }
+        let mut exceptions = self.tdx.iter().flat_map(|it| &it.exceptions);
+        if exceptions.any(|it| it.until_epoch.is_some()) {
+            remarks.push("`tdx.exceptions` with `until_epoch`: machines enrol at a time, where such an exception counts as ended; use `until` alone");
         }
         match &self.tpm {
             None => remarks.push("TPMs of every class may enrol, virtual ones too: no [tpm]"),
@@ -314,9 +315,6 @@ impl Policy {
         }
         if self.boot.is_none() {
             remarks.push("event logs are not asked for: no [boot]");
-        }
-        if self.snp.is_some() || self.tdx.is_some() {
-            remarks.push("evidence of epochs carries no SEV-SNP report or TDX quote yet, so [snp] and [tdx] fail every node (POLICY_FACT_UNKNOWN): keep them for `verifier snp` and `verifier tdx`");
         }
         remarks
     }

@@ -32,6 +32,11 @@ impl Facts {
     pub fn hardware_id(&self) -> B256 {
         keccak256(self.platform_id)
     }
+
+    /// Whether its host may debug or profile the guest: the attributes of the group that makes it untrusted.
+    pub fn is_debugged(&self) -> bool {
+        policy::is_untrusted(self.attributes)
+    }
 }
 
 /// Judges an authentic quote by a policy and by the node it must be bound to, at a moment.

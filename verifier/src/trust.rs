@@ -200,6 +200,15 @@ impl Trust {
         })
     }
 
+    /// The same trust with processors of a test's own makers.
+    #[cfg(test)]
+    pub(crate) fn with_processors(mut self, processors: &crate::tee::Processors) -> Self {
+        for policy in &mut self.policies {
+            policy.roots = std::mem::take(&mut policy.roots).with_processors(processors.clone());
+        }
+        self
+    }
+
     /// Every policy that has begun by an epoch, the one in force first.
     pub fn policies_until(&self, epoch: Epoch) -> impl Iterator<Item = &TrustedPolicy> {
         self.policies

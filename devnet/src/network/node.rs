@@ -154,6 +154,7 @@ impl NodeSeat {
                 event_log: None,
             },
             // One prover thread a node: six nodes share a machine.
+            guest: None,
             prover: ProverConfig {
                 profile: Profile::DEV.name().to_owned(),
                 keys_dir: keys_dir.to_owned(),

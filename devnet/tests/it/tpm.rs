@@ -145,6 +145,7 @@ fn request(identity: &TpmIdentity) -> EnrolmentRequest {
         ak_public: identity.ak_public.clone(),
         node_key_public: identity.node_key_public.clone(),
         expiry: now() + 600,
+        guest: None,
     }
 }
 

@@ -61,6 +61,7 @@ async fn archive(certified: bool) -> (World, Exporter, TestNode) {
             attest: vec![7].into(),
             signature: vec![8].into(),
         }),
+        guest: None,
     };
     let digest = world
         .rules

@@ -7,6 +7,7 @@ use verifier::cbor;
 use verifier::evidence::{Evidence, SignedReceipt};
 use verifier::report::Identity;
 use verifier::session::{Certification, VouchedAnswer};
+use verifier::tee::GuestEvidence;
 use verifier::{BlockNumber, Epoch, NodeId};
 
 use super::{Store, StoreError, address, hash, int, uint};
@@ -61,6 +62,8 @@ pub struct EnrolmentRow {
     pub signature: Bytes,
     /// How the node key was certified for this oracle; absent for enrolments of before it was kept.
     pub certification: Option<Certification>,
+    /// Evidence of the confidential guest that it enrolled from.
+    pub guest: Option<GuestEvidence>,
 }
 
 impl Store {
@@ -77,7 +80,7 @@ impl Store {
         self.keep_keys(ak_hash, &row.ak_public, row.node_key_hash, &row.node_key)
             .await?;
         sqlx::query(
-            "INSERT INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO enrolments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(digest.as_slice())
         .bind(row.account.as_slice())
@@ -88,6 +91,7 @@ impl Store {
         .bind(int(row.expiry))
         .bind(&row.signature[..])
         .bind(row.certification.as_ref().map(cbor::encode))
+        .bind(row.guest.as_ref().map(cbor::encode))
         .execute(&self.write)
         .await?;
         Ok(())
@@ -103,9 +107,19 @@ impl Store {
         identity: &Identity,
     ) -> Result<Option<EnrolmentRow>, StoreError> {
         type Blob = Vec<u8>;
-        type Columns = (Blob, Blob, Blob, Blob, Blob, i64, Blob, Option<Blob>);
+        type Columns = (
+            Blob,
+            Blob,
+            Blob,
+            Blob,
+            Blob,
+            i64,
+            Blob,
+            Option<Blob>,
+            Option<Blob>,
+        );
         let row: Option<Columns> = sqlx::query_as(
-            "SELECT account, ek_certificate, intermediates, ek_public, node_public, expiry, signature, certification
+            "SELECT account, ek_certificate, intermediates, ek_public, node_public, expiry, signature, certification, guest
              FROM enrolments WHERE digest = ?",
         )
         .bind(digest.as_slice())
@@ -120,6 +134,7 @@ impl Store {
             expiry,
             signature,
             certification,
+            guest,
         )) = row
         else {
             return Ok(None);
@@ -140,6 +155,9 @@ impl Store {
             signature: signature.into(),
             certification: certification
                 .map(|bytes| cbor::decode("certification", &bytes))
+                .transpose()?,
+            guest: guest
+                .map(|bytes| cbor::decode("guest evidence", &bytes))
                 .transpose()?,
         }))
     }
@@ -570,6 +588,8 @@ impl Store {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
+    use verifier::tee::GuestReport;
+
     use super::*;
 
     #[tokio::test]
@@ -596,6 +616,14 @@ mod tests {
             expiry,
             signature: vec![6].into(),
             certification: None,
+            guest: Some(GuestEvidence {
+                block: BlockNumber(9),
+                block_hash: B256::repeat_byte(10),
+                report: GuestReport::Tdx {
+                    quote: vec![11].into(),
+                    collateral: vec![12].into(),
+                },
+            }),
         };
         for (digest, expiry) in [(7, 100), (8, 200)] {
             store

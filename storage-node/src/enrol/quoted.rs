@@ -10,8 +10,8 @@ use verifier::tpm::{
 };
 use verifier::typed_data::Enrolment;
 
-use super::EnrolError;
-use crate::chain_view::{ChainError, ChainView, Head, QuotePolicy, Quoted};
+use super::{EnrolError, block_for, block_hash};
+use crate::chain_view::{ChainView, QuotePolicy, Quoted};
 use crate::tpm::{TpmHandle, TpmIdentity};
 
 /// Has the TPM quote and certify over a recent block, and judges both as the contract will, before anything is paid.
@@ -23,9 +23,7 @@ pub(super) async fn quote(
     statement: &Enrolment,
 ) -> Result<Quoted, EnrolError> {
     let block = block_for(chain.head().await?, policy.max_age);
-    let block_hash = chain.block_hash(block).await?.ok_or_else(|| {
-        ChainError::Inconsistent(format!("the endpoint does not know its own block {block}"))
-    })?;
+    let block_hash = block_hash(chain, block).await?;
     let deployment = chain.deployment();
     let occasion = Occasion {
         chain_id: deployment.chain_id,
@@ -66,38 +64,9 @@ pub(super) async fn quote(
     Ok(Quoted { block, evidence })
 }
 
-/// Blocks that a transaction may take.
-const MARGIN: u64 = 8;
-
-/// The last block that stays, unless that is so old that the transaction could come too late.
-fn block_for(head: Head, max_age: u64) -> u64 {
-    let oldest = head
-        .latest
-        .saturating_sub(max_age.saturating_sub(MARGIN) / 2);
-    head.finalized.max(oldest)
-}
-
 fn pcr_digest(attest: &[u8]) -> Option<[u8; 32]> {
     match Attest::parse(attest).ok()?.attested {
         Attested::Quote { pcr_digest, .. } => pcr_digest.try_into().ok(),
         Attested::Certify { .. } => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_quoted_block_is_final_where_it_can_be_and_never_too_old() {
-        let head = |latest, finalized| Head { latest, finalized };
-        assert_eq!(block_for(head(1_000, 990), 256), 990);
-        // Finality is far behind: half of the time is left for the transaction.
-        assert_eq!(block_for(head(1_000, 100), 256), 876);
-        // A policy in a hurry leaves all of its time to the transaction.
-        for max_age in [1, 2, 9] {
-            assert_eq!(block_for(head(1_000, 100), max_age), 1_000);
-        }
-        assert_eq!(block_for(head(3, 0), 256), 0);
     }
 }

@@ -562,6 +562,7 @@ async fn a_quote_policy_is_read_and_asks_for_what_oracles_do_not_say() {
         actions: &*chain,
         tpm: &tpm,
         oracles: &oracles,
+        guest: None,
     };
     let terms = Terms {
         url: "https://127.0.0.1:7300".to_owned(),

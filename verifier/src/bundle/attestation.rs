@@ -176,6 +176,7 @@ fn show(findings: &mut Findings, policy: &Policy, at: Moment, shown: &Attestatio
         },
         files: Measured::NotShown,
         secure_boot: state.and_then(|it| it.boot.as_ref()?.secure_boot),
+        debugger: state.and_then(|it| it.boot.as_ref()?.debugger),
     };
 }
 

@@ -378,8 +378,12 @@ impl Auditor<'_> {
         } else {
             String::new()
         };
+        let guest = facts.guest.as_ref().map_or_else(String::new, |guest| {
+            let kind = guest.kind();
+            format!(", from a {kind} guest of a block that they say was recent")
+        });
         passed(format!(
-            "TPM {} {} {}, machine {}, attested by {} oracles{earlier}",
+            "TPM {} {} {}, machine {}, attested by {} oracles{guest}{earlier}",
             facts.certificate.manufacturer,
             facts.certificate.model,
             facts.certificate.version,

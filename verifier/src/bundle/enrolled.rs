@@ -123,8 +123,14 @@ fn judge(
         firmware: None,
         endorsement_key: facts.endorsement_key,
     };
-    match trusted.policy.judge_maker(&machine).first() {
-        Some(denial) => Err(NotEnrolled::Denied(denial.clone())),
+    let mut denials = trusted.policy.judge_maker(&machine);
+    denials.extend(
+        trusted
+            .policy
+            .judge_guest(facts.guest.as_ref().map(|it| (it, at))),
+    );
+    match denials.into_iter().next() {
+        Some(denial) => Err(NotEnrolled::Denied(denial)),
         None => Ok(facts),
     }
 }
@@ -137,7 +143,7 @@ fn only_what_is_needed(
 ) -> Result<(), NotEnrolled> {
     let roots = trusted.roots().without_intermediates();
     for left_out in 0..request.intermediates.len() {
-        let mut fewer = request.clone();
+        let mut fewer = request.certificates_only();
         fewer.intermediates.remove(left_out);
         if judge_request(&fewer, &roots, at).is_ok() {
             return Err(NotEnrolled::Surplus(left_out));

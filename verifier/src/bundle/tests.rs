@@ -14,6 +14,7 @@ use crate::{EvidenceReason, Reason};
 
 mod attestation;
 mod firmware;
+mod guests;
 mod policies;
 mod previous;
 mod transcripts;
@@ -82,6 +83,9 @@ fn a_true_bundle_is_accepted_and_every_false_one_is_rejected_with_its_reason() {
     policies::trust_files_out_of_order_are_refused(&case);
     revocations_are_repeated(&case);
     policies_are_simulated(&case);
+    guests::a_guest_that_the_policy_asks_for_is_part_of_what_the_quorum_signed(&case);
+    guests::a_guest_that_the_policy_refuses_or_misses_is_no_enrolment(&case);
+    guests::a_simulation_judges_the_guest_that_a_bundle_enrolled_from(&case);
     firmware::a_quoted_firmware_below_the_minimum_is_remarked_and_rejects_nothing(&case);
     firmware::a_simulation_judges_the_firmware_that_an_epoch_quoted(&case);
     attestation::a_result_says_what_the_audit_checked(&case);

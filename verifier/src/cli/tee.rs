@@ -15,7 +15,7 @@ pub struct Binding {
     /// The node key, x and y in hex; REPORT_DATA must be SHA-512("probity-tee-1", x, y, context).
     #[arg(long, value_name = "HEX")]
     node_key: Option<FixedBytes<64>>,
-    /// The context of the binding in hex, 32 bytes: an enrolment's qualifying data; zeros if not given.
+    /// The context of the binding in hex, 32 bytes; in an enrolment a hash over network, account and block; zeros if not given.
     #[arg(long, value_name = "HEX", requires = "node_key")]
     context: Option<B256>,
     /// REPORT_DATA itself in hex, for guests that bind something else.

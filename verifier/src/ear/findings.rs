@@ -7,13 +7,13 @@
 //! | | 97 | no trusted root leads to the certificate |
 //! | | 99 | a signature, the activation or the quote failed |
 //! | | absent | any of the four was not looked at |
-//! | hardware | 2 | discrete or firmware TPM of a trusted maker, or a verified execution environment, firmware up to the policy |
-//! | | 32 | virtual TPM with nothing under it; firmware or TCB older than the policy asks |
-//! | | 96 | an execution environment that its host may debug; revoked |
+//! | hardware | 2 | discrete or firmware TPM of a trusted maker, firmware up to the policy |
+//! | | 32 | virtual TPM; firmware older than the policy asks |
+//! | | 96 | revoked |
 //! | | 97 | the certificate leads to no trusted root |
-//! | | 99 | an execution environment's evidence failed |
+//! | | 99 | the certificate fails otherwise |
 //! | configuration | 2 | the policy accepts, and either names the states it accepts, whatever they are, or Secure Boot was on |
-//! | | 32 | the policy accepts any state, and Secure Boot was off |
+//! | | 32 | the policy accepts any state, and Secure Boot was off or a debugger enabled |
 //! | | 36 | the policy accepts any state, and nothing shows which one it is |
 //! | | 96 | the policy denies, or there is none |
 //! | | absent | nothing was shown that it could be asked about |
@@ -23,9 +23,7 @@
 //! | | 96 | some are known to be bad |
 //! | | 99 | a log does not replay to the quoted PCRs |
 //! | file-system | 2, 32, 96, 99 | the same for files measured at run time: known, unknown, bad, log does not replay |
-//! | runtime-opaque | 2 | SEV-SNP or TDX verified, its host cannot debug it |
-//! | | 96 | its host may debug it |
-//! | | 99 | its evidence failed |
+//! | runtime-opaque | absent | no epoch shows it: the result of an enrolment says it of a confidential guest |
 //! | storage-opaque, sourced-data | absent | nothing here looks at them |
 //!
 //! The status is the worst of these, and *none* while instance-identity is absent: a machine nobody identified is nobody's.
@@ -143,6 +141,8 @@ pub struct Boot {
     pub files: Measured,
     /// Whether Secure Boot was on.
     pub secure_boot: Option<bool>,
+    /// Whether a debugger was enabled before the operating system, if the log replays and says.
+    pub debugger: Option<bool>,
 }
 
 /// What the policy made of it.
@@ -175,25 +175,6 @@ impl PolicyFinding {
     }
 }
 
-/// A trusted execution environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Execution {
-    /// None was shown.
-    #[default]
-    NotShown,
-    /// Its evidence fails; the permanent code says why.
-    Failed(String),
-    /// Its evidence verifies.
-    Verified {
-        /// `SEV-SNP` or `TDX`.
-        kind: String,
-        /// Whether its host may debug it.
-        debug: bool,
-        /// Whether its TCB is as recent as the policy asks.
-        current: bool,
-    },
-}
-
 /// Everything that was checked about one attester.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
@@ -217,8 +198,6 @@ pub struct Findings {
     pub policy: PolicyFinding,
     /// What was measured.
     pub boot: Boot,
-    /// The execution environment.
-    pub execution: Execution,
     /// Whether a revocation notice names it; failed if one does.
     pub revocation: Check,
 }
@@ -243,7 +222,6 @@ impl Findings {
                 self.boot.files.claim(Claim::AFFIRMING, Claim::WARNING),
             ),
             ("hardware", self.hardware()),
-            ("runtime-opaque", self.runtime_opaque()),
         ] {
             let known = vector.set(name, claim);
             debug_assert!(known, "{name} is a claim of AR4SI");
@@ -287,27 +265,19 @@ impl Findings {
     }
 
     fn hardware(&self) -> Option<Claim> {
-        let debugged = matches!(self.execution, Execution::Verified { debug: true, .. });
-        if self.revocation.code().is_some() || debugged {
+        if self.revocation.code().is_some() {
             return Some(Claim::CONTRAINDICATED);
         }
-        if matches!(self.execution, Execution::Failed(_)) {
-            return Some(Claim::CRYPTO_FAILED);
-        }
-        let chip = match &self.endorsement {
+        match &self.endorsement {
             Endorsement::NotShown => None,
-            Endorsement::UnknownRoot => return Some(Claim::UNRECOGNISED),
-            Endorsement::Failed(_) => return Some(Claim::CRYPTO_FAILED),
-            Endorsement::Trusted(it) => Some(it.class),
-        };
-        match (&self.execution, chip) {
-            (Execution::Verified { current: false, .. }, _) => Some(Claim::WARNING),
-            _ if self.is_firmware_old() => Some(Claim::WARNING),
-            (Execution::Verified { .. }, _) => Some(Claim::AFFIRMING),
-            (_, None) => None,
-            (_, Some(Some(TpmClass::Discrete | TpmClass::Firmware))) => Some(Claim::AFFIRMING),
-            // Of a class nobody stated it could be virtual as well.
-            (_, Some(Some(TpmClass::Virtual) | None)) => Some(Claim::WARNING),
+            Endorsement::UnknownRoot => Some(Claim::UNRECOGNISED),
+            Endorsement::Failed(_) => Some(Claim::CRYPTO_FAILED),
+            Endorsement::Trusted(_) if self.is_firmware_old() => Some(Claim::WARNING),
+            Endorsement::Trusted(it) => Some(match it.class {
+                Some(TpmClass::Discrete | TpmClass::Firmware) => Claim::AFFIRMING,
+                // Of a class nobody stated it could be virtual as well.
+                Some(TpmClass::Virtual) | None => Claim::WARNING,
+            }),
         }
     }
 
@@ -330,6 +300,7 @@ impl Findings {
             return Some(Claim::AFFIRMING);
         }
         Some(match self.boot.secure_boot {
+            _ if self.boot.debugger == Some(true) => Claim::WARNING,
             Some(false) => Claim::WARNING,
             Some(true) => Claim::AFFIRMING,
             None => CONFIGURATION_UNAVAILABLE,
@@ -353,15 +324,6 @@ impl Findings {
         }
     }
 
-    fn runtime_opaque(&self) -> Option<Claim> {
-        match self.execution {
-            Execution::NotShown => None,
-            Execution::Failed(_) => Some(Claim::CRYPTO_FAILED),
-            Execution::Verified { debug: true, .. } => Some(Claim::CONTRAINDICATED),
-            Execution::Verified { debug: false, .. } => Some(Claim::AFFIRMING),
-        }
-    }
-
     /// Every permanent code that was found, in the order of the checks.
     pub fn codes(&self) -> Vec<String> {
         let mut codes: Vec<String> = Vec::new();
@@ -382,9 +344,6 @@ impl Findings {
         }
         let logs = [&self.boot.events, &self.boot.files];
         codes.extend(logs.iter().filter_map(|it| it.code()).map(str::to_owned));
-        if let Execution::Failed(code) = &self.execution {
-            codes.push(code.clone());
-        }
         codes.extend(self.revocation.code().map(str::to_owned));
         codes
     }
@@ -410,8 +369,8 @@ impl Findings {
         if let Some(on) = self.boot.secure_boot {
             put("secure-boot", on.into());
         }
-        if let Execution::Verified { kind, .. } = &self.execution {
-            put("execution-environment", kind.as_str().into());
+        if let Some(on) = self.boot.debugger {
+            put("debugger", on.into());
         }
         let codes = self.codes();
         if !codes.is_empty() {

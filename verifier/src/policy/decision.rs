@@ -7,6 +7,7 @@ use super::{
     BootFacts, Digest, Facts, FirmwareVersion, MachineFacts, Moment, Policy, Retiring, StateFacts,
     TpmClass, vendor,
 };
+use crate::tee::GuestFacts;
 use crate::tpm::EndorsementKey;
 use crate::{snp, tdx};
 
@@ -153,6 +154,8 @@ impl Policy {
             return vec![denial];
         }
         let mut denials = self.judge_machine(facts.machine.as_ref());
+        let guest = facts.guest.as_ref();
+        denials.extend(self.judge_guest(guest.map(|(facts, at)| (facts, *at))));
         denials.extend(self.judge_state(&facts.state, at));
         denials
     }
@@ -242,6 +245,30 @@ impl Policy {
         }
     }
 
+    /// Judges the confidential guest that a machine enrols from, at a time (Unix seconds).
+    ///
+    /// No machine is of both kinds: where a policy has both sections, either one's evidence suffices. Of a policy that has neither nothing is
+    /// asked.
+    pub fn judge_guest(&self, guest: Option<(&GuestFacts, u64)>) -> Vec<Denial> {
+        if let Err(denial) = self.usable() {
+            return vec![denial];
+        }
+        let denial = match (guest, &self.snp, &self.tdx) {
+            (Some((GuestFacts::Snp(facts), _)), Some(policy), _) => policy
+                .check(&facts.report, &facts.endorsement)
+                .err()
+                .map(Denial::Snp),
+            (Some((GuestFacts::Tdx(facts), at)), _, Some(policy)) => {
+                policy.check(facts, Moment::unix(at)).err().map(Denial::Tdx)
+            }
+            (_, None, None) => None,
+            (_, Some(_), None) => Some(Denial::Unknown("a SEV-SNP report")),
+            (_, None, Some(_)) => Some(Denial::Unknown("a TDX quote")),
+            (_, Some(_), Some(_)) => Some(Denial::Unknown("a SEV-SNP report or a TDX quote")),
+        };
+        denial.into_iter().collect()
+    }
+
     /// Judges what a machine showed in an epoch.
     pub fn judge_state(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
         if let Err(denial) = self.usable() {
@@ -255,30 +282,7 @@ impl Policy {
                 Some(facts) => denials.extend(judge_boot(boot, facts, at)),
             }
         }
-        denials.extend(self.judge_tee(state, at));
         denials
-    }
-
-    /// No machine is both: where a policy has both sections, either one's evidence suffices, and what is shown is judged.
-    fn judge_tee(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
-        let snp = self.snp.as_ref().zip(state.snp.as_ref());
-        let tdx = self.tdx.as_ref().zip(state.tdx.as_ref());
-        if snp.is_none() && tdx.is_none() {
-            return match (&self.snp, &self.tdx) {
-                (None, None) => Vec::new(),
-                (Some(_), None) => vec![Denial::Unknown("a SEV-SNP report")],
-                (None, Some(_)) => vec![Denial::Unknown("a TDX quote")],
-                (Some(_), Some(_)) => {
-                    vec![Denial::Unknown("a SEV-SNP report or a TDX quote")]
-                }
-            };
-        }
-        let snp = snp.and_then(|(policy, facts)| {
-            let judged = policy.check(&facts.report, &facts.endorsement);
-            judged.err().map(Denial::Snp)
-        });
-        let tdx = tdx.and_then(|(policy, facts)| policy.check(facts, at).err().map(Denial::Tdx));
-        snp.into_iter().chain(tdx).collect()
     }
 
     /// How many of the boot loaders and kernels that an event log shows the policy names, one by one or by the PCRs they were

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{FirmwareVersion, TpmClass};
 use crate::ids::Epoch;
+use crate::tee::GuestFacts;
 use crate::tpm::wire::{Attested, HashAlgorithm};
 use crate::tpm::{Attest, EkCertificate, EndorsementKey, Reject};
-use crate::{snp, tdx};
 
 /// When a judgement takes place, in the terms that are known there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ pub struct Facts {
     pub machine: Option<MachineFacts>,
     /// What ran and runs on the machine.
     pub state: StateFacts,
+    /// The confidential guest that it enrolled from, and the time at which its evidence was judged.
+    pub guest: Option<(GuestFacts, u64)>,
 }
 
 /// A TPM as its certificate and its own words have it.
@@ -104,10 +106,6 @@ pub struct StateFacts {
     pub values: Option<BTreeMap<u8, B256>>,
     /// From an event log that replays to the quoted PCRs.
     pub boot: Option<BootFacts>,
-    /// From a SEV-SNP report that is authentic and bound to the node.
-    pub snp: Option<snp::Facts>,
-    /// From a TDX quote that is authentic and bound to the node.
-    pub tdx: Option<tdx::Facts>,
 }
 
 /// PCRs under an attestation key's signature.

@@ -4,8 +4,8 @@
 //! the signature of its attestation key; facts beside it are taken as they are given, except for PCR values, which must
 //! hash to what is quoted.
 //!
-//! SEV-SNP reports and TDX quotes are left out: what they say counts only as far as it was authenticated, and evidence of
-//! epochs does not carry them. A policy with `[snp]` or `[tdx]` denies here as it does in an epoch.
+//! Of a confidential guest only a bundle's enrolment counts, as far as it is authentic: beside a line of JSON a policy with
+//! `[snp]` or `[tdx]` denies.
 
 use std::collections::BTreeMap;
 
@@ -115,8 +115,8 @@ impl Line {
                     quote: Some(quote),
                     values: self.values.clone(),
                     boot: self.boot.clone(),
-                    ..StateFacts::default()
                 },
+                guest: None,
             },
             at: Moment {
                 epoch: self.epoch,
@@ -201,21 +201,14 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
     let key = tpm::Public::parse(&record.ek_public)
         .and_then(|ek| tpm::EndorsementKey::of(&ek))
         .map_err(|error| format!("{}: {error}", error.code()))?;
+    let request = record.request(&bundle.deployment, bundle.identity.account);
+    let at = record.expiry.saturating_sub(1);
     let machine = roots.and_then(|roots| {
-        let intermediates: Vec<Vec<u8>> = record
-            .intermediates
-            .iter()
-            .map(|it| it.0.to_vec())
-            .collect();
-        tpm::verify_chain(
-            &record.ek_certificate.0,
-            &intermediates,
-            roots,
-            record.expiry.saturating_sub(1),
-        )
-        .ok()
-        .map(|certificate| MachineFacts::of(&certificate, key, firmware))
+        tpm::verify_chain(&request.ek_certificate, &request.intermediates, roots, at)
+            .ok()
+            .map(|certificate| MachineFacts::of(&certificate, key, firmware))
     });
+    let guest = roots.and_then(|roots| tpm::judge_request(&request, roots, at).ok()?.guest);
     Ok(OnFile {
         name: format!(
             "{name} (node {}, epoch {})",
@@ -227,6 +220,7 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
                 hardware_id: Some(bundle.identity.hardware_id),
                 ..state
             },
+            guest: guest.map(|facts| (facts, at)),
         },
         at: Moment::epoch(statement.epoch),
     })

@@ -8,6 +8,7 @@ use super::*;
 use crate::ids::Epoch;
 use crate::snp::fixture::World as SnpWorld;
 use crate::tdx::fixture::World as TdxWorld;
+use crate::tee::GuestFacts;
 use crate::tpm::EndorsementKey;
 
 const OLD: B256 = B256::repeat_byte(1);
@@ -59,6 +60,7 @@ fn without_a_policy_or_without_pcrs_everything_is_denied() {
     let facts = Facts {
         machine: None,
         state: quoted(OLD),
+        guest: None,
     };
     let at = Moment::default();
     assert_eq!(codes(&judge(None, &facts, at)), ["POLICY_ABSENT"]);
@@ -362,13 +364,16 @@ fn tpms_are_judged_by_class_maker_and_firmware() {
     );
 }
 
+/// 2026-01-01T00:00:00Z.
+const UNTIL: u64 = 1_767_225_600;
+
 /// The sections `[snp]` and `[tdx]` that take the evidence of [`snp::fixture`] and [`tdx::fixture`].
 fn environments() -> (String, String) {
     (
         format!("[snp]\n{}", SnpWorld::milan().policy().replace("EXTRA", "")),
         format!(
             "[tdx]\nmr_td = [\"{}\"]\nrt_mr0 = \"any\"\nrt_mr1 = \"any\"\nrt_mr2 = \"any\"\nrt_mr3 = \"any\"\n\
-             [[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil_epoch = 9\n",
+             [[tdx.exceptions]]\nstatus = \"OutOfDate\"\nadvisories = []\nuntil = \"2026-01-01T00:00:00Z\"\n",
             FixedBytes::<48>::repeat_byte(5)
         ),
     )
@@ -380,53 +385,49 @@ fn execution_environments_are_judged_by_their_own_policies_and_of_two_kinds_one_
     let snp = SnpWorld::milan().facts().unwrap();
     let tdx = TdxWorld::default().authenticate().unwrap();
     let both = policy(&format!("{snp_section}{tdx_section}"));
-    let state = |snp: Option<&snp::Facts>, tdx: Option<&tdx::Facts>| StateFacts {
-        snp: snp.cloned(),
-        tdx: tdx.cloned(),
-        ..quoted(OLD)
+    let (snp, tdx) = (GuestFacts::Snp(snp.into()), GuestFacts::Tdx(tdx.into()));
+    let at = |policy: &Policy, guest: Option<&GuestFacts>, now: u64| {
+        codes(&policy.judge_guest(guest.map(|it| (it, now))))
     };
-    assert!(judged(&both, &state(Some(&snp), None)).is_empty());
-    assert!(judged(&both, &state(None, Some(&tdx))).is_empty());
-    assert_eq!(judged(&both, &state(None, None)), ["POLICY_FACT_UNKNOWN"]);
+    let judged = |policy: &Policy, guest: Option<&GuestFacts>| at(policy, guest, 0);
+    for guest in [&snp, &tdx] {
+        assert!(judged(&both, Some(guest)).is_empty());
+        // What is not asked for is not judged.
+        assert!(judged(&policy(""), Some(guest)).is_empty());
+    }
+    assert_eq!(judged(&both, None), ["POLICY_FACT_UNKNOWN"]);
     let (only_snp, only_tdx) = (policy(&snp_section), policy(&tdx_section));
-    for (policy, state) in [
-        (&only_snp, state(None, Some(&tdx))),
-        (&only_tdx, state(Some(&snp), None)),
-    ] {
-        assert_eq!(judged(policy, &state), ["POLICY_FACT_UNKNOWN"]);
+    for (policy, guest) in [(&only_snp, &tdx), (&only_tdx, &snp)] {
+        assert_eq!(judged(policy, Some(guest)), ["POLICY_FACT_UNKNOWN"]);
+        assert_eq!(judged(policy, None), ["POLICY_FACT_UNKNOWN"]);
     }
 
     // A denial has the code of the report's or quote's own judgement.
-    let mut old = snp.clone();
+    let (GuestFacts::Snp(mut old), GuestFacts::Tdx(mut other)) = (snp, tdx.clone()) else {
+        unreachable!()
+    };
     old.report.launch_tcb.microcode -= 1;
-    assert_eq!(
-        judged(&only_snp, &state(Some(&old), None)),
-        ["SNP_TCB_TOO_OLD"]
-    );
-    let mut other = tdx.clone();
     other.mr_td.0[0] ^= 1;
-    assert_eq!(
-        judged(&only_tdx, &state(None, Some(&other))),
-        ["TDX_MEASUREMENT"]
-    );
-    // What is shown is judged, even where the other one would suffice.
-    assert_eq!(
-        judged(&both, &state(Some(&old), Some(&other))),
-        ["SNP_TCB_TOO_OLD", "TDX_MEASUREMENT"]
-    );
-    assert_eq!(
-        judged(&both, &state(Some(&old), Some(&tdx))),
-        ["SNP_TCB_TOO_OLD"]
-    );
+    for policy in [&only_snp, &both] {
+        let old = GuestFacts::Snp(old.clone());
+        assert_eq!(judged(policy, Some(&old)), ["SNP_TCB_TOO_OLD"]);
+    }
+    for policy in [&only_tdx, &both] {
+        let other = GuestFacts::Tdx(other.clone());
+        assert_eq!(judged(policy, Some(&other)), ["TDX_MEASUREMENT"]);
+    }
 
-    let mut weak = tdx;
+    let GuestFacts::Tdx(mut weak) = tdx else {
+        unreachable!()
+    };
     weak.tcb_status = "OutOfDate".into();
-    let weak = state(None, Some(&weak));
-    let at = |epoch| codes(&only_tdx.judge_state(&weak, Moment::epoch(Epoch(epoch))));
-    assert!(at(9).is_empty());
-    assert_eq!(at(10), ["TDX_TCB_STATUS"]);
-    let no_epoch = only_tdx.judge_state(&weak, Moment::unix(0));
-    assert_eq!(codes(&no_epoch), ["TDX_TCB_STATUS"]);
+    let weak = GuestFacts::Tdx(weak);
+    assert!(at(&only_tdx, Some(&weak), UNTIL).is_empty());
+    assert_eq!(at(&only_tdx, Some(&weak), UNTIL + 1), ["TDX_TCB_STATUS"]);
+    // An epoch is not known where machines enrol.
+    let by_epoch =
+        policy(&tdx_section.replace("until = \"2026-01-01T00:00:00Z\"", "until_epoch = 9"));
+    assert_eq!(at(&by_epoch, Some(&weak), 0), ["TDX_TCB_STATUS"]);
 }
 
 #[test]
@@ -439,7 +440,10 @@ fn a_policy_file_that_cannot_be_used_is_refused_with_a_permanent_code() {
             snp.replace("[snp]", "[snp]\nmaximum_vmpl = 4"),
             "SNP_POLICY_VMPL",
         ),
-        (tdx.replace("until_epoch = 9", ""), "TDX_POLICY_ENDLESS"),
+        (
+            tdx.replace("until = \"2026-01-01T00:00:00Z\"", ""),
+            "TDX_POLICY_ENDLESS",
+        ),
     ] {
         let error = Policy::parse(&format!("{BASE}{text}")).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
@@ -563,7 +567,7 @@ fn what_a_policy_leaves_open_is_said() {
     assert!(open[0].contains("any state"));
     let full = Policy::parse(FULL).unwrap().remarks();
     assert_eq!(full.len(), 2, "{full:?}");
-    assert!(full[1].contains("verifier snp"));
+    assert!(full.iter().any(|it| it.contains("tdx.exceptions")));
     let mut quiet = Policy::parse(FULL).unwrap();
     (quiet.snp, quiet.tdx) = (None, None);
     assert_eq!(quiet.remarks().len(), 1);
@@ -572,9 +576,9 @@ fn what_a_policy_leaves_open_is_said() {
     ));
     assert!(unix.remarks().iter().any(|it| it.contains("until_epoch")));
     let (_, tdx) = environments();
-    let clock = "until = \"2030-01-01T00:00:00Z\"";
-    for (end, said) in [("until_epoch = 9", false), (clock, true)] {
-        let remarks = policy(&tdx.replace("until_epoch = 9", end)).remarks();
-        assert_eq!(remarks.iter().any(|it| it.contains("`until` alone")), said);
+    let clock = "until = \"2026-01-01T00:00:00Z\"";
+    for (end, said) in [(clock, false), ("until_epoch = 9", true)] {
+        let remarks = policy(&tdx.replace(clock, end)).remarks();
+        assert_eq!(remarks.iter().any(|it| it.contains("tdx.exceptions")), said);
     }
 }

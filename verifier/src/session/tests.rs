@@ -465,6 +465,7 @@ fn machine() -> Machine {
         ak_public: ak.public_area(),
         node_key_public: node.key.public_area(),
         expiry: NOW + 600,
+        guest: None,
     };
     let facts = judge_request(&request, &roots, NOW).unwrap();
     let parent = facts.ek_qualified_name();

@@ -71,6 +71,7 @@ pub(crate) struct World {
     pub(crate) service_td: [u8; 48],
     pub(crate) current_service_td: [u8; 48],
     pub(crate) partition: u8,
+    pub(crate) report_data: [u8; 64],
     pub(crate) qe_vendor: [u8; 16],
     pub(crate) qe_svn: u16,
     pub(crate) qe_product: u16,
@@ -108,6 +109,7 @@ impl Default for World {
             service_td: [0; 48],
             current_service_td: [0; 48],
             partition: 0,
+            report_data: REPORT_DATA,
             qe_vendor: QE_VENDOR,
             qe_svn: 8,
             qe_product: 2,
@@ -188,7 +190,7 @@ impl World {
             &[5; 48],
             &[0; 3 * 48],
             &[6; 4 * 48],
-            &REPORT_DATA,
+            &self.report_data,
         ]
         .concat();
         if self.format != Format::V4 {

@@ -199,6 +199,11 @@ impl Attribute {
     }
 }
 
+/// Whether attributes give the host a view into the guest.
+pub(super) fn is_untrusted(attributes: u64) -> bool {
+    attributes & UNTRUSTED_ATTRIBUTES != 0
+}
+
 fn any() -> Allowed<48> {
     Allowed::ANY
 }
@@ -290,7 +295,7 @@ impl Policy {
     /// # Errors
     /// The first [`Reject`] that applies: debugging, TCB, versions, platform, attributes, measurements.
     pub fn check(&self, facts: &Facts, at: Moment) -> Result<(), Reject> {
-        if facts.attributes & UNTRUSTED_ATTRIBUTES != 0 {
+        if is_untrusted(facts.attributes) {
             return Err(Reject::Debug);
         }
         self.check_tcb(facts, at)?;

@@ -127,6 +127,7 @@ impl Case {
             ak_public: machine.ak.public_area(),
             node_key_public: machine.node_key.public_area(),
             expiry: NOW + 600,
+            guest: None,
         };
         let facts = tpm::judge_request(&request, &roots, NOW).unwrap();
         let identity = Identity {
@@ -188,6 +189,7 @@ impl Case {
                     node_key_public: request.node_key_public.into(),
                     expiry: request.expiry,
                     signatures,
+                    guest: None,
                 },
                 evidence: None,
                 previous: None,

@@ -12,6 +12,7 @@ use super::{
     check_attestation_key, check_node_key, quote, verify_chain,
 };
 use crate::ear::Appraisal;
+use crate::tee::{self, GuestEvidence, GuestFacts};
 
 mod result;
 
@@ -36,6 +37,24 @@ pub struct EnrolmentRequest {
     pub node_key_public: Vec<u8>,
     /// Until when the enrolment may be registered, Unix seconds; proposed by the node so that all oracles sign the same.
     pub expiry: u64,
+    /// Evidence of the confidential guest that it enrols from, if it shows any.
+    pub guest: Option<GuestEvidence>,
+}
+
+impl EnrolmentRequest {
+    /// The same request without its guest's evidence, on which no certificate of the TPM depends.
+    #[must_use]
+    pub fn certificates_only(&self) -> Self {
+        Self {
+            guest: None,
+            ..self.clone()
+        }
+    }
+
+    /// The context of a guest's report that is bound to a block.
+    pub fn guest_context(&self, block_hash: &B256) -> B256 {
+        tee::guest_context(self.chain_id, &self.registry, &self.address, block_hash)
+    }
 }
 
 /// What every oracle finds alike about an acceptable request.
@@ -63,6 +82,8 @@ pub struct EnrolmentFacts {
     pub node_key: Public,
     /// The node key as x‖y, for checking its signatures.
     pub node_key_xy: [u8; 64],
+    /// What the report of the guest says that it enrols from, if one was shown.
+    pub guest: Option<GuestFacts>,
 }
 
 impl EnrolmentFacts {
@@ -89,6 +110,9 @@ impl EnrolmentFacts {
         ];
         self.appraisal =
             result::appraisal(&self.certificate, self.endorsement_key, hashes, request);
+        if let (Some(facts), Some(evidence)) = (&self.guest, &request.guest) {
+            result::add_guest(&mut self.appraisal, facts, evidence.hash());
+        }
         self.result_hash = result::hash(self.hardware_id, &self.appraisal)?;
         Ok(())
     }
@@ -105,7 +129,7 @@ impl EnrolmentFacts {
 ///
 /// # Errors
 /// Expiry; the certificate's reasons ([`verify_chain`]); [`Reject::EkKeyMismatch`], [`Reject::EkTemplate`];
-/// the attestation key's and node key's attributes; [`Reject::KeysNotDistinct`].
+/// the attestation key's and node key's attributes; [`Reject::KeysNotDistinct`]; [`Reject::Guest`].
 ///
 /// Protocol: section 5.
 pub fn judge_request(
@@ -136,6 +160,14 @@ pub fn judge_request(
     let hardware_id = ek.key.spki_hash()?;
     let ak_hash = keccak256(ak.as_bytes());
     let node_key_hash = keccak256(node_key_xy);
+    let guest = match &request.guest {
+        None => None,
+        Some(evidence) => {
+            let context = request.guest_context(&evidence.block_hash);
+            let facts = evidence.authenticate(&node_key_xy, &context, roots.processors(), now);
+            Some(facts.map_err(|why| Reject::Guest(why.into()))?)
+        }
+    };
     let mut facts = EnrolmentFacts {
         hardware_id,
         ak_hash,
@@ -148,6 +180,7 @@ pub fn judge_request(
         ak,
         node_key,
         node_key_xy,
+        guest,
     };
     facts.find(request)?;
     Ok(facts)

@@ -119,6 +119,9 @@ pub enum Reject {
     /// The attestation result cannot be written.
     #[error(transparent)]
     Result(#[from] crate::ear::Reject),
+    /// The evidence of the guest that it enrols from does not hold.
+    #[error("confidential guest: {0}")]
+    Guest(Box<crate::tee::GuestReject>),
 
     /// The attestation key could sign what its TPM did not produce, or leave its TPM.
     #[error("attestation key is not a restricted signing key fixed to its TPM: {0}")]
@@ -215,6 +218,7 @@ impl Reject {
             Self::EkKeyMismatch => "EK_KEY_MISMATCH",
             Self::EkTemplate(_) => "EK_TEMPLATE",
             Self::Result(reject) => reject.code(),
+            Self::Guest(reject) => reject.code(),
             Self::AttestationKeyAttributes(_) => "AK_ATTRIBUTES",
             Self::NodeKeyAttributes(_) => "NODE_KEY_ATTRIBUTES",
             Self::KeysNotDistinct => "KEYS_NOT_DISTINCT",

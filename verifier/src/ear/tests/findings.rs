@@ -145,58 +145,17 @@ fn findings_map_to_claims_as_the_table_says() {
             Affirming,
         ),
         (
-            "virtual on SNP",
+            "debugger",
             |it| {
-                class(it, Some(TpmClass::Virtual));
-                tee(it, false, true);
+                any_state(it);
+                it.boot.secure_boot = Some(true);
+                it.boot.debugger = Some(true);
             },
-            "hardware",
-            Some(2),
-            Affirming,
-        ),
-        (
-            "SNP",
-            |it| tee(it, false, true),
-            "runtime-opaque",
-            Some(2),
-            Affirming,
-        ),
-        (
-            "SNP debugged",
-            |it| tee(it, true, true),
-            "runtime-opaque",
-            Some(96),
-            Contraindicated,
-        ),
-        (
-            "SNP debugged",
-            |it| tee(it, true, true),
-            "hardware",
-            Some(96),
-            Contraindicated,
-        ),
-        (
-            "SNP old",
-            |it| tee(it, false, false),
-            "hardware",
+            "configuration",
             Some(32),
             Warning,
         ),
-        (
-            "SNP bad",
-            |it| it.execution = Execution::Failed("X".into()),
-            "hardware",
-            Some(99),
-            Contraindicated,
-        ),
-        (
-            "SNP bad",
-            |it| it.execution = Execution::Failed("X".into()),
-            "runtime-opaque",
-            Some(99),
-            Contraindicated,
-        ),
-        ("no SNP", |_| {}, "runtime-opaque", None, Affirming),
+        ("no guest", |_| {}, "runtime-opaque", None, Affirming),
         ("listed", |_| {}, "configuration", Some(2), Affirming),
         ("any state", any_state, "configuration", Some(36), Warning),
         (
@@ -362,14 +321,6 @@ fn firmware(it: &mut Findings, major: u64) {
 fn any_state(it: &mut Findings) {
     it.policy = PolicyFinding::Accepted {
         states_listed: false,
-    };
-}
-
-fn tee(it: &mut Findings, debug: bool, current: bool) {
-    it.execution = Execution::Verified {
-        kind: "SEV-SNP".into(),
-        debug,
-        current,
     };
 }
 

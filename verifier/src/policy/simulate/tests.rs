@@ -118,9 +118,9 @@ fn evidence_that_nobody_signed_for_is_not_judged() {
     );
 }
 
-/// As in an epoch: evidence on file carries no report, and facts that nobody authenticated are no evidence.
+/// Facts that nobody authenticated are no evidence.
 #[test]
-fn a_policy_that_asks_for_a_confidential_machine_denies_all_evidence_on_file() {
+fn a_policy_that_asks_for_a_confidential_guest_denies_lines_that_show_none() {
     let evidence: Vec<OnFile> = read("file", &file(&[line(1)]), None)
         .into_iter()
         .map(Result::unwrap)

@@ -11,6 +11,7 @@ use super::{
     Certificate, Crl, CrlPolicy, DenyList, RevocationReject, RevocationStatus, TpmClass,
     revocation::check_lists,
 };
+use crate::tee::Processors;
 use crate::tpm::Reject;
 
 pub use error::StoreError;
@@ -51,6 +52,7 @@ pub struct RootStore {
     crls: Vec<Crl>,
     deny: DenyList,
     policy: CrlPolicy,
+    processors: Processors,
 }
 
 impl RootStore {
@@ -72,6 +74,18 @@ impl RootStore {
             .collect();
         store.sort();
         store
+    }
+
+    /// The processors whose reports count beside a TPM: their makers' keys are built in, and so no part of the store's hash.
+    pub fn processors(&self) -> &Processors {
+        &self.processors
+    }
+
+    /// The same store with processors of a test's own makers.
+    #[cfg(test)]
+    pub(crate) fn with_processors(mut self, processors: Processors) -> Self {
+        self.processors = processors;
+        self
     }
 
     /// A store of classified roots, under the strict [`CrlPolicy`].

@@ -7,6 +7,7 @@ use alloy_primitives::{B256, keccak256};
 use super::{EnrolmentFacts, EnrolmentRequest};
 use crate::ear::{self, Appraisal, Claim, Ear, Json, TrustVector};
 use crate::policy::vendor;
+use crate::tee::GuestFacts;
 use crate::tpm::{EkCertificate, EndorsementKey, TpmClass};
 
 impl EnrolmentFacts {
@@ -74,6 +75,28 @@ pub(super) fn appraisal(
         vector,
         policy_ids: Vec::new(),
         claims,
+    }
+}
+
+/// Adds what the report of a confidential guest shows, whatever a policy asks of it.
+///
+/// Its processor is genuine, so hardware stays as the TPM has it; that nobody looks into the guest is affirmed unless its host may.
+/// The evidence is in it whole, by its hash.
+pub(super) fn add_guest(appraisal: &mut Appraisal, guest: &GuestFacts, evidence: B256) {
+    let opaque = if guest.is_opaque() {
+        Claim::AFFIRMING
+    } else {
+        Claim::CONTRAINDICATED
+    };
+    appraisal.vector.set("runtime-opaque", Some(opaque));
+    appraisal.status = appraisal.vector.worst();
+    let mut put =
+        |name: &str, value: String| appraisal.claims.insert(name.to_owned(), value.into());
+    put("guest", guest.kind().to_owned());
+    put("guest-measurement", guest.measurement().to_string());
+    put("guest-evidence", evidence.to_string());
+    if let Some(platform) = guest.platform() {
+        put("guest-platform", platform.to_string());
     }
 }
 

@@ -38,6 +38,7 @@ fn bench() -> Bench {
             ak_public: ak.public_area(),
             node_key_public: node.public_area(),
             expiry: NOW + 600,
+            guest: None,
         },
         ak,
         node,
@@ -428,3 +429,5 @@ proptest! {
         }
     }
 }
+
+mod guest;

@@ -15,6 +15,7 @@ use verifier::session::{
     Certification, SESSION_TAG, Served, SessionCertificate, SessionStatement, Transcript,
     VouchedAnswer,
 };
+use verifier::tee::{GuestEvidence, GuestReport};
 use verifier::{Availability, BlockNumber, Epoch, LatencyMs, NodeId, Reason, Throughput, cbor};
 
 use super::{Seeds, certificates, tpm};
@@ -182,6 +183,16 @@ fn honest() -> Bundle {
             node_key_public: node_key().public_area().into(),
             expiry: NOW,
             signatures: signed(B256::repeat_byte(8)),
+            guest: Some(GuestEvidence {
+                block: BlockNumber(6),
+                block_hash: B256::repeat_byte(10),
+                report: GuestReport::Snp {
+                    report: vec![2; 1184].into(),
+                    endorsement: certificates::ek_p256().into(),
+                    authority: certificates::maker().into(),
+                    root: certificates::maker().into(),
+                },
+            }),
         },
         evidence: Some(evidence()),
         previous: Some(envelope(Epoch(7))),
