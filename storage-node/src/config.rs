@@ -109,7 +109,7 @@ pub struct TpmConfig {
     /// PEM files with the certificates between the TPM's own and its maker's root, at least the one that issued it.
     #[serde(default)]
     pub intermediates: Vec<PathBuf>,
-    /// PCRs each quote covers; must be those of the committee's policy.
+    /// PCRs each quote covers: those of the committee's policy, at least.
     #[serde(default = "TpmConfig::pcrs")]
     pub pcrs: Vec<u8>,
     /// PCRs of policies that are announced, where they are others.

@@ -18,7 +18,7 @@ use crate::eventlog;
 use crate::ids::{BlockNumber, Epoch, NodeId};
 use crate::policy::{BootFacts, Denial, FirmwareVersion, Moment, Policy, QuotedState, StateFacts};
 use crate::report::Identity;
-use crate::tpm::{self, ClockInfo, wire::HashAlgorithm};
+use crate::tpm::{self, ClockInfo, PcrPolicy, wire::HashAlgorithm};
 use crate::{EvidenceReason, Reason, typed_data};
 
 /// Bytes of a storage proof in evidence: `proof256`.
@@ -427,13 +427,19 @@ fn attest(
         .map_err(origin("quote"))?;
     // Oracles agree on the epoch and on no clock.
     let at = Moment::epoch(context.epoch);
-    let pcr_policy = context.policy.pcr_policy(at).map_err(|denial| {
-        let detail = format!("{}: {denial}", denial.code());
-        (Stage::Policy, vec![denial.code()], detail)
-    })?;
+    context
+        .policy
+        .usable()
+        .or_else(|denial| denied(&[denial]))?;
     let extra = sha256(&body.statement);
+    // Which state is accepted is asked below, with what a log shows of it.
+    let covered = PcrPolicy {
+        bank: HashAlgorithm::Sha256,
+        pcrs: context.policy.pcrs.clone(),
+        accepted_digests: Vec::new(),
+    };
     let quoted =
-        tpm::verify_quote_over_policy(&ak, &body.attest, &body.ak_signature, &extra.0, &pcr_policy);
+        tpm::verify_quote_over_policy(&ak, &body.attest, &body.ak_signature, &extra.0, &covered);
     let facts = match quoted {
         Ok(facts) => facts,
         Err(error) => {
@@ -451,7 +457,7 @@ fn attest(
     };
     shown.firmware = Some(FirmwareVersion(facts.firmware_version));
     let quoted = QuotedState {
-        pcrs: sorted(&pcr_policy.pcrs),
+        pcrs: facts.pcrs.clone(),
         digest: B256::new(facts.pcr_digest),
     };
     let state = state(quoted, &evidence.event_log).map_err(|error| {
@@ -487,13 +493,6 @@ pub(crate) fn state(quoted: QuotedState, event_log: &[u8]) -> Result<StateFacts,
     }
     state.quote = Some(quoted);
     Ok(state)
-}
-
-fn sorted(pcrs: &[u8]) -> Vec<u8> {
-    let mut pcrs = pcrs.to_vec();
-    pcrs.sort_unstable();
-    pcrs.dedup();
-    pcrs
 }
 
 fn parse_proof(

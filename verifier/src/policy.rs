@@ -5,7 +5,7 @@
 //! strict thing unless it says otherwise.
 //!
 //! ```toml
-//! pcrs = [0, 1, 2, 3, 4, 5, 6, 7]     # quoted, no more and no less
+//! pcrs = [0, 1, 2, 3, 4, 5, 6, 7]     # quoted, at least
 //! accepted_digests = ["0x…"]          # over those PCRs; leave out to accept any state, as long as it is quoted
 //! slow_after = 2000                   # milliseconds
 //!
@@ -68,8 +68,8 @@ pub use requirements::{
 
 use crate::cbor;
 use crate::ids::LatencyMs;
+use crate::tpm::RootStore;
 pub use crate::tpm::TpmClass;
-use crate::tpm::{PcrPolicy, RootStore, wire::HashAlgorithm};
 use crate::{snp, tdx};
 
 /// First item of a policy's hashed encoding. Version 1 had no tag and the first three fields.
@@ -84,11 +84,12 @@ pub const MAX_PCR: u8 = 23;
 #[serde(deny_unknown_fields)]
 #[cbor(array)]
 pub struct Policy {
-    /// PCRs of the SHA-256 bank that every quote covers, no more and no less. Empty denies.
+    /// PCRs of the SHA-256 bank that every quote covers, at least. Empty denies.
     #[n(0)]
     #[serde(deserialize_with = "some_pcrs")]
     pub pcrs: Vec<u8>,
-    /// Accepted digests over those PCRs; empty accepts any state, as long as it is quoted.
+    /// Accepted digests over those PCRs; empty accepts any state, as long as it is quoted. Of a quote over more PCRs they are judged where an event
+    /// log shows the values.
     #[n(1)]
     #[serde(default)]
     pub accepted_digests: Vec<Digest>,
@@ -195,25 +196,6 @@ impl Policy {
     /// The policy's one encoding: deterministic CBOR with its version.
     pub fn to_bytes(&self) -> Vec<u8> {
         cbor::encode(&(POLICY_TAG, self))
-    }
-
-    /// The part that quotes are judged by, at a moment.
-    ///
-    /// # Errors
-    /// [`Denial::Empty`], [`Denial::Unsound`]: such a policy accepts no quote at all.
-    pub fn pcr_policy(&self, at: Moment) -> Result<PcrPolicy, Denial> {
-        self.usable()?;
-        let retiring = self.retiring.iter().filter(|it| it.holds(at));
-        Ok(PcrPolicy {
-            bank: HashAlgorithm::Sha256,
-            pcrs: self.pcrs.clone(),
-            accepted_digests: self
-                .accepted_digests
-                .iter()
-                .chain(retiring.map(|it| &it.digest))
-                .map(|digest| digest.0.0)
-                .collect(),
-        })
     }
 
     /// Whether the policy can accept anything at all.

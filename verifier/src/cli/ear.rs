@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use alloy_primitives::Bytes;
 use clap::{Subcommand, ValueEnum};
+use verifier::Epoch;
 use verifier::bundle::{NoResult, attestation};
 use verifier::cbor::MAX_DOCUMENT_BYTES;
 use verifier::ear::{
@@ -59,6 +60,9 @@ struct VerifyArgs {
     /// Most seconds since it was issued.
     #[arg(long)]
     max_age: Option<u64>,
+    /// The earliest epoch of interest: a fresh token may tell of an old one.
+    #[arg(long)]
+    min_epoch: Option<u64>,
     /// The nonce asked with, hex.
     #[arg(long, value_name = "HEX")]
     nonce: Option<Bytes>,
@@ -139,6 +143,7 @@ fn run_verify(args: &VerifyArgs, output: Output) -> Result<Answer, String> {
         max_age: args.max_age,
         profile: None,
         nonce: args.nonce.clone(),
+        min_epoch: args.min_epoch.map(Epoch),
         low_s: args.low_s,
     };
     let verified = match verify(&read_token(&args.token)?, &key, &rules) {

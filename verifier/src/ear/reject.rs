@@ -1,6 +1,7 @@
 //! Why an attestation result is refused.
 
 use super::Tier;
+use crate::ids::Epoch;
 
 /// The reason for refusing a token; [`Reject::code`] is the permanent name of each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +105,14 @@ pub enum Reject {
         /// Seconds accepted.
         limit: u64,
     },
+    /// It tells of an earlier epoch than asked for.
+    #[error("token tells of {}, {minimum} is the earliest of interest; have a later bundle audited", found.map_or_else(|| "no epoch".into(), |it| format!("epoch {it}")))]
+    Epoch {
+        /// The earliest epoch it names.
+        found: Option<Epoch>,
+        /// The earliest accepted.
+        minimum: Epoch,
+    },
     /// It answers another question.
     #[error("token's nonce is not the one asked with: replayed or made for somebody else")]
     Nonce,
@@ -129,6 +138,7 @@ impl Reject {
             Self::IssuedInFuture { .. } => "EAR_ISSUED_IN_FUTURE",
             Self::Expired { .. } => "EAR_EXPIRED",
             Self::TooOld { .. } => "EAR_TOO_OLD",
+            Self::Epoch { .. } => "EAR_EPOCH",
             Self::Nonce => "EAR_NONCE",
         }
     }

@@ -4,6 +4,7 @@ use base64ct::{Base64UrlUnpadded, Encoding as _};
 use proptest::prelude::*;
 
 use super::*;
+use crate::ids::Epoch;
 use crate::policy::TpmClass;
 
 mod findings;
@@ -369,6 +370,33 @@ fn time_is_judged_at_the_time_given() {
             "{now} {leeway} {max_age:?}"
         );
     }
+}
+
+/// A bundle that was good once makes a fresh token whenever somebody asks.
+#[test]
+fn a_token_of_an_early_epoch_or_of_none_is_refused_where_a_later_one_is_asked_for() {
+    let mut ear = ear();
+    let machine = ear.submods.values().next().unwrap().clone();
+    let mut judged = |epochs: &[&str], min_epoch: u64| {
+        for (number, epoch) in epochs.iter().enumerate() {
+            let mut appraisal = machine.clone();
+            appraisal.claims.insert("epoch".into(), (*epoch).into());
+            ear.submods.insert(format!("epoch {number}"), appraisal);
+        }
+        let rules = Rules {
+            min_epoch: Some(Epoch(min_epoch)),
+            ..Rules::at(NOW)
+        };
+        let token = ear.sign(&key()).unwrap();
+        let verified = verify(&token, &key().verifier_key(), &rules);
+        verified.err().map(|it| it.code())
+    };
+    assert_eq!(judged(&[], 0), Some("EAR_EPOCH"));
+    assert_eq!(judged(&["9"], 9), None);
+    assert_eq!(judged(&["9"], 10), Some("EAR_EPOCH"));
+    assert_eq!(judged(&["10", "9"], 10), Some("EAR_EPOCH"));
+    assert_eq!(judged(&["10", "10"], 10), None);
+    assert_eq!(judged(&["10", "soon"], 0), Some("EAR_EPOCH"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Ear, IssuerKey, Json, MAX_TOKEN_BYTES, Profile, Reject, VerifierKey, claims};
+use crate::ids::Epoch;
 
 /// The header of every token made here.
 const HEADER: &str = r#"{"alg":"ES256","typ":"JWT"}"#;
@@ -26,6 +27,8 @@ pub struct Rules {
     pub profile: Option<Profile>,
     /// What was asked with.
     pub nonce: Option<Bytes>,
+    /// The earliest epoch whose state of the machine is of interest: when a token was issued says nothing of that.
+    pub min_epoch: Option<Epoch>,
     /// Whether the signature must have low s.
     pub low_s: bool,
 }
@@ -127,13 +130,30 @@ impl Rules {
             return Err(Reject::Expired { expires, now });
         }
         let age = now.saturating_sub(ear.issued_at);
-        match self.max_age {
-            Some(limit) if age > limit.saturating_add(self.leeway) => {
-                Err(Reject::TooOld { age, limit })
-            }
-            _ => Ok(()),
+        if let Some(limit) = self.max_age
+            && age > limit.saturating_add(self.leeway)
+        {
+            return Err(Reject::TooOld { age, limit });
         }
+        if let Some(minimum) = self.min_epoch {
+            let found = first_epoch(ear);
+            if found.is_none_or(|it| it < minimum) {
+                return Err(Reject::Epoch { found, minimum });
+            }
+        }
+        Ok(())
     }
+}
+
+/// The earliest epoch that appraisals name; `None` if none does.
+fn first_epoch(ear: &Ear) -> Option<Epoch> {
+    let named = ear.submods.values().filter_map(|it| it.claims.get("epoch"));
+    let epochs = named.map(|claim| match claim {
+        Json::Text(text) => text.parse().ok().map(Epoch),
+        _ => None,
+    });
+    // One that cannot be read is none.
+    epochs.min()?
 }
 
 struct Parts<'a> {

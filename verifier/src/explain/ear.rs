@@ -24,6 +24,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("EAR_NOT_YET_VALID", "The token is not valid yet.", "Check the time given to the judgement.", FORM),
     entry("EAR_ISSUED_IN_FUTURE", "The token was issued after the time of the judgement.", "Check both clocks; allow for a difference with `--leeway`.", FORM),
     entry("EAR_EXPIRED", "The token has expired.", "Ask the verifier for a new one.", FORM),
+    entry("EAR_EPOCH", "The token tells of an earlier epoch than was asked for, or of none.", "Have the bundle of a later epoch audited, and a token issued of it.", FORM),
     entry("EAR_TOO_OLD", "The token is older than was asked for.", "Ask the verifier for a new one.", FORM),
     entry("EAR_NONCE", "The token answers another question than the one asked: it is replayed, or made for somebody else.", "Ask the verifier with your own nonce.", EAR),
 ];

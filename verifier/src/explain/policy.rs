@@ -12,7 +12,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("POLICY_UNSOUND", "The policy contradicts itself, so everything is denied.", "Run `verifier policy check` and mend what it names.", POLICY),
     entry("POLICY_SYNTAX", "A policy is not TOML of the expected form, or has a key that nobody knows.", "Mend what the message names.", POLICY),
     entry("POLICY_FACT_UNKNOWN", "The policy asks for something that the evidence does not show.", "Send what the policy asks for (event log, report, PCR values), or use a policy that does not ask for it.", POLICY),
-    entry("POLICY_PCR_SELECTION", "The quote covers other PCRs than the policy names.", "Set `tpm.pcrs` of the node to the policy's `pcrs`.", POLICY),
+    entry("POLICY_PCR_SELECTION", "The quote does not cover the PCRs that the policy names, or more of them and no event log shows the values.", "Set `tpm.pcrs` of the node to the policy's `pcrs`, or send the event log.", POLICY),
     entry("POLICY_PCR_STATE", "The PCRs' digest is not accepted.", "Undo the change of firmware or boot chain, or have the policy accept the new state before it is used.", POLICY),
     entry("POLICY_PCR_STATE_ENDED", "The PCRs' digest was accepted before a planned update, whose time has ended.", "Update the machine; its state is one of before the update.", POLICY),
     entry("POLICY_PCR_VALUE", "The value of a single PCR is not accepted.", "See what the event log measured into this PCR.", POLICY),

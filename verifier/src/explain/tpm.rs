@@ -42,7 +42,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("ATTESTATION_EXTRA_DATA", "The attestation answers another question: it is replayed, or made for another statement.", "Quote over the hash of the very statement that is sent.", "protocol, section 5 (envelope)"),
     entry("ATTESTATION_QUALIFIED_SIGNER", "The attestation was made by a key under another parent.", "Create both keys directly under the endorsement key that is enrolled.", KEYS),
     entry("CERTIFY_WRONG_OBJECT", "The certified object is not the node key presented.", "Certify the node key that is sent, after its last change.", KEYS),
-    entry("QUOTE_PCR_SELECTION", "The quote covers other PCRs than the policy asks for.", "Set `tpm.pcrs` of the node to the policy's `pcrs`.", "protocol, section 5 (policy)"),
+    entry("QUOTE_PCR_SELECTION", "The quote does not cover the PCRs that the policy asks for, or more of them than a digest can be compared with.", "Set `tpm.pcrs` of the node to the policy's `pcrs`.", "protocol, section 5 (policy)"),
     entry("QUOTE_PCR_DIGEST", "The PCRs' digest is not an accepted one.", "Undo the change of firmware or boot chain, or have the policy accept the new state before it is used.", "protocol, section 5 (policy)"),
     entry("TPM_CLOCK_BACKWARDS", "A TPM's counters ran backwards: it was cleared, or its state was copied or rolled back.", "Honest power loss does not do this. After a deliberate TPM2_Clear, enrol again.", "protocol, section 5; TPM 2.0 Library, part 1 (timing)"),
     entry("ENROLMENT_EXPIRED", "The enrolment's proposed expiry has passed.", "Enrol again with a later expiry; check the clock.", "protocol, section 5 (enrolment)"),

@@ -1,6 +1,9 @@
 //! Judging facts by a policy.
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::B256;
+use sha2::{Digest as _, Sha256};
 
 use super::boot::{BOOT_FILES, BOOT_LOADERS};
 use super::{
@@ -314,6 +317,20 @@ impl Policy {
         (shown > 0).then(|| (known, shown - known + unseen))
     }
 
+    fn judge_digest(&self, digest: Digest, at: Moment) -> Option<Denial> {
+        if holds(&self.accepted_digests, &self.retiring, &digest, at) {
+            return None;
+        }
+        if self.retiring.iter().any(|it| it.digest == digest) {
+            return Some(Denial::PcrStateEnded { found: digest.0 });
+        }
+        let retiring = self.retiring.iter().filter(|it| it.holds(at));
+        Some(Denial::PcrState {
+            found: digest.0,
+            accepted: self.accepted_digests.len() + retiring.count(),
+        })
+    }
+
     fn judge_pcrs(&self, state: &StateFacts, at: Moment) -> Vec<Denial> {
         let Some(quote) = &state.quote else {
             return vec![Denial::Unknown("a quote")];
@@ -322,26 +339,27 @@ impl Policy {
         let mut expected = self.pcrs.clone();
         expected.sort_unstable();
         expected.dedup();
-        if quote.pcrs != expected {
-            // A digest over other PCRs says nothing.
-            return vec![Denial::PcrSelection {
-                expected,
-                found: quote.pcrs.clone(),
-            }];
+        let other = Denial::PcrSelection {
+            expected: expected.clone(),
+            found: quote.pcrs.clone(),
+        };
+        if !expected.iter().all(|it| quote.pcrs.contains(it)) {
+            return vec![other];
         }
-        let digest = Digest(quote.digest);
-        if !self.accepted_digests.is_empty()
-            && !holds(&self.accepted_digests, &self.retiring, &digest, at)
-        {
-            denials.push(if self.retiring.iter().any(|it| it.digest == digest) {
-                Denial::PcrStateEnded { found: digest.0 }
-            } else {
-                Denial::PcrState {
-                    found: digest.0,
-                    accepted: self.accepted_digests.len()
-                        + self.retiring.iter().filter(|it| it.holds(at)).count(),
-                }
-            });
+        let digest = if quote.pcrs == expected {
+            Some(quote.digest)
+        } else {
+            // Over more PCRs: only their values tell what a quote over these would sign.
+            state
+                .values
+                .as_ref()
+                .and_then(|it| digest_of(it, &expected))
+        };
+        if !self.accepted_digests.is_empty() {
+            let Some(digest) = digest.map(Digest) else {
+                return vec![other];
+            };
+            denials.extend(self.judge_digest(digest, at));
         }
         for rule in &self.values {
             let value = state.values.as_ref().and_then(|it| it.get(&rule.pcr));
@@ -357,6 +375,15 @@ impl Policy {
         denials.dedup();
         denials
     }
+}
+
+/// What a quote over some of the PCRs would sign; nothing if the value of one is not known.
+fn digest_of(values: &BTreeMap<u8, B256>, pcrs: &[u8]) -> Option<B256> {
+    let mut hash = Sha256::new();
+    for pcr in pcrs {
+        hash.update(values.get(pcr)?);
+    }
+    Some(B256::new(hash.finalize().into()))
 }
 
 fn holds(accepted: &[Digest], retiring: &[Retiring], digest: &Digest, at: Moment) -> bool {

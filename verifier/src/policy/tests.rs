@@ -66,7 +66,7 @@ fn without_a_policy_or_without_pcrs_everything_is_denied() {
     assert_eq!(codes(&judge(None, &facts, at)), ["POLICY_ABSENT"]);
     let nothing = Policy::default();
     assert_eq!(codes(&judge(Some(&nothing), &facts, at)), ["POLICY_EMPTY"]);
-    assert_eq!(nothing.pcr_policy(at), Err(Denial::Empty));
+    assert_eq!(nothing.usable(), Err(Denial::Empty));
     assert_eq!(codes(&nothing.judge_machine(None)), ["POLICY_EMPTY"]);
     for text in ["", "slow_after = 1", "pcrs = []\nslow_after = 1"] {
         assert!(refusal(text).contains("pcrs"), "{text}");
@@ -140,7 +140,7 @@ fn a_policy_that_contradicts_itself_is_refused_and_denies() {
         ..policy("")
     };
     assert_eq!(judged(&unsound, &quoted(OLD)), ["POLICY_UNSOUND"]);
-    assert!(unsound.pcr_policy(Moment::default()).is_err());
+    assert!(unsound.usable().is_err());
 }
 
 #[test]
@@ -158,9 +158,6 @@ fn before_a_planned_update_ends_both_states_are_accepted_and_then_only_the_new_o
     // An end in epochs is past for whoever does not know the epoch.
     assert_eq!(judged(OLD, Moment::unix(0)), ["POLICY_PCR_STATE_ENDED"]);
     assert_eq!(judged(B256::ZERO, at(9)), ["POLICY_PCR_STATE"]);
-    let accepted = |epoch| policy.pcr_policy(at(epoch)).unwrap().accepted_digests;
-    assert_eq!(accepted(9), [NEW.0, OLD.0]);
-    assert_eq!(accepted(10), [NEW.0]);
 }
 
 #[test]
@@ -183,13 +180,46 @@ fn of_two_ends_the_earlier_one_counts() {
 #[test]
 fn other_pcrs_than_asked_for_are_denied_and_nothing_else_is_said_of_them() {
     let policy = policy(&format!("accepted_digests = [\"{OLD}\"]\n"));
-    for pcrs in [vec![], vec![0], vec![0, 1, 7]] {
+    for pcrs in [vec![], vec![0], vec![0, 1, 6], vec![0, 1, 7]] {
         let state = StateFacts {
             quote: Some(QuotedState { pcrs, digest: OLD }),
             ..StateFacts::default()
         };
         assert_eq!(judged(&policy, &state), ["POLICY_PCR_SELECTION"]);
     }
+}
+
+#[test]
+fn of_a_quote_over_more_pcrs_the_values_tell_the_state_of_those_asked_for() {
+    use sha2::Digest as _;
+    let digest = |pcrs: &[u8]| {
+        let values = pcrs.iter().flat_map(|pcr| [*pcr; 32]);
+        let values: Vec<u8> = values.collect();
+        B256::new(sha2::Sha256::digest(values).into())
+    };
+    let state = |pcrs: &[u8], shown: &[u8]| StateFacts {
+        quote: Some(QuotedState {
+            pcrs: pcrs.to_vec(),
+            digest: digest(pcrs),
+        }),
+        values: Some(
+            shown
+                .iter()
+                .map(|it| (*it, B256::repeat_byte(*it)))
+                .collect(),
+        ),
+        ..StateFacts::default()
+    };
+    let listed = policy(&format!("accepted_digests = [\"{}\"]\n", digest(&[0, 7])));
+    let more = [0, 7, 9];
+    assert!(judged(&listed, &state(&more, &more)).is_empty());
+    assert!(judged(&policy(""), &state(&more, &[])).is_empty());
+    assert_eq!(
+        judged(&listed, &state(&more, &[])),
+        ["POLICY_PCR_SELECTION"]
+    );
+    let other = policy(&format!("accepted_digests = [\"{}\"]\n", digest(&more)));
+    assert_eq!(judged(&other, &state(&more, &more)), ["POLICY_PCR_STATE"]);
 }
 
 #[test]

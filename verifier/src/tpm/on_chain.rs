@@ -268,6 +268,10 @@ fn judge_quote(
     };
     let data = occasion.quote_data();
     let facts = verify_quote_over_policy(ak, &quote.attest, &quote.signature, &data, &selection)?;
+    // A contract has no values to tell the policy's PCRs from others.
+    if facts.pcrs.iter().any(|it| !policy.pcrs.contains(it)) {
+        return Err(Reject::PcrSelection.into());
+    }
     let known = |state: &AcceptedState| state.pcr_digest == facts.pcr_digest && now <= state.until;
     // The contract reads a digest of another length as zero.
     let any = policy.any_state && facts.pcr_digest != [0; 32];

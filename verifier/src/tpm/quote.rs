@@ -23,9 +23,9 @@ const FIXED: ObjectAttributes = ObjectAttributes::all_of([
 pub struct PcrPolicy {
     /// The PCR bank; only SHA-256 is judged.
     pub bank: HashAlgorithm,
-    /// Indices that must be quoted, no more and no less.
+    /// Indices that must be quoted, at least.
     pub pcrs: Vec<u8>,
-    /// Digests over those PCRs that are accepted; empty accepts any state, as long as it is quoted.
+    /// Digests over those PCRs and no other that are accepted; empty accepts any state, as long as it is quoted.
     pub accepted_digests: Vec<[u8; 32]>,
 }
 
@@ -36,6 +36,8 @@ pub struct QuoteFacts {
     pub clock: ClockInfo,
     /// Vendor's firmware version.
     pub firmware_version: u64,
+    /// The quoted PCRs, ascending: the policy's, and perhaps more.
+    pub pcrs: Vec<u8>,
     /// SHA-256 over the quoted PCRs' values.
     pub pcr_digest: [u8; 32],
     /// Qualified name of the attestation key.
@@ -92,6 +94,8 @@ fn check_signing_key(key: &Public) -> Result<[u8; 64], &'static str> {
 
 /// Checks a quote against a policy, without PCR values (protocol section 5: no event log).
 ///
+/// A digest over more PCRs than the policy's says nothing of these alone: such a quote passes where any state is accepted.
+///
 /// `attest` is the TPMS_ATTEST as signed, `signature` 64 bytes r‖s with low s, `extra_data` what the
 /// quote must have been made for.
 ///
@@ -105,19 +109,18 @@ pub fn verify_quote_over_policy(
     policy: &PcrPolicy,
 ) -> Result<QuoteFacts, Reject> {
     let facts = verify_selection(ak, attest, signature, extra_data, policy)?;
-    let accepted = &policy.accepted_digests;
-    if accepted.is_empty() || accepted.contains(&facts.pcr_digest) {
-        Ok(facts)
-    } else {
-        Err(Reject::PcrDigest)
+    if !policy.accepted_digests.is_empty() && facts.pcrs != sorted(&policy.pcrs) {
+        return Err(Reject::PcrSelection);
     }
+    policy.accept(facts.pcr_digest)?;
+    Ok(facts)
 }
 
 /// Checks a quote against a policy and the PCR values supplied beside it.
 ///
 /// # Errors
-/// As [`verify_quote_over_policy`]; also [`Reject::PcrSelection`] unless `values` has exactly the policy's
-/// PCRs, and [`Reject::PcrDigest`] unless the quote is over these values.
+/// As [`verify_quote_over_policy`], but that values tell the policy's PCRs from others; also [`Reject::PcrSelection`] unless `values`
+/// has exactly the quoted PCRs, and [`Reject::PcrDigest`] unless the quote is over these values.
 pub fn verify_quote(
     ak: &Public,
     attest: &[u8],
@@ -126,19 +129,31 @@ pub fn verify_quote(
     policy: &PcrPolicy,
     values: &BTreeMap<u8, [u8; 32]>,
 ) -> Result<QuoteFacts, Reject> {
-    let facts = verify_quote_over_policy(ak, attest, signature, extra_data, policy)?;
-    if !values.keys().copied().eq(sorted(&policy.pcrs)) {
+    let facts = verify_selection(ak, attest, signature, extra_data, policy)?;
+    if !values.keys().eq(&facts.pcrs) {
         return Err(Reject::PcrSelection);
     }
-    let digest: [u8; 32] = values
-        .values()
-        .fold(Sha256::new(), |hash, value| hash.chain_update(value))
-        .finalize()
-        .into();
-    if digest == facts.pcr_digest {
-        Ok(facts)
-    } else {
-        Err(Reject::PcrDigest)
+    if digest_of(values.values()) != facts.pcr_digest {
+        return Err(Reject::PcrDigest);
+    }
+    let asked = values.iter().filter(|(pcr, _)| policy.pcrs.contains(pcr));
+    policy.accept(digest_of(asked.map(|(_, value)| value)))?;
+    Ok(facts)
+}
+
+/// What a quote over these values signs.
+fn digest_of<'a>(values: impl Iterator<Item = &'a [u8; 32]>) -> [u8; 32] {
+    let hash = values.fold(Sha256::new(), |hash, value| hash.chain_update(value));
+    hash.finalize().into()
+}
+
+impl PcrPolicy {
+    fn accept(&self, digest: [u8; 32]) -> Result<(), Reject> {
+        if self.accepted_digests.is_empty() || self.accepted_digests.contains(&digest) {
+            Ok(())
+        } else {
+            Err(Reject::PcrDigest)
+        }
     }
 }
 
@@ -181,14 +196,14 @@ fn verify_selection(
             id: policy.bank.id(),
         });
     }
-    let required = PcrSelection {
-        bank: policy.bank,
-        pcrs: sorted(&policy.pcrs),
+    let [PcrSelection { bank, pcrs }] = selections.as_slice() else {
+        return Err(Reject::PcrSelection);
     };
-    if selections != [required] {
+    if *bank != policy.bank || !policy.pcrs.iter().all(|it| pcrs.contains(it)) {
         return Err(Reject::PcrSelection);
     }
     Ok(QuoteFacts {
+        pcrs: pcrs.clone(),
         clock: attest.clock,
         firmware_version: attest.firmware_version,
         // The attestation key signs with SHA-256, so the TPM digests PCRs with it too.

@@ -249,7 +249,7 @@ pub(super) fn a_condemned_epoch_is_not_affirmed(case: &Case) {
             Reason::AttestationFailed,
             Contraindicated,
             ("configuration", Some(96)),
-            "QUOTE_PCR_DIGEST",
+            "POLICY_PCR_STATE",
         ),
         (
             &unexplained,

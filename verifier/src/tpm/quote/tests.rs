@@ -68,9 +68,9 @@ fn a_quote_for_another_statement_is_refused() {
 }
 
 #[test]
-fn a_quote_over_fewer_more_other_or_another_banks_pcrs_is_refused() {
+fn a_quote_over_fewer_other_or_another_banks_pcrs_is_refused() {
     let key = SoftKey::attestation(1);
-    for pcrs in [vec![0, 1, 2], vec![0, 1, 2, 3, 4], vec![0, 1, 2, 5], vec![]] {
+    for pcrs in [vec![0, 1, 2], vec![0, 1, 2, 5, 6], vec![]] {
         let body = QuoteBody {
             pcrs,
             ..QuoteBody::default()
@@ -98,6 +98,45 @@ fn only_accepted_digests_pass_a_policy_that_lists_any() {
     };
     assert!(judge(vec![[1; 32], sha256(&[0; 128])]).is_ok());
     assert_eq!(judge(vec![[1; 32]]), Err(Reject::PcrDigest));
+}
+
+#[test]
+fn a_quote_over_more_pcrs_passes_where_values_or_any_state_make_the_digest_of_the_rest_irrelevant()
+{
+    let key = SoftKey::attestation(1);
+    let mut values = zero_values();
+    values.insert(9, [7; 32]);
+    let attest = QuoteBody {
+        pcrs: values.keys().copied().collect(),
+        pcr_digest: digest_of(values.values()).to_vec(),
+        ..QuoteBody::default()
+    };
+    let attest = attest.to_bytes();
+    let signature = key.sign(&attest);
+    let policy = |accepted_digests| PcrPolicy {
+        accepted_digests,
+        ..any_state()
+    };
+    let own = digest_of(zero_values().values());
+    let blind = |accepted| {
+        let policy = policy(accepted);
+        verify_quote_over_policy(&public(&key), &attest, &signature, &EXTRA, &policy)
+    };
+    assert_eq!(blind(vec![]).unwrap().pcrs, [0, 1, 2, 3, 9]);
+    let whole = digest_of(values.values());
+    for accepted in [own, whole] {
+        assert_eq!(blind(vec![accepted]), Err(Reject::PcrSelection));
+    }
+    let shown = |accepted, values: &BTreeMap<u8, [u8; 32]>| {
+        let policy = policy(accepted);
+        verify_quote(&public(&key), &attest, &signature, &EXTRA, &policy, values)
+    };
+    assert!(shown(vec![own], &values).is_ok());
+    // A digest over all of them is not the policy's.
+    assert_eq!(shown(vec![whole], &values), Err(Reject::PcrDigest));
+    assert_eq!(shown(vec![own], &zero_values()), Err(Reject::PcrSelection));
+    values.insert(9, [8; 32]);
+    assert_eq!(shown(vec![own], &values), Err(Reject::PcrDigest));
 }
 
 #[test]
