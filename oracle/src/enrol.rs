@@ -36,6 +36,12 @@ use sessions::Sessions;
 
 /// Furthest a node may put the expiry of its enrolment.
 const MAX_VALIDITY: Duration = Duration::from_secs(24 * 3600);
+/// Furthest where a guest's report is shown: it counts for as long.
+const MAX_GUEST_VALIDITY: Duration = Duration::from_secs(2 * 3600);
+/// Most enrolments of one TPM that may still register.
+const MAX_OPEN: u64 = 16;
+/// How long an enrolment is kept for a registration that is not final yet, after it ran out.
+const UNREGISTERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// Largest certificate or TPM structure in a request, bytes.
 const MAX_PART_BYTES: usize = 16 << 10;
 /// How long what the hub lists is taken for what it lists now.
@@ -60,6 +66,9 @@ pub enum EnrolError {
     /// A guest's report that could be from any time.
     #[error("block {0} of the guest's report is not one of the last {MAX_GUEST_AGE} of this chain")]
     Stale(BlockNumber),
+    /// A guest's report is of a block that this oracle does not know yet.
+    #[error("block {0} of the guest's report is not known here yet; try again in a few seconds")]
+    UnknownBlock(BlockNumber),
     /// The request is not one.
     #[error("{0}")]
     Malformed(String),
@@ -204,12 +213,19 @@ impl Enroller {
 
     /// Whether a guest's report was made a moment ago: its block's hash could not be known before.
     async fn check_recent(&self, guest: &GuestEvidence) -> Result<(), EnrolError> {
+        let block = guest.block;
         let head = self.chain.head().await?;
-        let recent = guest.block <= head && head.0 - guest.block.0 < MAX_GUEST_AGE;
-        if recent && self.chain.block_hash(guest.block).await? == Some(guest.block_hash) {
-            return Ok(());
+        if block > head {
+            return Err(EnrolError::UnknownBlock(block));
         }
-        Err(EnrolError::Stale(guest.block))
+        if head.0 - block.0 >= MAX_GUEST_AGE {
+            return Err(EnrolError::Stale(block));
+        }
+        match self.chain.block_hash(block).await? {
+            None => Err(EnrolError::UnknownBlock(block)),
+            Some(hash) if hash == guest.block_hash => Ok(()),
+            Some(_) => Err(EnrolError::Stale(block)),
+        }
     }
 
     /// Whoever is about to be shut out does not get in during the last epochs.
@@ -246,27 +262,16 @@ impl Enroller {
         requester: Requester,
         policy_hash: B256,
     ) -> Result<Begun, EnrolError> {
-        let parts = [
-            &request.ek_certificate,
-            &request.ek_public,
-            &request.ak_public,
-            &request.node_key_public,
-        ];
-        if parts
-            .into_iter()
-            .chain(&request.intermediates)
-            .any(|part| part.len() > MAX_PART_BYTES)
-            || request.intermediates.len() > MAX_INTERMEDIATES
-        {
-            return Err(EnrolError::Malformed(
-                "a certificate or key is larger than any real one".into(),
-            ));
-        }
+        check_size(&request)?;
         let now = unix_time();
-        if request.expiry.saturating_sub(now) > MAX_VALIDITY.as_secs() {
+        let most = match &request.guest {
+            None => MAX_VALIDITY,
+            Some(_) => MAX_GUEST_VALIDITY,
+        };
+        if request.expiry.saturating_sub(now) > most.as_secs() {
             return Err(EnrolError::Malformed(format!(
-                "an enrolment is valid for {} hours at most",
-                MAX_VALIDITY.as_secs() / 3600
+                "such an enrolment is valid for {} hours at most",
+                most.as_secs() / 3600
             )));
         }
         let roots = self.rules.policy(policy_hash)?.roots();
@@ -418,6 +423,13 @@ impl Enroller {
             certification: Some(certification),
             guest: request.guest,
         };
+        // Each is kept with its evidence, for bundles; whoever has a TPM and no bond must not fill the disk.
+        let now = unix_time();
+        let forget = now.saturating_sub(UNREGISTERED_FOR.as_secs());
+        self.store.forget_unregistered(forget).await?;
+        if self.store.open_enrolments(&row.ek_public, now).await? >= MAX_OPEN {
+            return Err(EnrolError::Busy);
+        }
         self.store
             .keep_enrolment(digest, facts.ak_hash, &row)
             .await?;
@@ -429,6 +441,28 @@ impl Enroller {
             signature,
         })
     }
+}
+
+/// Whether a request is no larger than any real one: to be asked before one waits for its judgement.
+///
+/// # Errors
+/// [`EnrolError::Malformed`].
+pub fn check_size(request: &EnrolmentRequest) -> Result<(), EnrolError> {
+    let parts = [
+        &request.ek_certificate,
+        &request.ek_public,
+        &request.ak_public,
+        &request.node_key_public,
+    ];
+    let large = |part: &Vec<u8>| part.len() > MAX_PART_BYTES;
+    if parts.into_iter().chain(&request.intermediates).any(large)
+        || request.intermediates.len() > MAX_INTERMEDIATES
+    {
+        return Err(EnrolError::Malformed(
+            "a certificate or key is larger than any real one".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// What a policy says to a machine that enrols, at a time.

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::agreement::{Agreement, AgreementError};
 use crate::bundle::{ExportError, Exporter};
-use crate::enrol::{EnrolError, Enroller};
+use crate::enrol::{EnrolError, Enroller, check_size};
 use crate::gate::Gate;
 use crate::intake::{EvidencePage, IntakeError};
 use crate::peers::Answer;
@@ -118,9 +118,10 @@ impl From<EnrolError> for Status {
             EnrolError::WrongSecret | EnrolError::Denied(_) | EnrolError::Revoked(_) => {
                 Self::permission_denied(error.to_string())
             }
-            EnrolError::NotReady(_) | EnrolError::UnknownPolicy(_) | EnrolError::Chain(_) => {
-                Self::unavailable(error.to_string())
-            }
+            EnrolError::NotReady(_)
+            | EnrolError::UnknownBlock(_)
+            | EnrolError::UnknownPolicy(_)
+            | EnrolError::Chain(_) => Self::unavailable(error.to_string()),
             EnrolError::Busy => Self::resource_exhausted(error.to_string()),
             EnrolError::NotInSet(_) => Self::failed_precondition(error.to_string()),
             EnrolError::Store(_) | EnrolError::Signing(_) | EnrolError::Notices(_) => {
@@ -208,6 +209,7 @@ impl Oracle for Services {
             expiry: request.expiry,
             guest: guest(&request.guest)?,
         };
+        check_size(&request)?;
         let enroller = self.inner.enroller.clone();
         let policy = enroller.policy_in_force(self.epoch_now().await?).await?;
         // Anybody may ask, and the certificates of a stranger cost milliseconds each: evidence must not wait for them.

@@ -26,8 +26,8 @@ mod quoted;
 
 /// How long an enrolment may wait for its registration.
 const VALIDITY: Duration = Duration::from_secs(3600);
-/// Oldest block that oracles take in a guest's report, blocks before the head.
-const GUEST_AGE: u64 = 256;
+/// Blocks before the head, twice: which block a guest's report is bound to. Oracles take one of the last 256, and are asked one after the other.
+const GUEST_AGE: u64 = 32;
 
 /// Why the node is not enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,9 @@ pub enum EnrolError {
     /// This machine's own evidence is not what it should be.
     #[error("this machine's endorsement evidence does not hold: {0}; check tpm.intermediates")]
     OwnEvidence(verifier::tpm::Reject),
+    /// This guest's own evidence is not what it should be.
+    #[error("this guest's evidence does not hold: {0}; check the files of [guest]")]
+    OwnGuest(verifier::tpm::Reject),
     /// The quote policy in force refuses this machine.
     #[error("the registry's quote policy refuses this machine: {} ({})", .0, .0.code())]
     Quote(#[from] OnChainReject),
@@ -92,6 +95,7 @@ impl From<EnrolError> for Failure {
             | EnrolError::NoNode(_)
             | EnrolError::Unchanged(_)
             | EnrolError::OwnEvidence(_)
+            | EnrolError::OwnGuest(_)
             | EnrolError::Quote(_)
             | EnrolError::Roster
             | EnrolError::Chain(ChainError::Reverted { .. }) => Self::rejected(text),
@@ -402,8 +406,16 @@ fn statements(request: &EnrolmentRequest, now: u64) -> Result<[Enrolment; 3], En
     let anchors = anchors
         .collect::<Result<Vec<_>, _>>()
         .map_err(EnrolError::OwnEvidence)?;
-    let facts =
-        judge_request(request, &RootStore::new(anchors), now).map_err(EnrolError::OwnEvidence)?;
+    let anchors = RootStore::new(anchors);
+    // Oracles ask both: what runs out in between would make the node's bundles unusable.
+    let judge = |at| {
+        judge_request(request, &anchors, at).map_err(|why| match why {
+            verifier::tpm::Reject::Guest(_) => EnrolError::OwnGuest(why),
+            _ => EnrolError::OwnEvidence(why),
+        })
+    };
+    judge(now)?;
+    let facts = judge(request.expiry.saturating_sub(1))?;
     let statement = |class: TpmClass| -> Result<Enrolment, EnrolError> {
         let facts = facts.clone().with_class(request, class);
         let facts = facts.map_err(EnrolError::OwnEvidence)?;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use alloy::primitives::B256;
 use serde::{Deserialize, Serialize};
-use verifier::BlockNumber;
 use verifier::tdx::trim_padding;
-use verifier::tee::{GuestEvidence, GuestReport, ReportData};
+use verifier::tee::{GuestEvidence, GuestReport, MAX_GUEST_BYTES, ReportData};
 use verifier::tpm::Certificate;
+use verifier::{BlockNumber, cbor};
 
 /// Where the kernel makes reports.
 const TSM: &str = "/sys/kernel/config/tsm/report";
@@ -68,6 +68,11 @@ pub enum GuestError {
         /// What is wrong with it.
         why: String,
     },
+    /// More than oracles read.
+    #[error(
+        "the guest's evidence has {0} bytes, oracles read {MAX_GUEST_BYTES}; check the files of [guest]"
+    )]
+    TooLarge(usize),
     /// The quote is not one.
     #[error("the kernel's quote: {0}")]
     Quote(verifier::tdx::Reject),
@@ -105,11 +110,15 @@ impl GuestConfig {
                 }
             }
         };
-        Ok(GuestEvidence {
+        let evidence = GuestEvidence {
             block,
             block_hash,
             report,
-        })
+        };
+        match cbor::encode(&evidence).len() {
+            0..=MAX_GUEST_BYTES => Ok(evidence),
+            length => Err(GuestError::TooLarge(length)),
+        }
     }
 }
 
@@ -186,7 +195,8 @@ fn report(
     data: &ReportData,
 ) -> Result<Vec<u8>, GuestError> {
     // Its own folder: in one that is shared, another one's bytes could be in the report.
-    let name = format!("probity-{}", std::process::id());
+    // A killed process may have left one behind; in a container every process has the same number.
+    let name = format!("probity-{:016x}", rand::random::<u64>());
     let kernel = |what| move |why| GuestError::Kernel { what, why };
     tsm.make(&name).map_err(kernel("cannot make a report"))?;
     let made = answer(tsm, &name, provider, data);

@@ -49,7 +49,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// keccak256 of the chip id: what may enrol once; `None` if the host or a VLEK hides the chip.
+    /// keccak256 of the chip id, on which many guests may run; `None` if the host or a VLEK hides the chip.
     pub fn hardware_id(&self) -> Option<B256> {
         let chip = self.report.chip_id;
         (!chip.is_zero()).then(|| keccak256(chip))

@@ -28,7 +28,7 @@ use crate::policy::Moment;
 use crate::tee::ReportData;
 
 impl Facts {
-    /// keccak256 of the platform's PPID: what may enrol once.
+    /// keccak256 of the platform's PPID; many guests may run on it.
     pub fn hardware_id(&self) -> B256 {
         keccak256(self.platform_id)
     }

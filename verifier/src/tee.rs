@@ -16,7 +16,8 @@ use crate::cbor;
 pub(crate) mod guest;
 
 pub use guest::{
-    GuestEvidence, GuestFacts, GuestReject, GuestReport, MAX_GUEST_BYTES, Processors, guest_context,
+    GuestEvidence, GuestFacts, GuestReject, GuestReport, MAX_GUEST_BYTES, Opacity, Processors,
+    guest_context,
 };
 
 /// The 64 bytes a guest chooses and its processor signs.
@@ -28,7 +29,7 @@ const DOMAIN: &[u8] = b"probity-tee-1";
 /// The `REPORT_DATA` of a node: SHA-512("probity-tee-1" ‖ x ‖ y ‖ context).
 ///
 /// `node_key` is the node key's x‖y. `context` makes a report fresh: [`guest_context`] in an enrolment, or zeros where only
-/// the key is to be bound, which says that the guest knew the key once, not when. All parts have a fixed length, so two
+/// the key is to be bound, which says that the guest was asked for the key once, not when. All parts have a fixed length, so two
 /// different inputs never give the same bytes to the hash.
 ///
 /// Protocol: section 5.

@@ -331,20 +331,39 @@ async fn a_guests_report_is_of_a_block_that_this_chain_had_lately() {
         async move { enroller.check_recent(&guest).await }
     };
     recent(90, known).await.unwrap();
-    for (block, hash) in [
-        (91, known),
-        (90, B256::ZERO),
-        (96, known),
-        (u64::MAX, known),
-    ] {
+    for (block, hash) in [(91, known), (90, B256::ZERO)] {
         let stale = recent(block, hash).await.unwrap_err();
-        assert!(
-            matches!(stale, EnrolError::Stale(it) if it.0 == block),
-            "{stale}"
-        );
+        assert!(matches!(stale, EnrolError::Stale(it) if it.0 == block));
+    }
+    // An oracle whose endpoint lags says so, and refuses nothing.
+    for block in [96, u64::MAX] {
+        let ahead = recent(block, known).await.unwrap_err();
+        assert!(matches!(ahead, EnrolError::UnknownBlock(it) if it.0 == block));
     }
     chain.set_head(90 + MAX_GUEST_AGE - 1);
     recent(90, known).await.unwrap();
     chain.set_head(90 + MAX_GUEST_AGE);
     assert!(recent(90, known).await.is_err());
+}
+
+#[tokio::test]
+async fn a_tpm_without_a_bond_fills_no_disk() {
+    let mut bench = Bench::under(taking(|_| {})).await;
+    for number in 0..MAX_OPEN {
+        bench.request.expiry = unix_time() + 600 + number;
+        bench.enrol().await.unwrap();
+    }
+    bench.request.expiry += 1;
+    let refused = bench.enrol().await.unwrap_err();
+    assert!(matches!(refused, EnrolError::Busy), "{refused}");
+    let store = &bench.world.members[0].store;
+    let open = async || store.open_enrolments(&bench.request.ek_public, 0).await;
+    // What an account registered with stays; that of one that has no node goes when it cannot register any more.
+    store.forget_unregistered(unix_time() + 600).await.unwrap();
+    assert_eq!(open().await.unwrap(), MAX_OPEN);
+    store
+        .forget_unregistered(unix_time() + 9_999)
+        .await
+        .unwrap();
+    assert_eq!(open().await.unwrap(), 0);
 }

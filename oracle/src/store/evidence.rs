@@ -97,6 +97,35 @@ impl Store {
         Ok(())
     }
 
+    /// Enrolments of a TPM that may still register at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn open_enrolments(&self, ek_public: &[u8], now: u64) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM enrolments WHERE ek_public = ? AND expiry > ?",
+        )
+        .bind(ek_public)
+        .bind(int(now))
+        .fetch_one(&self.read)
+        .await?;
+        Ok(uint(count))
+    }
+
+    /// Forgets enrolments that ran out before a time, of accounts that have no node.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn forget_unregistered(&self, before: u64) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM enrolments WHERE expiry < ? AND account NOT IN (SELECT account FROM nodes)",
+        )
+        .bind(int(before))
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
     /// What a machine enrolled with here under a statement, by the statement's digest.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The confidential guest that a machine enrols from: its processor's report beside the TPM's evidence.
 //!
 //! The report is bound to the node key, the account and a recent block, so that every oracle judges the same bytes and an
-//! auditor repeats the judgement. An enrolment's result has the hash of them all. Protocol: section 5.
+//! auditor repeats the judgement. An enrolment's result has the hash of them all. It shows that the guest's software asked for a report that
+//! names this key; that it would ask for no other is for the policy's measurements to know. Protocol: section 5.
 
 use alloy_primitives::{B256, Bytes, FixedBytes, keccak256};
 use minicbor::{Decode, Encode};
@@ -231,16 +232,59 @@ impl GuestFacts {
         }
     }
 
-    /// Whether its host cannot look into it: no debugging, and no agent that may take it elsewhere.
-    pub fn is_opaque(&self) -> bool {
+    /// What a report says of its firmware, whatever a policy makes of that.
+    pub fn firmware(&self) -> String {
         match self {
-            Self::Snp(facts) => {
-                let policy = facts.report.policy;
-                !policy.debug_allowed() && !policy.migration_agent_allowed()
-            }
-            Self::Tdx(facts) => !facts.is_debugged(),
+            Self::Snp(facts) => facts.report.reported_tcb.to_string(),
+            Self::Tdx(facts) => match &facts.current_tcb_status {
+                Some(now) if *now != facts.tcb_status => format!("{}, {now}", facts.tcb_status),
+                _ => facts.tcb_status.clone(),
+            },
         }
     }
+
+    /// How far its host is from looking into it.
+    pub fn opacity(&self) -> Opacity {
+        let (debugged, doubtful) = match self {
+            Self::Snp(facts) => {
+                let report = &facts.report;
+                // Another guest, a lower level of this one, or firmware that the host may roll back could answer in its place.
+                let has_agent = report.report_id_ma != B256::repeat_byte(0xff);
+                let provisional = report.committed_tcb != report.current_tcb;
+                let agent = has_agent || report.policy.migration_agent_allowed();
+                (
+                    report.policy.debug_allowed(),
+                    agent || provisional || report.vmpl != 0,
+                )
+            }
+            Self::Tdx(facts) => {
+                let statuses = [Some(&facts.tcb_status), facts.current_tcb_status.as_ref()];
+                let outdated = statuses.into_iter().flatten().any(|it| it != "UpToDate");
+                let services = [facts.mr_service_td, facts.current_service_td];
+                let service = services.into_iter().flatten().any(|it| !it.is_zero());
+                (
+                    facts.is_debugged(),
+                    outdated || service || facts.partition != 0,
+                )
+            }
+        };
+        match (debugged, doubtful) {
+            (true, _) => Opacity::Debugged,
+            (false, true) => Opacity::Doubtful,
+            (false, false) => Opacity::Opaque,
+        }
+    }
+}
+
+/// How far a guest's host is from looking into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opacity {
+    /// It cannot, as far as the report tells.
+    Opaque,
+    /// The platform is outdated, or something else has a part in the guest.
+    Doubtful,
+    /// It may debug the guest.
+    Debugged,
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl EnrolmentFacts {
         self.appraisal =
             result::appraisal(&self.certificate, self.endorsement_key, hashes, request);
         if let (Some(facts), Some(evidence)) = (&self.guest, &request.guest) {
-            result::add_guest(&mut self.appraisal, facts, evidence.hash());
+            result::add_guest(&mut self.appraisal, facts, evidence);
         }
         self.result_hash = result::hash(self.hardware_id, &self.appraisal)?;
         Ok(())

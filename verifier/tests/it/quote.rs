@@ -210,7 +210,7 @@ fn a_key_that_signs_what_it_is_given_makes_no_quotes() {
 #[test]
 fn other_pcrs_and_other_values_are_rejected_by_name() {
     let files = Files::new();
-    let arguments = ["--pcrs", "0,1,2", "--any-state"];
+    let arguments = ["--pcrs", "0,1,2,4", "--any-state"];
     let (code, answer) = files.judged_for(&NONCE, &arguments);
     assert_eq!(
         (code, &answer["reason"]),

@@ -7,7 +7,7 @@ use alloy_primitives::{B256, keccak256};
 use super::{EnrolmentFacts, EnrolmentRequest};
 use crate::ear::{self, Appraisal, Claim, Ear, Json, TrustVector};
 use crate::policy::vendor;
-use crate::tee::GuestFacts;
+use crate::tee::{GuestEvidence, GuestFacts, Opacity};
 use crate::tpm::{EkCertificate, EndorsementKey, TpmClass};
 
 impl EnrolmentFacts {
@@ -80,13 +80,14 @@ pub(super) fn appraisal(
 
 /// Adds what the report of a confidential guest shows, whatever a policy asks of it.
 ///
-/// Its processor is genuine, so hardware stays as the TPM has it; that nobody looks into the guest is affirmed unless its host may.
+/// Its processor is genuine, so hardware stays as the TPM has it; that nobody looks into the guest is affirmed of one that its host cannot
+/// debug, on an up-to-date platform and with no other party in it. How recent firmware must be is a policy's to say: the claims name it.
 /// The evidence is in it whole, by its hash.
-pub(super) fn add_guest(appraisal: &mut Appraisal, guest: &GuestFacts, evidence: B256) {
-    let opaque = if guest.is_opaque() {
-        Claim::AFFIRMING
-    } else {
-        Claim::CONTRAINDICATED
+pub(super) fn add_guest(appraisal: &mut Appraisal, guest: &GuestFacts, evidence: &GuestEvidence) {
+    let opaque = match guest.opacity() {
+        Opacity::Opaque => Claim::AFFIRMING,
+        Opacity::Doubtful => Claim::WARNING,
+        Opacity::Debugged => Claim::CONTRAINDICATED,
     };
     appraisal.vector.set("runtime-opaque", Some(opaque));
     appraisal.status = appraisal.vector.worst();
@@ -94,7 +95,9 @@ pub(super) fn add_guest(appraisal: &mut Appraisal, guest: &GuestFacts, evidence:
         |name: &str, value: String| appraisal.claims.insert(name.to_owned(), value.into());
     put("guest", guest.kind().to_owned());
     put("guest-measurement", guest.measurement().to_string());
-    put("guest-evidence", evidence.to_string());
+    put("guest-firmware", guest.firmware());
+    put("guest-block", evidence.block.to_string());
+    put("guest-evidence", evidence.hash().to_string());
     if let Some(platform) = guest.platform() {
         put("guest-platform", platform.to_string());
     }

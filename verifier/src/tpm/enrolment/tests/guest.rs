@@ -3,6 +3,7 @@
 use super::*;
 use crate::cbor;
 use crate::ear::{Claim, Tier};
+use crate::tdx;
 use crate::tee::GuestReport;
 use crate::tee::guest::fixture::{data, processors, snp, tdx};
 
@@ -131,5 +132,41 @@ fn a_guest_that_its_host_may_debug_is_said_to_be_one() {
         let opaque = facts.appraisal.vector.get("runtime-opaque");
         assert_eq!(opaque, Some(Claim::CONTRAINDICATED));
         assert_eq!(facts.appraisal.status, Tier::Contraindicated);
+    }
+}
+
+/// A genuine guest with somebody else in it, or on a platform that is not what it should be, is not affirmed, whatever a policy takes.
+#[test]
+fn a_guest_that_is_not_alone_or_up_to_date_is_in_doubt() {
+    let bound = data(&world().request);
+    let with = |at: usize, bytes: &'static [u8]| {
+        snp(bound, move |it| {
+            it.set(at, bytes);
+        })
+    };
+    let agent = with(0x160, &[0x12; 32]);
+    let level = with(0x30, &[1]);
+    let provisional = with(0x38, &[5]);
+    let mut outdated = tdx::fixture::World {
+        report_data: bound,
+        collateral_until: NOW + 900,
+        crl_until: NOW + 900,
+        ..tdx::fixture::World::default()
+    };
+    outdated.cpu_svn = 7;
+    let mut old = tdx(bound, SEPT_VE_DISABLE);
+    old.report = GuestReport::Tdx {
+        quote: outdated.quote().into(),
+        collateral: outdated.collateral().into(),
+    };
+    for (what, evidence) in [
+        ("agent", agent),
+        ("level", level),
+        ("provisional", provisional),
+        ("old", old),
+    ] {
+        let facts = world().from(evidence).judge().unwrap();
+        let opaque = facts.appraisal.vector.get("runtime-opaque");
+        assert_eq!(opaque, Some(Claim::WARNING), "{what}");
     }
 }
