@@ -34,6 +34,7 @@ mod audit;
 mod enrolment;
 mod evidence;
 mod policy;
+mod roster;
 mod rules;
 mod summary;
 
@@ -148,6 +149,7 @@ impl Story {
         self.replay_and_lie().await?;
         self.settle().await?;
         self.accounting().await?;
+        self.a_roster().await?;
         self.collect_evidence().await?;
         self.audit().await
     }

@@ -44,6 +44,8 @@ pub struct QuoteTerms {
     pub states: Vec<B256>,
     /// How many blocks old a quoted block may be, 1 to 256.
     pub max_age: u64,
+    /// Root of the roster that vouches for machines in the oracles' place; zero for none.
+    pub roster: B256,
 }
 
 /// Where forge leaves what it compiled.
@@ -99,11 +101,7 @@ pub async fn deploy(sender: &Sender, terms: Terms) -> Result<Deployment> {
         )
         .await
         .context("setting how many virtual TPMs may enrol")?;
-    let policy = create(sender, "QuotePolicy", &terms.quotes.arguments()).await?;
-    sender
-        .send(registry, &Registry::setQuotePolicyCall { policy })
-        .await
-        .context("putting the quote policy in force")?;
+    set_quote_policy(sender, registry, &terms.quotes).await?;
     Ok(Deployment {
         chain_id: sender.rpc().chain_id(),
         rpc: vec![terms.rpc],
@@ -117,12 +115,28 @@ pub async fn deploy(sender: &Sender, terms: Terms) -> Result<Deployment> {
     })
 }
 
+/// Puts a quote policy in force.
+///
+/// # Errors
+/// If the chain does not answer.
+pub async fn set_quote_policy(
+    sender: &Sender,
+    registry: Address,
+    terms: &QuoteTerms,
+) -> Result<()> {
+    let policy = create(sender, "QuotePolicy", &terms.arguments()).await?;
+    sender
+        .send(registry, &Registry::setQuotePolicyCall { policy })
+        .await
+        .context("putting the quote policy in force")?;
+    Ok(())
+}
+
 impl QuoteTerms {
     fn arguments(&self) -> Vec<u8> {
         let pcrs = self.pcrs.iter().fold(0u32, |bits, pcr| bits | 1 << pcr);
         let states: Vec<_> = self.states.iter().map(|state| (*state, u64::MAX)).collect();
-        let (any_state, roster) = (false, B256::ZERO);
-        (pcrs, states, any_state, self.max_age, roster).abi_encode_params()
+        (pcrs, states, false, self.max_age, self.roster).abi_encode_params()
     }
 }
 

@@ -20,7 +20,12 @@ use circuits::Profile;
 use daemon::exit::Failure;
 use verifier::Epoch;
 
-use crate::{deploy, narrator::Narrator, ports::Port, swtpm, trust};
+use crate::{
+    deploy::{self, QuoteTerms},
+    narrator::Narrator,
+    ports::Port,
+    swtpm, trust,
+};
 
 pub mod description;
 pub mod node;
@@ -261,6 +266,14 @@ impl Network {
             &[(Epoch(0), trust::policy()), (Epoch(from_epoch), next)],
             &self.ca,
         )
+    }
+
+    /// Puts another quote policy in force in the registry.
+    ///
+    /// # Errors
+    /// If the chain does not answer.
+    pub async fn set_quote_policy(&self, terms: &QuoteTerms) -> Result<()> {
+        deploy::set_quote_policy(&self.deployer, self.deployment().registry, terms).await
     }
 
     /// A node by its number.

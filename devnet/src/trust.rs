@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use alloy::primitives::B256;
 use anyhow::{Context as _, Result};
 use chain::{Deployment, types::Schedule};
 use circuits::{Profile, keys::Manifest};
@@ -46,6 +47,7 @@ pub fn quotes() -> QuoteTerms {
         states: vec![sha256(&vec![0; 32 * pcrs.len()])],
         pcrs,
         max_age: 256,
+        roster: B256::ZERO,
     }
 }
 

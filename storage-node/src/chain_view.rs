@@ -159,8 +159,8 @@ pub struct QuotePolicy {
     pub any_state: bool,
     /// How many blocks old the quoted block may be.
     pub max_age: u64,
-    /// Whether a roster vouches for machines, and the oracles for none.
-    pub has_roster: bool,
+    /// Root of the roster that vouches for machines in the oracles' place, if one does.
+    pub roster: Option<B256>,
 }
 
 /// An envelope this node submitted on chain.
@@ -229,17 +229,34 @@ pub trait ChainView: Send + Sync {
     async fn resolved_to(&self, node: NodeId) -> Result<Epoch, ChainError>;
 }
 
-/// A machine and its keys, and the oracles that vouch for them.
+/// A machine and its keys, and who vouches for them.
 #[derive(Clone, Debug)]
 pub struct SignedEnrolment {
-    /// What the oracles signed.
+    /// What is vouched for.
     pub statement: verifier::typed_data::Enrolment,
-    /// Bit i: the oracle at index i signed.
-    pub bitmap: U256,
-    /// 65 bytes a signer, ascending by index.
-    pub signatures: Bytes,
-    /// Where a quote policy is in force: what the machine says itself.
-    pub quoted: Option<Quoted>,
+    /// Who does.
+    pub voucher: Voucher,
+}
+
+/// Who vouches for a machine, and what it says itself.
+#[derive(Clone, Debug)]
+pub enum Voucher {
+    /// A quorum of oracles.
+    Oracles {
+        /// Bit i: the oracle at index i signed.
+        bitmap: U256,
+        /// 65 bytes a signer, ascending by index.
+        signatures: Bytes,
+        /// Where a quote policy is in force: what the machine says itself.
+        quoted: Option<Quoted>,
+    },
+    /// The roster of the quote policy in force.
+    Roster {
+        /// Siblings from the machine's leaf to the root.
+        proof: Vec<B256>,
+        /// What the machine says itself.
+        quoted: Quoted,
+    },
 }
 
 /// A machine's own statements over a block.

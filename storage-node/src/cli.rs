@@ -1,20 +1,21 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alloy::primitives::B256;
 use clap::{Parser, Subcommand};
 use daemon::exit::{ExitCode, Failure};
-use daemon::output::OutputArgs;
+use daemon::output::{OutputArgs, OutputFormat};
 use daemon::shutdown::Shutdown;
 use daemon::telemetry::{Metrics, TelemetryArgs};
 use daemon::tls::TlsIdentity;
 use serde::Serialize;
+use verifier::tpm::roster::{Challenge, ChallengeAnswer, MachineFile, Roster};
 
 use crate::chain_view::{ChainView, RealChain};
 use crate::config::{Config, parse_amount};
 use crate::edges::{Edges, open_tpm, push_timeout, real_chain};
-use crate::enrol::{Enroller, Terms};
+use crate::enrol::{EnrolError, Enroller, Terms};
 use crate::guest::GuestConfig;
 use crate::oracles::GrpcOracles;
 use crate::tpm::TpmHandle;
@@ -43,6 +44,15 @@ enum Command {
         /// Bond in the token's smallest units
         #[arg(long, value_name = "AMOUNT")]
         bond: String,
+    },
+    /// Print what this machine shows of its TPM and keys, for whoever keeps a roster
+    Identity(At),
+    /// Have the TPM open a roster keeper's challenge, and print the answer
+    Activate {
+        #[command(flatten)]
+        at: At,
+        /// The challenge, as `verifier roster challenge` prints it
+        challenge: PathBuf,
     },
     /// Put this machine's TPM and keys in the place of those the node was enrolled with, from the next epoch on
     Reenrol(At),
@@ -91,6 +101,10 @@ pub async fn main(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Enrol { at, bond } => cli
             .output
             .print(&enrol(&Config::load(&at.config)?, &bond).await?)?,
+        Command::Identity(at) => print_json(&identity(&Config::load(&at.config)?).await?)?,
+        Command::Activate { at, challenge } => {
+            print_json(&activate(&Config::load(&at.config)?, &challenge).await?)?;
+        }
         Command::Reenrol(at) => cli
             .output
             .print(&reenrol(&Config::load(&at.config)?).await?)?,
@@ -116,6 +130,7 @@ struct Machine {
     tpm: TpmHandle,
     oracles: GrpcOracles,
     guest: Option<GuestConfig>,
+    roster: Option<Roster>,
 }
 
 impl Machine {
@@ -125,6 +140,7 @@ impl Machine {
             tpm: open_tpm(config).await?,
             oracles: GrpcOracles::new(push_timeout(config)),
             guest: config.guest.clone(),
+            roster: config.roster()?,
         })
     }
 
@@ -135,8 +151,40 @@ impl Machine {
             tpm: &self.tpm,
             oracles: &self.oracles,
             guest: self.guest.as_ref(),
+            roster: self.roster.as_ref(),
         }
     }
+}
+
+/// What a roster's keeper judges: files that other programs read, so JSON whatever else is printed how.
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    daemon::output::print(OutputFormat::Json, value)
+}
+
+async fn identity(config: &Config) -> Result<MachineFile, Failure> {
+    let identity = open_tpm(config).await?.identity().await;
+    let identity = identity.map_err(EnrolError::from)?;
+    Ok(MachineFile {
+        ek_certificate: identity.ek_certificate.into(),
+        intermediates: identity.intermediates.into_iter().map(Into::into).collect(),
+        ek_public: identity.ek_public.into(),
+        ak_public: identity.ak_public.into(),
+        node_key_public: identity.node_key_public.into(),
+    })
+}
+
+async fn activate(config: &Config, challenge: &Path) -> Result<ChallengeAnswer, Failure> {
+    let refuse = |why: String| Failure::usage(format!("{}: {why}", challenge.display()));
+    let text = std::fs::read_to_string(challenge).map_err(|why| refuse(why.to_string()))?;
+    let read: Challenge = serde_json::from_str(&text).map_err(|why| refuse(why.to_string()))?;
+    let tpm = open_tpm(config).await?;
+    let opened = tpm
+        .activate(read.id_object.to_vec(), read.encrypted_secret.to_vec())
+        .await;
+    let secret = opened.map_err(EnrolError::from)?;
+    Ok(ChallengeAnswer {
+        secret: secret.to_vec().into(),
+    })
 }
 
 async fn reenrol(config: &Config) -> Result<Reenrolled, Failure> {

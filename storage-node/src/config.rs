@@ -12,6 +12,7 @@ use daemon::exit::Failure;
 use serde::{Deserialize, Serialize};
 
 use verifier::tpm::EndorsementKey;
+use verifier::tpm::roster::Roster;
 
 use crate::acceptance::Acceptance;
 use crate::guest::GuestConfig;
@@ -40,7 +41,7 @@ pub struct Config {
     /// The prover.
     #[serde(default)]
     pub prover: ProverConfig,
-    /// Enrolment by `run`.
+    /// Enrolment.
     #[serde(default)]
     pub enrol: Enrol,
     /// The epoch duty.
@@ -166,12 +167,15 @@ impl Default for ProverConfig {
     }
 }
 
-/// Enrolment by `run`, for a node that is not enrolled yet.
+/// Enrolment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Enrol {
     /// Bond in token units; absent: `run` refuses to start before `enrol` was called.
     pub bond: Option<String>,
+    /// The roster that this machine is on, for registries whose quote policy has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roster: Option<PathBuf>,
 }
 
 /// The epoch duty.
@@ -323,6 +327,20 @@ impl Config {
     /// Usage for what is no amount.
     pub fn bond(&self) -> Result<Option<U256>, Failure> {
         self.enrol.bond.as_deref().map(parse_amount).transpose()
+    }
+
+    /// The roster that this machine is on.
+    ///
+    /// # Errors
+    /// Usage for a file that is none.
+    pub fn roster(&self) -> Result<Option<Roster>, Failure> {
+        let Some(path) = &self.enrol.roster else {
+            return Ok(None);
+        };
+        let refuse = |why: String| Failure::usage(format!("roster {}: {why}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|why| refuse(why.to_string()))?;
+        let roster = Roster::parse(&text).map_err(|why| refuse(why.to_string()))?;
+        Ok(Some(roster))
     }
 
     /// The account's key file.

@@ -7,6 +7,7 @@ use daemon::exit::Failure;
 use proto::v1::{BeginEnrolmentRequest, FinishEnrolmentRequest};
 use verifier::committee::{Deployment, OracleSet};
 use verifier::tee::{GuestEvidence, report_data};
+use verifier::tpm::roster::{Roster, RosterEntry};
 use verifier::tpm::{
     Certificate, EnrolmentRequest, OnChainReject, Public, RootStore, TpmClass, check_node_key,
     judge_request, qualifying_data,
@@ -16,7 +17,7 @@ use verifier::{BlockNumber, NodeId, cbor};
 
 use crate::chain_view::{
     ChainActions, ChainError, ChainView, Head, NodeRecord, Oracle, Registration, SignedEnrolment,
-    epoch_at,
+    Voucher, epoch_at,
 };
 use crate::guest::{GuestConfig, GuestError};
 use crate::oracles::GrpcOracles;
@@ -61,9 +62,20 @@ pub enum EnrolError {
     Quote(#[from] OnChainReject),
     /// The quote policy in force admits machines of a roster.
     #[error(
-        "the registry's quote policy admits machines of a roster only, for which no oracle vouches: have its maker put this one on it, and call registerFromRoster"
+        "the registry's quote policy admits machines of the roster {0} only, for which no oracle vouches: have its keeper put this one on it, and name its file in enrol.roster"
     )]
-    Roster,
+    Roster(B256),
+    /// The roster at hand is not the one in force.
+    #[error("the roster in enrol.roster has root {found}, the registry's quote policy has {}", in_force.map_or_else(|| "none: take enrol.roster out".into(), |it| it.to_string()))]
+    OtherRoster {
+        /// Root of the file.
+        found: B256,
+        /// Root on chain.
+        in_force: Option<B256>,
+    },
+    /// The roster does not name this machine.
+    #[error("machine {0} with these keys is not on the roster in enrol.roster")]
+    NotOnRoster(B256),
     /// The TPM failed.
     #[error(transparent)]
     Tpm(#[from] TpmError),
@@ -97,7 +109,9 @@ impl From<EnrolError> for Failure {
             | EnrolError::OwnEvidence(_)
             | EnrolError::OwnGuest(_)
             | EnrolError::Quote(_)
-            | EnrolError::Roster
+            | EnrolError::Roster(_)
+            | EnrolError::OtherRoster { .. }
+            | EnrolError::NotOnRoster(_)
             | EnrolError::Chain(ChainError::Reverted { .. }) => Self::rejected(text),
             EnrolError::Tpm(_) | EnrolError::Guest(_) | EnrolError::Chain(_) => {
                 Self::unavailable(text)
@@ -127,6 +141,8 @@ pub struct Enroller<'a> {
     pub oracles: &'a GrpcOracles,
     /// The confidential guest that it runs in.
     pub guest: Option<&'a GuestConfig>,
+    /// The roster that it is on, for quote policies that have one.
+    pub roster: Option<&'a Roster>,
 }
 
 /// A statement and who signed it so far.
@@ -214,8 +230,14 @@ impl Enroller<'_> {
         let head = self.chain.head().await?;
         let epoch = epoch_at(self.chain.clock(), head.latest);
         let policy = self.chain.quote_policy(epoch).await?;
-        if policy.as_ref().is_some_and(|policy| policy.has_roster) {
-            return Err(EnrolError::Roster);
+        let in_force = policy.as_ref().and_then(|policy| policy.roster);
+        let found = self.roster.map(Roster::root);
+        match (found, in_force) {
+            (None, Some(root)) => return Err(EnrolError::Roster(root)),
+            (Some(found), in_force) if Some(found) != in_force => {
+                return Err(EnrolError::OtherRoster { found, in_force });
+            }
+            _ => {}
         }
         let mut request = EnrolmentRequest {
             chain_id: deployment.chain_id,
@@ -229,6 +251,13 @@ impl Enroller<'_> {
             expiry,
             guest: None,
         };
+        if let (Some(roster), Some(policy)) = (self.roster, &policy) {
+            let enrolments = statements(&request, now.as_secs())?;
+            let (statement, proof) = on_roster(roster, enrolments)?;
+            let quoted = quoted::quote(self.chain, self.tpm, policy, &identity, &statement).await?;
+            let voucher = Voucher::Roster { proof, quoted };
+            return Ok(SignedEnrolment { statement, voucher });
+        }
         request.guest = self.guest_evidence(&request, head).await?;
         let enrolments = statements(&request, now.as_secs())?;
         if let Some(policy) = &policy {
@@ -301,9 +330,11 @@ impl Enroller<'_> {
         };
         Ok(SignedEnrolment {
             statement: best.statement,
-            bitmap: best.bitmap,
-            signatures: Bytes::from(best.signatures),
-            quoted,
+            voucher: Voucher::Oracles {
+                bitmap: best.bitmap,
+                signatures: Bytes::from(best.signatures),
+                quoted,
+            },
         })
     }
 
@@ -431,6 +462,28 @@ fn statements(request: &EnrolmentRequest, now: u64) -> Result<[Enrolment; 3], En
     };
     let [a, b, c] = TpmClass::ALL;
     Ok([statement(a)?, statement(b)?, statement(c)?])
+}
+
+/// The statement that a roster vouches for, and the proof of it.
+fn on_roster(
+    roster: &Roster,
+    enrolments: [Enrolment; 3],
+) -> Result<(Enrolment, Vec<B256>), EnrolError> {
+    let [first, ..] = &enrolments;
+    let machine = first.hardwareId;
+    let proven = enrolments
+        .into_iter()
+        .zip(TpmClass::ALL)
+        .find_map(|(statement, tpm_class)| {
+            let entry = RosterEntry {
+                hardware_id: statement.hardwareId,
+                ak_hash: statement.akHash,
+                result_hash: statement.resultHash,
+                tpm_class,
+            };
+            Some((statement, roster.proof(&entry)?))
+        });
+    proven.ok_or(EnrolError::NotOnRoster(machine))
 }
 
 /// Blocks that a transaction may take.

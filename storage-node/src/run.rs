@@ -232,12 +232,14 @@ async fn enrolled(
             ))
         })?;
         let oracles = GrpcOracles::new(push_timeout(config));
+        let roster = config.roster()?;
         let enroller = Enroller {
             chain: &*edges.chain,
             actions: &*edges.actions,
             tpm: &edges.tpm,
             oracles: &oracles,
             guest: config.guest.as_ref(),
+            roster: roster.as_ref(),
         };
         let terms = Terms {
             url: config.grpc.url.clone(),

@@ -12,6 +12,7 @@ mod policy;
 pub mod print;
 mod quote;
 mod roots;
+mod roster;
 mod snp;
 mod standing;
 mod tdx;
@@ -54,6 +55,8 @@ enum Command {
     Ek(ek::Args),
     /// Keeps a root store: what is trusted to certify TPMs.
     Roots(roots::Args),
+    /// Keeps a roster: machines that register on chain without an oracle.
+    Roster(roster::Args),
     /// Verifies and prints attestation results (EAR tokens).
     Ear(ear::Args),
     /// Folds the bundles of many epochs: where each machine stands, and what their clocks show.
@@ -134,6 +137,7 @@ pub fn run(args: &Args) -> Result<Answer, String> {
         Command::Explain(command) => explain::run(command, args.output),
         Command::Policy(command) => policy::run(command, args.output),
         Command::Trust(command) => trust::run(command, args.output),
+        Command::Roster(command) => roster::run(command, args.output),
         Command::Snp(command) => snp::run(command, args.output),
         Command::Tdx(command) => tdx::run(command, args.output),
     }

@@ -18,6 +18,7 @@ pub mod report;
 pub mod revocation;
 pub mod session;
 pub mod snp;
+mod sorted_tree;
 pub mod tdx;
 pub mod tee;
 #[cfg(test)]

@@ -5,11 +5,12 @@
 
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_sol_types::{SolValue, sol};
-use merkle_cbt::{CBMT, MerkleTree, merkle_tree::Merge};
+use merkle_cbt::{CBMT, merkle_tree::Merge};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Availability, BlockNumber, Epoch, LatencyMs, NodeId, Throughput};
+use crate::sorted_tree::{SortedTree, climb};
 use crate::{Reason, typed_data};
 
 mod abi {
@@ -129,58 +130,29 @@ impl Verdict {
     }
 }
 
-struct SortedPair;
-
-impl Merge for SortedPair {
-    type Item = B256;
-
-    fn merge(left: &B256, right: &B256) -> B256 {
-        let (low, high) = if left < right {
-            (left, right)
-        } else {
-            (right, left)
-        };
-        keccak256([low.as_slice(), high.as_slice()].concat())
-    }
-}
-
 /// OpenZeppelin's StandardMerkleTree over verdicts.
-pub struct VerdictTree {
-    leaves: Vec<B256>,
-    tree: MerkleTree<B256, SortedPair>,
-}
+pub struct VerdictTree(SortedTree);
 
 impl VerdictTree {
     /// Builds the tree; the order of `verdicts` does not matter.
     pub fn new<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Self {
-        let mut leaves: Vec<B256> = verdicts.into_iter().map(Verdict::leaf).collect();
-        leaves.sort_unstable_by(|a, b| b.cmp(a));
-        Self {
-            tree: CBMT::build_merkle_tree(&leaves),
-            leaves,
-        }
+        Self(SortedTree::new(verdicts.into_iter().map(Verdict::leaf)))
     }
 
     /// The root; zero for an empty tree.
     pub fn root(&self) -> B256 {
-        self.tree.root()
+        self.0.root()
     }
 
     /// Siblings from a leaf to the root, or `None` if the verdict is not in the tree.
     pub fn proof(&self, verdict: &Verdict) -> Option<Vec<B256>> {
-        let leaf = verdict.leaf();
-        let at = self.leaves.binary_search_by(|probe| leaf.cmp(probe)).ok()?;
-        self.tree
-            .build_proof(&[u32::try_from(at).ok()?])
-            .map(|proof| proof.lemmas().to_vec())
+        self.0.proof(verdict.leaf())
     }
 }
 
 /// Checks a verdict's Merkle proof, as OpenZeppelin's `MerkleProof.verify` does.
 pub fn verdict_in_tree(root: B256, verdict: &Verdict, proof: &[B256]) -> bool {
-    proof.iter().fold(verdict.leaf(), |node, sibling| {
-        SortedPair::merge(&node, sibling)
-    }) == root
+    climb(verdict.leaf(), proof) == root
 }
 
 struct Positional;

@@ -32,6 +32,7 @@ pub mod key;
 pub mod on_chain;
 pub mod quote;
 mod reject;
+pub mod roster;
 pub mod standing;
 pub mod wire;
 

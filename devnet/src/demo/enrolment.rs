@@ -12,6 +12,7 @@ use alloy::primitives::{B256, U256};
 use anyhow::{Result, ensure};
 use chain::{bindings::Registry, types::NodeStatus};
 use daemon::{config::to_toml, secret};
+use storage_node::config::Config;
 
 use super::{DARK, SPARE, Step, Story};
 use crate::{
@@ -47,7 +48,7 @@ impl Story {
     }
 
     /// Whether the contract has judged a quote of a node's present TPM, in the accepted state.
-    async fn is_quoted(&self, node: u64) -> Result<bool> {
+    pub(super) async fn is_quoted(&self, node: u64) -> Result<bool> {
         let client = &self.network.client;
         let call = Registry::attestationOfCall { node };
         let found = client
@@ -113,6 +114,20 @@ impl Story {
         state: &Path,
         prepare: impl FnOnce(&SwTpm) -> Result<()>,
     ) -> Result<(Ran, PathBuf)> {
+        let newcomer = self.at_the_door(name, state).await?;
+        prepare(&newcomer.tpm)?;
+        Ok((newcomer.enrol().await?, newcomer.log()))
+    }
+
+    /// A machine with a new TPM of the accepted maker, and an account of its own.
+    pub(super) async fn newcomer(&mut self, name: &str) -> Result<Newcomer> {
+        let made = self.network.dir.join(format!("{name}-tpm"));
+        self.network.ca.manufacture(&made, name)?;
+        self.at_the_door(name, &made).await
+    }
+
+    /// A machine with the secrets of a TPM and an account of its own.
+    async fn at_the_door(&mut self, name: &str, state: &Path) -> Result<Newcomer> {
         let dir = self.network.dir.join(name);
         let account = secret::load_or_create_chain_key(&dir.join("data/keys/chain.key"))?.address();
         self.strangers.push(account);
@@ -120,35 +135,41 @@ impl Story {
         self.network.mint(account, U256::from(BOND)).await?;
         clone_state(state, &dir.join("tpm"))?;
         let tpm = SwTpm::start(&dir.join("tpm"))?;
-        prepare(&tpm)?;
-        let [grpc, health] = [
+        let ports = [
             Port::any(Ipv4Addr::LOCALHOST.into())?,
             Port::any(Ipv4Addr::LOCALHOST.into())?,
         ];
-        let at = |port: &Port| (Ipv4Addr::LOCALHOST, port.number()).into();
+        let [grpc, health] = ports
+            .each_ref()
+            .map(|port| (Ipv4Addr::LOCALHOST, port.number()).into());
         let mut config = NodeSeat::example(
             &dir,
             &self.network.dir,
             &dir.join("proving-keys"),
             &self.network.ca,
-            at(&grpc),
-            at(&health),
+            grpc,
+            health,
         );
         config.tpm.tcti = tpm.tcti();
-        fs::write(dir.join("node.toml"), to_toml(&config)?)?;
-
-        let mut command = Command::new(program("storage-node")?);
-        command
-            .arg("enrol")
-            .arg("--config")
-            .arg(dir.join("node.toml"))
-            .args(["--bond", &BOND.to_string()]);
-        let log = dir.join("log");
-        Ok((process::run(command, &log).await?, log))
+        let newcomer = Newcomer {
+            dir,
+            tpm,
+            config,
+            _ports: ports,
+        };
+        newcomer.configure(|_| ())?;
+        Ok(newcomer)
     }
 
     /// A step that holds if the command ended with exit code 1, the reason and what else it must say.
-    fn refused(&mut self, name: String, reason: &str, says: &str, ran: &Ran, log: PathBuf) {
+    pub(super) fn refused(
+        &mut self,
+        name: String,
+        reason: &str,
+        says: &str,
+        ran: &Ran,
+        log: PathBuf,
+    ) {
         let ok = ran.code == 1 && ran.message.contains(reason) && ran.message.contains(says);
         let expected = format!("exit 1, {reason}, {says}");
         self.steps.add(Step {
@@ -196,5 +217,55 @@ impl Story {
             log,
         );
         Ok(())
+    }
+}
+
+/// A machine that is about to enrol, with its TPM running.
+pub(super) struct Newcomer {
+    dir: PathBuf,
+    tpm: SwTpm,
+    config: Config,
+    _ports: [Port; 2],
+}
+
+impl Newcomer {
+    /// Writes its configuration, changed.
+    pub(super) fn configure(&self, change: impl FnOnce(&mut Config)) -> Result<()> {
+        let mut config = self.config.clone();
+        change(&mut config);
+        Ok(fs::write(self.config_file(), to_toml(&config)?)?)
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.dir.join("node.toml")
+    }
+
+    /// What its commands said.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    fn storage_node(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program("storage-node")?);
+        command.args(["--output", "json"]).args(arguments);
+        command.arg("--config").arg(self.config_file());
+        Ok(command)
+    }
+
+    /// Tries to enrol.
+    pub(super) async fn enrol(&self) -> Result<Ran> {
+        let bond = BOND.to_string();
+        process::run(self.storage_node(&["enrol", "--bond", &bond])?, &self.log()).await
+    }
+
+    /// Runs a command that must succeed; returns what it printed.
+    pub(super) async fn command(&self, arguments: &[&str]) -> Result<String> {
+        process::run_ok(self.storage_node(arguments)?, &self.log()).await
+    }
+
+    /// Whether an oracle has answered it: each answer is told in its log.
+    pub(super) fn asked_oracles(&self) -> Result<bool> {
+        let log = fs::read_to_string(self.log())?;
+        Ok(log.contains("enrolment signed") || log.contains("enrolment not signed"))
     }
 }

@@ -162,6 +162,7 @@ impl NodeSeat {
             },
             enrol: Enrol {
                 bond: Some(BOND.to_string()),
+                roster: None,
             },
             duty: DutyConfig::default(),
         }

@@ -17,7 +17,7 @@ use daemon::exit::ExitCode;
 use serde_json::json;
 use storage_node::chain_view::{
     ChainActions, ChainError, ChainView, QuotePolicy, RealChain, Registration, SignedEnrolment,
-    epoch_at,
+    Voucher, epoch_at,
 };
 use storage_node::config::Config;
 use storage_node::edges::real_prover;
@@ -29,6 +29,7 @@ use storage_node::reclaim::Reclaimer;
 use storage_node::shard::SlotId;
 use storage_node::state::{Outcome, TenureState};
 use storage_node::tpm::{Tpm as _, TpmHandle};
+use verifier::tpm::roster::Roster;
 use verifier::typed_data::Enrolment;
 use verifier::{DealId, Epoch, NodeId};
 
@@ -220,9 +221,11 @@ impl Network {
             .collect();
         SignedEnrolment {
             statement,
-            bitmap: U256::from(0b1011),
-            signatures: signatures.into(),
-            quoted: None,
+            voucher: Voucher::Oracles {
+                bitmap: U256::from(0b1011),
+                signatures: signatures.into(),
+                quoted: None,
+            },
         }
     }
 
@@ -543,7 +546,7 @@ async fn a_quote_policy_is_read_and_asks_for_what_oracles_do_not_say() {
         pcrs: vec![0, 7, 31],
         any_state: false,
         max_age: 12,
-        has_roster: false,
+        roster: None,
     };
     assert_eq!(chain.quote_policy(epoch).await.unwrap(), Some(expected));
     let until = chain.accepted_until(at, digest).await.unwrap();
@@ -563,14 +566,35 @@ async fn a_quote_policy_is_read_and_asks_for_what_oracles_do_not_say() {
         tpm: &tpm,
         oracles: &oracles,
         guest: None,
+        roster: None,
     };
     let terms = Terms {
         url: "https://127.0.0.1:7300".to_owned(),
         tls_key_hash: B256::repeat_byte(7),
         bond: U256::from(BOND),
     };
+    let refused = enroller.enrol(terms.clone()).await.unwrap_err();
+    assert!(
+        matches!(refused, EnrolError::Roster(root) if root == B256::repeat_byte(1)),
+        "{refused}"
+    );
+    // A roster that is not the one on chain proves nothing there.
+    let roster = Roster::default();
+    let enroller = Enroller {
+        roster: Some(&roster),
+        ..enroller
+    };
     let refused = enroller.enrol(terms).await.unwrap_err();
-    assert!(matches!(refused, EnrolError::Roster), "{refused}");
+    assert!(
+        matches!(
+            refused,
+            EnrolError::OtherRoster {
+                in_force: Some(_),
+                ..
+            }
+        ),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use chain::types::Enrolment;
 use verifier::{Epoch, NodeId};
 
 use super::RealChain;
-use crate::chain_view::{ChainActions, ChainError, OnChainProof, Registration, SignedEnrolment};
+use crate::chain_view::{
+    ChainActions, ChainError, OnChainProof, Quoted, Registration, SignedEnrolment, Voucher,
+};
 use crate::inventory::Frozen;
 use crate::shard::SlotId;
 
@@ -117,11 +119,11 @@ impl ChainActions for RealChain {
 
     async fn register(&self, registration: Registration) -> Result<B256, ChainError> {
         let registry = self.client.deployment().registry;
-        let (enrolment, quorum, evidence) = arguments(registration.enrolment);
+        let enrolment = statement(&registration.enrolment);
         let (url, bond) = (registration.url, registration.bond);
         let tls_key_hash = registration.tls_key_hash;
-        match evidence {
-            None => {
+        match vouched(registration.enrolment.voucher) {
+            Vouched::Quorum(quorum, None) => {
                 let call = Registry::registerCall {
                     enrolment,
                     quorum,
@@ -131,10 +133,21 @@ impl ChainActions for RealChain {
                 };
                 self.call(registry, &call).await
             }
-            Some(evidence) => {
+            Vouched::Quorum(quorum, Some(evidence)) => {
                 let call = Registry::registerWithQuoteCall {
                     enrolment,
                     quorum,
+                    url,
+                    tlsKeyHash: tls_key_hash,
+                    bond,
+                    evidence,
+                };
+                self.call(registry, &call).await
+            }
+            Vouched::Roster(proof, evidence) => {
+                let call = Registry::registerFromRosterCall {
+                    enrolment,
+                    proof,
                     url,
                     tlsKeyHash: tls_key_hash,
                     bond,
@@ -147,16 +160,27 @@ impl ChainActions for RealChain {
 
     async fn reenrol(&self, enrolment: SignedEnrolment) -> Result<B256, ChainError> {
         let registry = self.client.deployment().registry;
-        let (enrolment, quorum, evidence) = arguments(enrolment);
-        match evidence {
-            None => {
-                let call = Registry::reenrolCall { enrolment, quorum };
+        let statement = statement(&enrolment);
+        match vouched(enrolment.voucher) {
+            Vouched::Quorum(quorum, None) => {
+                let call = Registry::reenrolCall {
+                    enrolment: statement,
+                    quorum,
+                };
                 self.call(registry, &call).await
             }
-            Some(evidence) => {
+            Vouched::Quorum(quorum, Some(evidence)) => {
                 let call = Registry::reenrolWithQuoteCall {
-                    enrolment,
+                    enrolment: statement,
                     quorum,
+                    evidence,
+                };
+                self.call(registry, &call).await
+            }
+            Vouched::Roster(proof, evidence) => {
+                let call = Registry::reenrolFromRosterCall {
+                    enrolment: statement,
+                    proof,
                     evidence,
                 };
                 self.call(registry, &call).await
@@ -165,15 +189,32 @@ impl ChainActions for RealChain {
     }
 }
 
-type Arguments = (
-    Enrolment,
-    Registry::QuorumSignatures,
-    Option<Registry::EnrolmentEvidence>,
-);
+/// A voucher as the registry takes it.
+enum Vouched {
+    Quorum(
+        Registry::QuorumSignatures,
+        Option<Registry::EnrolmentEvidence>,
+    ),
+    Roster(Vec<B256>, Registry::EnrolmentEvidence),
+}
 
-fn arguments(signed: SignedEnrolment) -> Arguments {
-    let statement = signed.statement;
-    let enrolment = Enrolment {
+fn vouched(voucher: Voucher) -> Vouched {
+    match voucher {
+        Voucher::Oracles {
+            bitmap,
+            signatures,
+            quoted,
+        } => {
+            let quorum = Registry::QuorumSignatures { bitmap, signatures };
+            Vouched::Quorum(quorum, quoted.map(evidence))
+        }
+        Voucher::Roster { proof, quoted } => Vouched::Roster(proof, evidence(quoted)),
+    }
+}
+
+fn statement(signed: &SignedEnrolment) -> Enrolment {
+    let statement = &signed.statement;
+    Enrolment {
         account: statement.account,
         hardwareId: statement.hardwareId,
         akHash: statement.akHash,
@@ -181,25 +222,21 @@ fn arguments(signed: SignedEnrolment) -> Arguments {
         resultHash: statement.resultHash,
         tpmClass: statement.tpmClass,
         expiry: statement.expiry,
-    };
-    let quorum = Registry::QuorumSignatures {
-        bitmap: signed.bitmap,
-        signatures: signed.signatures,
-    };
-    let evidence = signed.quoted.map(|quoted| {
-        let evidence = quoted.evidence;
-        Registry::EnrolmentEvidence {
-            quote: Registry::QuoteEvidence {
-                akPublic: evidence.quote.ak_public.into(),
-                blockNumber: quoted.block,
-                attest: evidence.quote.attest.into(),
-                signature: evidence.quote.signature.into(),
-            },
-            ekPublic: evidence.ek_public.into(),
-            nodeKeyPublic: evidence.node_key_public.into(),
-            certify: evidence.certify.into(),
-            certifySignature: evidence.certify_signature.into(),
-        }
-    });
-    (enrolment, quorum, evidence)
+    }
+}
+
+fn evidence(quoted: Quoted) -> Registry::EnrolmentEvidence {
+    let evidence = quoted.evidence;
+    Registry::EnrolmentEvidence {
+        quote: Registry::QuoteEvidence {
+            akPublic: evidence.quote.ak_public.into(),
+            blockNumber: quoted.block,
+            attest: evidence.quote.attest.into(),
+            signature: evidence.quote.signature.into(),
+        },
+        ekPublic: evidence.ek_public.into(),
+        nodeKeyPublic: evidence.node_key_public.into(),
+        certify: evidence.certify.into(),
+        certifySignature: evidence.certify_signature.into(),
+    }
 }

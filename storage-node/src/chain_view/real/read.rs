@@ -108,7 +108,7 @@ impl ChainView for RealChain {
             pcrs: (0..32).filter(|pcr| (pcrs >> pcr) & 1 == 1).collect(),
             any_state: view.read(at, &Policy::anyStateCall {}).await?,
             max_age: view.read(at, &Policy::maxAgeBlocksCall {}).await?,
-            has_roster: !view.read(at, &Policy::rosterCall {}).await?.is_zero(),
+            roster: Some(view.read(at, &Policy::rosterCall {}).await?).filter(|it| !it.is_zero()),
         }))
     }
 
