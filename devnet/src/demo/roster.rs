@@ -29,6 +29,10 @@ impl Story {
             ..trust::quotes()
         };
         self.network.set_quote_policy(&terms).await?;
+        // It holds from the next epoch on.
+        let next = self.network.epoch().await? + 1;
+        let begins = self.network.clock.start_block(next);
+        self.network.wait_for_block(begins).await?;
 
         let configure =
             |it: &Newcomer| it.configure(|config| config.enrol.roster = Some(roster.clone()));
