@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use alloy::primitives::B256;
+use alloy::primitives::{B256, keccak256};
 use clap::{Parser, Subcommand};
 use daemon::exit::{ExitCode, Failure};
 use daemon::output::{OutputArgs, OutputFormat};
@@ -178,6 +178,11 @@ async fn activate(config: &Config, challenge: &Path) -> Result<ChallengeAnswer, 
     let text = std::fs::read_to_string(challenge).map_err(|why| refuse(why.to_string()))?;
     let read: Challenge = serde_json::from_str(&text).map_err(|why| refuse(why.to_string()))?;
     let tpm = open_tpm(config).await?;
+    let own = tpm.identity().await.map_err(EnrolError::from)?;
+    if keccak256(&own.ak_public) != read.ak_hash {
+        let why = "the challenge is for another attestation key than this machine's";
+        return Err(Failure::rejected(why));
+    }
     let opened = tpm
         .activate(read.id_object.to_vec(), read.encrypted_secret.to_vec())
         .await;

@@ -13,11 +13,11 @@ use verifier::tpm::{
     judge_request, qualifying_data,
 };
 use verifier::typed_data::{Enrolment, recover};
-use verifier::{BlockNumber, NodeId, cbor};
+use verifier::{BlockNumber, Epoch, NodeId, cbor};
 
 use crate::chain_view::{
-    ChainActions, ChainError, ChainView, Head, NodeRecord, Oracle, Registration, SignedEnrolment,
-    Voucher, epoch_at,
+    ChainActions, ChainError, ChainView, Head, NodeRecord, Oracle, QuotePolicy, Registration,
+    SignedEnrolment, Voucher, epoch_at,
 };
 use crate::guest::{GuestConfig, GuestError};
 use crate::oracles::GrpcOracles;
@@ -178,6 +178,8 @@ impl Enroller<'_> {
             });
         }
         let identity = self.tpm.identity().await?;
+        // Before anything is paid for.
+        self.quote_policy().await?;
         // Before the machine quotes over a block: an approval takes blocks of its own.
         self.actions.approve_bond(terms.bond).await?;
         let registration = Registration {
@@ -219,7 +221,22 @@ impl Enroller<'_> {
             })?)
     }
 
-    /// Has the oracles judge a machine, and returns what a quorum of them signed.
+    /// The quote policy in force, if there is one; its roster is the one at hand.
+    async fn quote_policy(&self) -> Result<(Head, Epoch, Option<QuotePolicy>), EnrolError> {
+        let head = self.chain.head().await?;
+        let epoch = epoch_at(self.chain.clock(), head.latest);
+        let policy = self.chain.quote_policy(epoch).await?;
+        let in_force = policy.as_ref().and_then(|policy| policy.roster);
+        match (self.roster.map(Roster::root), in_force) {
+            (None, Some(root)) => Err(EnrolError::Roster(root)),
+            (Some(found), in_force) if Some(found) != in_force => {
+                Err(EnrolError::OtherRoster { found, in_force })
+            }
+            _ => Ok((head, epoch, policy)),
+        }
+    }
+
+    /// Has a machine vouched for: by the roster in force, or by a quorum of oracles, which judge it.
     async fn vouched(&self, identity: TpmIdentity) -> Result<SignedEnrolment, EnrolError> {
         let account = self.chain.account();
         let deployment = self.chain.deployment();
@@ -227,18 +244,7 @@ impl Enroller<'_> {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let expiry = (now + VALIDITY).as_secs();
-        let head = self.chain.head().await?;
-        let epoch = epoch_at(self.chain.clock(), head.latest);
-        let policy = self.chain.quote_policy(epoch).await?;
-        let in_force = policy.as_ref().and_then(|policy| policy.roster);
-        let found = self.roster.map(Roster::root);
-        match (found, in_force) {
-            (None, Some(root)) => return Err(EnrolError::Roster(root)),
-            (Some(found), in_force) if Some(found) != in_force => {
-                return Err(EnrolError::OtherRoster { found, in_force });
-            }
-            _ => {}
-        }
+        let (head, epoch, policy) = self.quote_policy().await?;
         let mut request = EnrolmentRequest {
             chain_id: deployment.chain_id,
             registry: deployment.registry.into_array(),

@@ -33,7 +33,7 @@ pub struct Args {
     /// What the quote must have been made for, 32 bytes in hexadecimal.
     #[arg(long, value_parser = bytes32)]
     extra_data: Bytes32,
-    /// PCRs of the SHA-256 bank that the quote must cover, no more and no less: `0,1,7`.
+    /// PCRs of the SHA-256 bank that the quote must cover, at least; exactly, with `--digest` and no `--values`: `0,1,7`.
     #[arg(long, value_delimiter = ',', required = true)]
     pcrs: Vec<u8>,
     /// Accepted digests over those PCRs, in hexadecimal.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use verifier::policy::{FirmwareVersion, MachineFacts};
 use verifier::tpm::EnrolmentFacts;
 use verifier::tpm::roster::{
     Challenge, ChallengeAnswer, MAX_ROSTER_FILE_BYTES, MachineFile, Roster, RosterEntry,
@@ -12,7 +13,7 @@ use verifier::tpm::roster::{
 
 use super::{
     Answer,
-    files::{read_roots, read_text, write},
+    files::{read_policy, read_roots, read_text, write},
     print::{self, Output, line},
     time::Now,
 };
@@ -54,6 +55,9 @@ struct MachineArgs {
     /// Your own root store (`verifier roots import`), or a PEM file of roots.
     #[arg(long, value_name = "STORE")]
     roots: PathBuf,
+    /// The network's policy: also ask it for class, maker, endorsement key and machines that are out.
+    #[arg(long)]
+    policy: Option<PathBuf>,
     #[command(flatten)]
     now: Now,
 }
@@ -105,8 +109,29 @@ impl MachineArgs {
     fn judge(&self) -> Result<Result<EnrolmentFacts, String>, String> {
         let machine: MachineFile = read_json(&self.machine)?;
         let roots = read_roots(&self.roots)?;
-        let judged = machine.judge(&roots, self.now.seconds()?);
-        Ok(judged.map_err(|why| format!("{}: {why}", why.code())))
+        let facts = match machine.judge(&roots, self.now.seconds()?) {
+            Ok(facts) => facts,
+            Err(why) => return Ok(Err(format!("{}: {why}", why.code()))),
+        };
+        let Some(path) = &self.policy else {
+            return Ok(Ok(facts));
+        };
+        let policy = read_policy(path)?;
+        // Its firmware version is in nothing that was shown.
+        let shown = MachineFacts {
+            firmware: None,
+            ..MachineFacts::of(
+                &facts.certificate,
+                facts.endorsement_key,
+                FirmwareVersion(0),
+            )
+        };
+        let mut denials = policy.judge_maker(&shown);
+        denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
+        Ok(match denials.first() {
+            None => Ok(facts),
+            Some(why) => Err(format!("{}: {why}", why.code())),
+        })
     }
 }
 

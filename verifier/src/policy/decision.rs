@@ -298,8 +298,9 @@ impl Policy {
             boot.is_some_and(|boot| holds(accepted, &boot.retiring, &Digest(*it), at))
         };
         let count = |pcr: u8, accepted: Option<&Vec<Digest>>, found: &[B256]| {
-            let named =
-                !self.accepted_digests.is_empty() || self.values.iter().any(|it| it.pcr == pcr);
+            // Accepted digests are over the policy's PCRs, whatever else is quoted.
+            let in_digest = !self.accepted_digests.is_empty() && self.pcrs.contains(&pcr);
+            let named = in_digest || self.values.iter().any(|it| it.pcr == pcr);
             let accepted = accepted.map_or(&[][..], Vec::as_slice);
             let known =
                 |it: &&B256| pcrs_hold && named || !accepted.is_empty() && listed(accepted, it);

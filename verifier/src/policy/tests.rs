@@ -189,6 +189,44 @@ fn other_pcrs_than_asked_for_are_denied_and_nothing_else_is_said_of_them() {
     }
 }
 
+/// A digest over the policy's PCRs says nothing of the kernel that went into another one, quoted or not.
+#[test]
+fn what_was_measured_into_more_pcrs_than_the_policys_is_not_known_by_its_digest() {
+    use sha2::Digest as _;
+    let shown: BTreeMap<u8, B256> = [4, 9].map(|pcr| (pcr, B256::repeat_byte(pcr))).into();
+    let digest = |pcrs: &[u8]| {
+        let hash = pcrs.iter().fold(sha2::Sha256::new(), |hash, pcr| {
+            hash.chain_update(shown[pcr])
+        });
+        B256::new(hash.finalize().into())
+    };
+    let state = StateFacts {
+        quote: Some(QuotedState {
+            pcrs: vec![4, 9],
+            digest: digest(&[4, 9]),
+        }),
+        values: Some(shown.clone()),
+        boot: Some(BootFacts {
+            boot_loaders: vec![OLD],
+            kernels: vec![NEW],
+            ..BootFacts::default()
+        }),
+        ..StateFacts::default()
+    };
+    let known = |pcrs: &[u8]| {
+        let policy = Policy {
+            pcrs: pcrs.to_vec(),
+            accepted_digests: vec![Digest(digest(pcrs))],
+            ..policy("")
+        };
+        assert!(judged(&policy, &state).is_empty());
+        policy.known_images(&state, Moment::default())
+    };
+    assert_eq!(known(&[4, 9]), Some((2, 0)));
+    assert_eq!(known(&[4]), Some((1, 1)));
+    assert_eq!(known(&[9]), Some((1, 1)));
+}
+
 #[test]
 fn of_a_quote_over_more_pcrs_the_values_tell_the_state_of_those_asked_for() {
     use sha2::Digest as _;

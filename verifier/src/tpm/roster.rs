@@ -1,7 +1,8 @@
 //! A roster: machines that somebody vouches for by name, so that they register on chain without an oracle.
 //!
-//! A quote policy with a roster has the root of the tree over its entries. Who keeps it judges each machine as an oracle does, credential
-//! activation included, in files: [`MachineFile`] from the machine, [`Challenge`] to it, [`ChallengeAnswer`] back.
+//! A quote policy with a roster has the root of the tree over its entries. Who keeps it judges each machine's certificates and keys as an oracle
+//! does, credential activation included, in files: [`MachineFile`] from the machine, [`Challenge`] to it, [`ChallengeAnswer`] back. The keeper
+//! compares with a challenge of its own keeping: one that came back with the answer could be anybody's.
 //! What the contract then checks itself is the quote and the certification of the node key (EIP-7951).
 
 use alloy_primitives::{B256, Bytes, keccak256};
@@ -64,6 +65,8 @@ impl MachineFile {
 pub struct Challenge {
     /// keccak256 of the attestation key's public area.
     pub ak_hash: B256,
+    /// Hash of what the machine's certificates and keys showed: the answer is no other machine's, nor with another certificate.
+    pub result_hash: B256,
     /// Contents of TPM2B_ID_OBJECT.
     pub id_object: Bytes,
     /// Contents of TPM2B_ENCRYPTED_SECRET.
@@ -91,6 +94,7 @@ impl Challenge {
         let credential = make_credential(&facts.ek, &facts.ak.name(), &secret)?;
         Ok(Self {
             ak_hash: facts.ak_hash,
+            result_hash: facts.result_hash,
             id_object: credential.id_object.into(),
             encrypted_secret: credential.encrypted_secret.into(),
             secret_hash: sha256(secret.as_slice()),
@@ -106,7 +110,8 @@ impl Challenge {
         facts: &EnrolmentFacts,
         answer: &ChallengeAnswer,
     ) -> Result<(), RosterError> {
-        if facts.ak_hash == self.ak_hash && sha256(&answer.secret) == self.secret_hash {
+        let same = (facts.ak_hash, facts.result_hash) == (self.ak_hash, self.result_hash);
+        if same && sha256(&answer.secret) == self.secret_hash {
             Ok(())
         } else {
             Err(RosterError::Answer)
@@ -165,6 +170,11 @@ pub enum RosterError {
     /// A machine would be there twice.
     #[error("machine {0} is on the roster already; take its entry out first")]
     Twice(B256),
+    /// It has no machine. Zero for a root would leave admission to the oracles.
+    #[error(
+        "a roster without a machine has no root, and a quote policy without a root has no roster: oracles admit machines then"
+    )]
+    Empty,
     /// Not JSON of the expected form.
     #[error("{0}")]
     Syntax(String),
@@ -181,13 +191,16 @@ impl Roster {
     /// Reads a roster's file.
     ///
     /// # Errors
-    /// [`RosterError::Syntax`], [`RosterError::Twice`].
+    /// [`RosterError::Syntax`], [`RosterError::Twice`], [`RosterError::Empty`].
     pub fn parse(text: &str) -> Result<Self, RosterError> {
         let read: Self =
             serde_json::from_str(text).map_err(|why| RosterError::Syntax(why.to_string()))?;
         let mut roster = Self::default();
         for entry in read.machines {
             roster.add(entry)?;
+        }
+        if roster.machines.is_empty() {
+            return Err(RosterError::Empty);
         }
         Ok(roster)
     }
@@ -215,7 +228,7 @@ impl Roster {
         }
     }
 
-    /// The root that a quote policy on chain has; zero of an empty roster, which admits nobody.
+    /// The root that a quote policy on chain has; zero of an empty roster, which no file is.
     #[must_use]
     pub fn root(&self) -> B256 {
         self.tree().root()

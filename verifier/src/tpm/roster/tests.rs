@@ -75,6 +75,7 @@ fn a_roster_is_read_back_as_it_was_written_and_names_a_machine_once() {
         serde_json::to_string(&entry(7)).unwrap()
     );
     assert_eq!(Roster::parse(&doubled), Err(twice));
+    assert_eq!(Roster::parse("{\"machines\": []}"), Err(RosterError::Empty));
     for text in [
         "",
         "{}",
@@ -116,6 +117,23 @@ fn a_machine_is_judged_as_for_an_oracle_and_its_challenge_takes_its_own_answer_o
     other.ak_hash.0[0] ^= 1;
     assert_eq!(
         challenge.accept(&other, &answer(&secret)),
+        Err(RosterError::Answer)
+    );
+    // With the same attestation key, but the certificate and endorsement key of a TPM that it is not in.
+    let mut modulus = [0xc5; 256];
+    modulus[255] |= 1;
+    let ek = Public::parse(&fixture::rsa_ek_public_area(&modulus)).unwrap();
+    let foreign = MachineFile {
+        ek_certificate: CertificateBody::ek(ek.key)
+            .issue(ROOT, &SoftKey::node(100))
+            .into(),
+        ek_public: fixture::rsa_ek_public_area(&modulus).into(),
+        ..machine.clone()
+    };
+    let foreign = foreign.judge(&roots, NOW).unwrap();
+    assert_eq!(foreign.ak_hash, challenge.ak_hash);
+    assert_eq!(
+        challenge.accept(&foreign, &answer(&secret)),
         Err(RosterError::Answer)
     );
     let [first, second] =
