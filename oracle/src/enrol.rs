@@ -19,7 +19,6 @@ use verifier::tpm::{
     Attest, Certificate, EnrolmentFacts, EnrolmentRequest, Reject, RootStore, judge_certify,
     judge_request, make_credential, qualifying_data,
 };
-use verifier::typed_data;
 use verifier::{BlockNumber, Epoch};
 use zeroize::Zeroizing;
 
@@ -179,9 +178,7 @@ impl Enroller {
     /// # Errors
     /// [`EnrolError::NotReady`], [`EnrolError::Store`].
     pub async fn policy_in_force(&self, epoch: Epoch) -> Result<B256, EnrolError> {
-        let start = self.rules.schedule().start(epoch);
-        let followed = self.store.followed().await?;
-        if followed.is_none_or(|block| block.number < start) {
+        if !self.has_followed_to(epoch).await? {
             // It may be announced in blocks that are not final yet, and be in force.
             let policies = self.policies_at_head().await?;
             let in_force = policies.iter().rfind(|(from, _)| *from <= epoch);
@@ -193,6 +190,13 @@ impl Enroller {
             .policy_hash(epoch)
             .await?
             .ok_or(EnrolError::NotReady(epoch))
+    }
+
+    /// Whether this oracle knows the chain up to an epoch's start: before, a node may have registered that it does not know.
+    async fn has_followed_to(&self, epoch: Epoch) -> Result<bool, StoreError> {
+        let start = self.rules.schedule().start(epoch);
+        let followed = self.store.followed().await?;
+        Ok(followed.is_some_and(|block| block.number >= start))
     }
 
     /// What the hub lists, asked every few seconds at most: anybody may begin to enrol.
@@ -395,15 +399,7 @@ impl Enroller {
         let index = set
             .index_of(self.key.address())
             .ok_or(EnrolError::NotInSet(epoch))?;
-        let statement = typed_data::Enrolment {
-            account: request.address.into(),
-            hardwareId: facts.hardware_id,
-            akHash: facts.ak_hash,
-            nodeKeyHash: facts.node_key_hash,
-            resultHash: facts.result_hash,
-            tpmClass: facts.certificate.class.number(),
-            expiry: request.expiry,
-        };
+        let statement = facts.statement(&request);
         let digest = self.rules.deployment().registry_digest(&statement);
         let signature = self.key.sign(&digest)?;
         let row = EnrolmentRow {
@@ -472,10 +468,10 @@ fn denials(
     firmware: FirmwareVersion,
     at: u64,
 ) -> Vec<Denial> {
-    let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
+    let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, Some(firmware));
     let mut denials = policy.judge_machine(Some(&machine));
     denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
-    denials.extend(policy.judge_guest(facts.guest.as_ref().map(|it| (it, at))));
+    denials.extend(policy.judge_guest(facts.guest.as_ref(), at));
     denials
 }
 

@@ -7,11 +7,8 @@ use daemon::exit::Failure;
 use proto::v1::{BeginEnrolmentRequest, FinishEnrolmentRequest};
 use verifier::committee::{Deployment, OracleSet};
 use verifier::tee::{GuestEvidence, report_data};
-use verifier::tpm::roster::{Roster, RosterEntry};
-use verifier::tpm::{
-    Certificate, EnrolmentRequest, OnChainReject, Public, RootStore, TpmClass, check_node_key,
-    judge_request, qualifying_data,
-};
+use verifier::tpm::roster::Roster;
+use verifier::tpm::{EnrolmentRequest, OnChainReject, Public, check_node_key, qualifying_data};
 use verifier::typed_data::{Enrolment, recover};
 use verifier::{BlockNumber, Epoch, NodeId, cbor};
 
@@ -23,7 +20,12 @@ use crate::guest::{GuestConfig, GuestError};
 use crate::oracles::GrpcOracles;
 use crate::tpm::{TpmError, TpmHandle, TpmIdentity};
 
+mod blocks;
 mod quoted;
+mod statements;
+
+use blocks::{block_for, block_hash};
+use statements::{as_every_class, on_roster};
 
 /// How long an enrolment may wait for its registration.
 const VALIDITY: Duration = Duration::from_secs(3600);
@@ -258,14 +260,13 @@ impl Enroller<'_> {
             guest: None,
         };
         if let (Some(roster), Some(policy)) = (self.roster, &policy) {
-            let enrolments = statements(&request, now.as_secs())?;
-            let (statement, proof) = on_roster(roster, enrolments)?;
+            let (statement, proof) = on_roster(roster, &request, now.as_secs())?;
             let quoted = quoted::quote(self.chain, self.tpm, policy, &identity, &statement).await?;
             let voucher = Voucher::Roster { proof, quoted };
             return Ok(SignedEnrolment { statement, voucher });
         }
         request.guest = self.guest_evidence(&request, head).await?;
-        let enrolments = statements(&request, now.as_secs())?;
+        let enrolments = as_every_class(&request, now.as_secs())?.map(|it| it.statement(&request));
         if let Some(policy) = &policy {
             // A machine that the contract refuses learns it before any oracle works for it. What oracles add, the contract does not look at.
             let [first, ..] = &enrolments;
@@ -429,100 +430,5 @@ impl Enroller<'_> {
                 oracle.url, oracle.account, set.version
             )),
         }
-    }
-}
-
-/// What the oracles will sign: the same judgement they make, made first by the node itself; one statement for each class of
-/// TPM, for which of them its maker's root stands for is the oracles' to say.
-fn statements(request: &EnrolmentRequest, now: u64) -> Result<[Enrolment; 3], EnrolError> {
-    // The node does not decide which makers are trusted: the issuers it was configured with end the path here.
-    let anchors = request
-        .intermediates
-        .iter()
-        .map(|der| Certificate::from_der(der));
-    let anchors = anchors
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(EnrolError::OwnEvidence)?;
-    let anchors = RootStore::new(anchors);
-    // Oracles ask both: what runs out in between would make the node's bundles unusable.
-    let judge = |at| {
-        judge_request(request, &anchors, at).map_err(|why| match why {
-            verifier::tpm::Reject::Guest(_) => EnrolError::OwnGuest(why),
-            _ => EnrolError::OwnEvidence(why),
-        })
-    };
-    judge(now)?;
-    let facts = judge(request.expiry.saturating_sub(1))?;
-    let statement = |class: TpmClass| -> Result<Enrolment, EnrolError> {
-        let facts = facts.clone().with_class(request, class);
-        let facts = facts.map_err(EnrolError::OwnEvidence)?;
-        Ok(Enrolment {
-            account: request.address.into(),
-            hardwareId: facts.hardware_id,
-            akHash: facts.ak_hash,
-            nodeKeyHash: facts.node_key_hash,
-            resultHash: facts.result_hash,
-            tpmClass: class.number(),
-            expiry: request.expiry,
-        })
-    };
-    let [a, b, c] = TpmClass::ALL;
-    Ok([statement(a)?, statement(b)?, statement(c)?])
-}
-
-/// The statement that a roster vouches for, and the proof of it.
-fn on_roster(
-    roster: &Roster,
-    enrolments: [Enrolment; 3],
-) -> Result<(Enrolment, Vec<B256>), EnrolError> {
-    let [first, ..] = &enrolments;
-    let machine = first.hardwareId;
-    let proven = enrolments
-        .into_iter()
-        .zip(TpmClass::ALL)
-        .find_map(|(statement, tpm_class)| {
-            let entry = RosterEntry {
-                hardware_id: statement.hardwareId,
-                ak_hash: statement.akHash,
-                result_hash: statement.resultHash,
-                tpm_class,
-            };
-            Some((statement, roster.proof(&entry)?))
-        });
-    proven.ok_or(EnrolError::NotOnRoster(machine))
-}
-
-/// Blocks that a transaction may take.
-const MARGIN: u64 = 8;
-
-/// The last block that stays, unless that is so old that what is bound to it could come too late.
-fn block_for(head: Head, max_age: u64) -> u64 {
-    let oldest = head
-        .latest
-        .saturating_sub(max_age.saturating_sub(MARGIN) / 2);
-    head.finalized.max(oldest)
-}
-
-async fn block_hash(chain: &dyn ChainView, block: u64) -> Result<B256, ChainError> {
-    chain.block_hash(block).await?.ok_or_else(|| {
-        ChainError::Inconsistent(format!("the endpoint does not know its own block {block}"))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_block_is_final_where_it_can_be_and_never_too_old() {
-        let head = |latest, finalized| Head { latest, finalized };
-        assert_eq!(block_for(head(1_000, 990), 256), 990);
-        // Finality is far behind: half of the time is left for the transaction.
-        assert_eq!(block_for(head(1_000, 100), 256), 876);
-        // A policy in a hurry leaves all of its time to the transaction.
-        for max_age in [1, 2, 9] {
-            assert_eq!(block_for(head(1_000, 100), max_age), 1_000);
-        }
-        assert_eq!(block_for(head(3, 0), 256), 0);
     }
 }

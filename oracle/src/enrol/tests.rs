@@ -6,6 +6,7 @@ use verifier::LatencyMs;
 use verifier::policy::{Digest, EndorsementKeyOf, TpmClass, TpmPolicy};
 use verifier::tee::GuestReport;
 use verifier::tpm::EndorsementKey;
+use verifier::typed_data::recover;
 
 use super::*;
 use crate::onchain::Event;
@@ -188,17 +189,9 @@ async fn a_machine_that_proves_itself_is_signed_for_and_kept() {
     let enrolled = bench.enrol().await.unwrap();
     let roots = root(ROOT, &SoftKey::node(100));
     let facts = judge_request(&bench.request, &roots, unix_time()).unwrap();
-    let statement = typed_data::Enrolment {
-        account: bench.request.address.into(),
-        hardwareId: facts.hardware_id,
-        akHash: facts.ak_hash,
-        nodeKeyHash: facts.node_key_hash,
-        resultHash: facts.result_hash,
-        tpmClass: facts.certificate.class.number(),
-        expiry: bench.request.expiry,
-    };
+    let statement = facts.statement(&bench.request);
     let digest = bench.world.chain.deployment().registry_digest(&statement);
-    let signer = typed_data::recover(&digest, &enrolled.signature).unwrap();
+    let signer = recover(&digest, &enrolled.signature).unwrap();
     assert_eq!(signer, oracle_key(0).address());
     let identity = verifier::report::Identity {
         account: bench.request.address.into(),

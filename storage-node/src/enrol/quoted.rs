@@ -10,7 +10,8 @@ use verifier::tpm::{
 };
 use verifier::typed_data::Enrolment;
 
-use super::{EnrolError, block_for, block_hash};
+use super::EnrolError;
+use super::blocks::{block_for, block_hash};
 use crate::chain_view::{ChainView, QuotePolicy, Quoted};
 use crate::tpm::{TpmHandle, TpmIdentity};
 

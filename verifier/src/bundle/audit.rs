@@ -629,7 +629,7 @@ impl Auditor<'_> {
         }
         let firmware = self.signed().ok()??.attestation.firmware?;
         let facts = self.bundle.enrolled(self.trust).ok()?.facts;
-        let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
+        let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, Some(firmware));
         policy.judge_firmware(&machine)
     }
 

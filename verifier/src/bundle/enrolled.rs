@@ -8,7 +8,6 @@ use crate::policy::{Denial, MachineFacts};
 use crate::report::Identity;
 use crate::tpm::{EnrolmentFacts, EnrolmentRequest, Reject, judge_request};
 use crate::trust::{Trust, TrustedPolicy};
-use crate::typed_data;
 
 /// A machine as its certificates and keys show it, and the policy that takes it.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ impl Bundle {
         let mut refusals = Vec::new();
         for policy in trust.policies_until(self.report.epoch) {
             let judged = judge(&request, policy, at);
-            match judged.and_then(|facts| self.signed(&facts).map(|()| facts)) {
+            match judged.and_then(|facts| self.signed(&request, &facts).map(|()| facts)) {
                 Ok(facts) => return Ok(Enrolled { policy, facts }),
                 Err(why) => refusals.push(why),
             }
@@ -72,7 +71,11 @@ impl Bundle {
     }
 
     /// Whether the committee signed these facts. The class of a TPM is that of its root in the store, so they may differ by policy.
-    fn signed(&self, facts: &EnrolmentFacts) -> Result<(), NotEnrolled> {
+    fn signed(
+        &self,
+        request: &EnrolmentRequest,
+        facts: &EnrolmentFacts,
+    ) -> Result<(), NotEnrolled> {
         let found = Identity {
             account: self.identity.account,
             hardware_id: facts.hardware_id,
@@ -82,15 +85,7 @@ impl Bundle {
         if found != self.identity {
             return Err(NotEnrolled::OtherMachine);
         }
-        let digest = self.deployment.registry_digest(&typed_data::Enrolment {
-            account: self.identity.account,
-            hardwareId: facts.hardware_id,
-            akHash: facts.ak_hash,
-            nodeKeyHash: facts.node_key_hash,
-            resultHash: facts.result_hash,
-            tpmClass: facts.certificate.class.number(),
-            expiry: self.enrolment.expiry,
-        });
+        let digest = self.deployment.registry_digest(&facts.statement(request));
         let signatures = self.enrolment.signatures.iter().map(|it| it.0.clone());
         let signatures: Vec<Bytes> = signatures.collect();
         self.oracle_set
@@ -117,18 +112,9 @@ fn judge(
         only_what_is_needed(request, trusted, at)?;
     }
     // What the oracles asked before they signed, but for the firmware, which the TPM told them in an answer to their own nonce.
-    let machine = MachineFacts {
-        class: Some(facts.certificate.class),
-        manufacturer: facts.certificate.manufacturer.clone(),
-        firmware: None,
-        endorsement_key: facts.endorsement_key,
-    };
+    let machine = MachineFacts::of(&facts.certificate, facts.endorsement_key, None);
     let mut denials = trusted.policy.judge_maker(&machine);
-    denials.extend(
-        trusted
-            .policy
-            .judge_guest(facts.guest.as_ref().map(|it| (it, at))),
-    );
+    denials.extend(trusted.policy.judge_guest(facts.guest.as_ref(), at));
     match denials.into_iter().next() {
         Some(denial) => Err(NotEnrolled::Denied(denial)),
         None => Ok(facts),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use verifier::policy::{FirmwareVersion, MachineFacts};
+use verifier::policy::MachineFacts;
 use verifier::tpm::EnrolmentFacts;
 use verifier::tpm::roster::{
     Challenge, ChallengeAnswer, MAX_ROSTER_FILE_BYTES, MachineFile, Roster, RosterEntry,
@@ -118,14 +118,7 @@ impl MachineArgs {
         };
         let policy = read_policy(path)?;
         // Its firmware version is in nothing that was shown.
-        let shown = MachineFacts {
-            firmware: None,
-            ..MachineFacts::of(
-                &facts.certificate,
-                facts.endorsement_key,
-                FirmwareVersion(0),
-            )
-        };
+        let shown = MachineFacts::of(&facts.certificate, facts.endorsement_key, None);
         let mut denials = policy.judge_maker(&shown);
         denials.extend(policy.judge_hardware(Some(facts.hardware_id)));
         Ok(match denials.first() {

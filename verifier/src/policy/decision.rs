@@ -157,8 +157,11 @@ impl Policy {
             return vec![denial];
         }
         let mut denials = self.judge_machine(facts.machine.as_ref());
-        let guest = facts.guest.as_ref();
-        denials.extend(self.judge_guest(guest.map(|(facts, at)| (facts, *at))));
+        let (guest, enrolled_at) = match &facts.guest {
+            Some((guest, at)) => (Some(guest), *at),
+            None => (None, 0),
+        };
+        denials.extend(self.judge_guest(guest, enrolled_at));
         denials.extend(self.judge_state(&facts.state, at));
         denials
     }
@@ -252,16 +255,16 @@ impl Policy {
     ///
     /// No machine is of both kinds: where a policy has both sections, either one's evidence suffices. Of a policy that has neither nothing is
     /// asked.
-    pub fn judge_guest(&self, guest: Option<(&GuestFacts, u64)>) -> Vec<Denial> {
+    pub fn judge_guest(&self, guest: Option<&GuestFacts>, at: u64) -> Vec<Denial> {
         if let Err(denial) = self.usable() {
             return vec![denial];
         }
         let denial = match (guest, &self.snp, &self.tdx) {
-            (Some((GuestFacts::Snp(facts), _)), Some(policy), _) => policy
+            (Some(GuestFacts::Snp(facts)), Some(policy), _) => policy
                 .check(&facts.report, &facts.endorsement)
                 .err()
                 .map(Denial::Snp),
-            (Some((GuestFacts::Tdx(facts), at)), _, Some(policy)) => {
+            (Some(GuestFacts::Tdx(facts)), _, Some(policy)) => {
                 policy.check(facts, Moment::unix(at)).err().map(Denial::Tdx)
             }
             (_, None, None) => None,

@@ -78,18 +78,18 @@ pub struct MachineFacts {
 }
 
 impl MachineFacts {
-    /// A TPM that was judged, and the firmware version that it signs.
+    /// A TPM that was judged, and the firmware version that it signs, where one is at hand.
     #[must_use]
     pub fn of(
         certificate: &EkCertificate,
         endorsement_key: EndorsementKey,
-        firmware: FirmwareVersion,
+        firmware: Option<FirmwareVersion>,
     ) -> Self {
         Self {
             endorsement_key,
             class: Some(certificate.class),
             manufacturer: certificate.manufacturer.clone(),
-            firmware: Some(firmware),
+            firmware,
         }
     }
 }

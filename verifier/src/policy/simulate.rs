@@ -198,29 +198,23 @@ fn from_bundle(name: &str, bundle: &Bundle, roots: Option<&RootStore>) -> Result
     let state = evidence::state(quote, &evidence.event_log)
         .map_err(|error| format!("{}: {error}", error.code()))?;
     let record = &bundle.enrolment;
-    let key = tpm::Public::parse(&record.ek_public)
-        .and_then(|ek| tpm::EndorsementKey::of(&ek))
-        .map_err(|error| format!("{}: {error}", error.code()))?;
     let request = record.request(&bundle.deployment, bundle.identity.account);
     let at = record.expiry.saturating_sub(1);
-    let machine = roots.and_then(|roots| {
-        tpm::verify_chain(&request.ek_certificate, &request.intermediates, roots, at)
-            .ok()
-            .map(|certificate| MachineFacts::of(&certificate, key, firmware))
-    });
-    let guest = roots.and_then(|roots| tpm::judge_request(&request, roots, at).ok()?.guest);
+    let enrolled = roots.and_then(|roots| tpm::judge_request(&request, roots, at).ok());
     Ok(OnFile {
         name: format!(
             "{name} (node {}, epoch {})",
             statement.node, statement.epoch
         ),
         facts: Facts {
-            machine,
+            machine: enrolled
+                .as_ref()
+                .map(|it| MachineFacts::of(&it.certificate, it.endorsement_key, Some(firmware))),
             state: StateFacts {
                 hardware_id: Some(bundle.identity.hardware_id),
                 ..state
             },
-            guest: guest.map(|facts| (facts, at)),
+            guest: enrolled.and_then(|it| Some((it.guest?, at))),
         },
         at: Moment::epoch(statement.epoch),
     })

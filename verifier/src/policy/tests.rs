@@ -455,7 +455,7 @@ fn execution_environments_are_judged_by_their_own_policies_and_of_two_kinds_one_
     let both = policy(&format!("{snp_section}{tdx_section}"));
     let (snp, tdx) = (GuestFacts::Snp(snp.into()), GuestFacts::Tdx(tdx.into()));
     let at = |policy: &Policy, guest: Option<&GuestFacts>, now: u64| {
-        codes(&policy.judge_guest(guest.map(|it| (it, now))))
+        codes(&policy.judge_guest(guest, now))
     };
     let judged = |policy: &Policy, guest: Option<&GuestFacts>| at(policy, guest, 0);
     for guest in [&snp, &tdx] {

@@ -18,7 +18,6 @@ use crate::report::{Identity, Report, ReportFrame, Verdict, VerdictTree};
 use crate::tpm::fixture::{self, CertificateBody, FIRMWARE, NOW, QuoteBody, SoftKey};
 use crate::tpm::{self, Attest, ClockInfo, EnrolmentRequest, PublicKey};
 use crate::trust::{TrustFile, TrustFilePolicy, TrustedSchedule};
-use crate::typed_data;
 
 pub(crate) const ROOT: &str = "CN=Root";
 const ISSUER: &str = "CN=Issuer";
@@ -139,15 +138,7 @@ impl Case {
         world.ak = machine.ak.clone();
         world.node_key = machine.node_key.clone();
         world.duty.identity = identity;
-        let enrolment_digest = world.deployment.registry_digest(&typed_data::Enrolment {
-            account: ACCOUNT,
-            hardwareId: facts.hardware_id,
-            akHash: facts.ak_hash,
-            nodeKeyHash: facts.node_key_hash,
-            resultHash: facts.result_hash,
-            tpmClass: facts.certificate.class.number(),
-            expiry: request.expiry,
-        });
+        let enrolment_digest = world.deployment.registry_digest(&facts.statement(&request));
         let signatures = world.oracles[..3]
             .iter()
             .map(|oracle| SignatureBytes(oracle.sign(enrolment_digest)))

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::ear::Appraisal;
 use crate::tee::{self, GuestEvidence, GuestFacts};
+use crate::typed_data;
 
 mod result;
 
@@ -87,6 +88,20 @@ pub struct EnrolmentFacts {
 }
 
 impl EnrolmentFacts {
+    /// What oracles sign, and the registry takes.
+    #[must_use]
+    pub fn statement(&self, request: &EnrolmentRequest) -> typed_data::Enrolment {
+        typed_data::Enrolment {
+            account: request.address.into(),
+            hardwareId: self.hardware_id,
+            akHash: self.ak_hash,
+            nodeKeyHash: self.node_key_hash,
+            resultHash: self.result_hash,
+            tpmClass: self.certificate.class.number(),
+            expiry: request.expiry,
+        }
+    }
+
     /// The same facts with a TPM of another class: what somebody finds whose root store classes its maker's roots so.
     ///
     /// # Errors

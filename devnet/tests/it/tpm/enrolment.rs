@@ -49,7 +49,7 @@ fn a_machine_enrols_with_its_p_384_key_and_that_is_another_identity_the_policy_k
         let machine = MachineFacts::of(
             &facts.certificate,
             facts.endorsement_key,
-            FirmwareVersion(1),
+            Some(FirmwareVersion(1)),
         );
         let denials = policy.judge_machine(Some(&machine));
         denials.iter().map(|it| it.code()).collect::<Vec<_>>()
@@ -95,7 +95,7 @@ fn a_policy_is_asked_about_class_maker_and_firmware_that_a_real_tpm_signs() {
     let quoted = Attest::parse(&tpm.quote(STATEMENT, &PCRS).unwrap().attest).unwrap();
     assert_eq!(signed.firmware_version, quoted.firmware_version);
     let firmware = FirmwareVersion(signed.firmware_version);
-    let found = MachineFacts::of(&facts.certificate, facts.endorsement_key, firmware);
+    let found = MachineFacts::of(&facts.certificate, facts.endorsement_key, Some(firmware));
     let judge = |rules: &str| {
         let policy = Policy::parse(&format!("pcrs = [0]\nslow_after = 1\n[tpm]\n{rules}")).unwrap();
         let denials = policy.judge_machine(Some(&found));

@@ -4,10 +4,10 @@ use super::*;
 use crate::policy::simulate::{self, Change};
 use crate::policy::{self, Moment, Policy};
 use crate::snp;
+use crate::tdx;
 use crate::tee::GuestEvidence;
 use crate::tee::guest::fixture::{data, processors, snp as snp_guest, tdx as tdx_guest};
 use crate::tpm::EnrolmentRequest;
-use crate::{tdx, typed_data};
 
 impl Case {
     fn request(&self) -> EnrolmentRequest {
@@ -25,18 +25,8 @@ impl Case {
         let mut case = self.again();
         case.bundle.enrolment.guest = Some(guest);
         let facts = tpm::judge_request(&case.request(), &case.roots(), NOW).unwrap();
-        let digest = case
-            .world
-            .deployment
-            .registry_digest(&typed_data::Enrolment {
-                account: ACCOUNT,
-                hardwareId: facts.hardware_id,
-                akHash: facts.ak_hash,
-                nodeKeyHash: facts.node_key_hash,
-                resultHash: facts.result_hash,
-                tpmClass: facts.certificate.class.number(),
-                expiry: case.bundle.enrolment.expiry,
-            });
+        let statement = facts.statement(&case.request());
+        let digest = case.world.deployment.registry_digest(&statement);
         case.bundle.enrolment.signatures = case.world.oracles[..3]
             .iter()
             .map(|oracle| SignatureBytes(oracle.sign(digest)))
