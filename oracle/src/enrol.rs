@@ -79,6 +79,11 @@ pub enum EnrolError {
         "the secret is not the one in the credential: the attestation key is not beside this endorsement key"
     )]
     WrongSecret,
+    /// The TPM has enrolled too often.
+    #[error(
+        "this TPM has {MAX_OPEN} enrolments that may still register; use one, or wait until one runs out"
+    )]
+    TooMany,
     /// Too many sessions are open.
     #[error("too many enrolments at the same time; try again in a few minutes")]
     Busy,
@@ -421,10 +426,12 @@ impl Enroller {
         };
         // Each is kept with its evidence, for bundles; whoever has a TPM and no bond must not fill the disk.
         let now = unix_time();
-        let forget = now.saturating_sub(UNREGISTERED_FOR.as_secs());
-        self.store.forget_unregistered(forget).await?;
+        if self.has_followed_to(epoch).await? {
+            let forget = now.saturating_sub(UNREGISTERED_FOR.as_secs());
+            self.store.forget_unregistered(forget).await?;
+        }
         if self.store.open_enrolments(&row.ek_public, now).await? >= MAX_OPEN {
-            return Err(EnrolError::Busy);
+            return Err(EnrolError::TooMany);
         }
         self.store
             .keep_enrolment(digest, facts.ak_hash, &row)

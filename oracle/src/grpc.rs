@@ -122,7 +122,7 @@ impl From<EnrolError> for Status {
             | EnrolError::UnknownBlock(_)
             | EnrolError::UnknownPolicy(_)
             | EnrolError::Chain(_) => Self::unavailable(error.to_string()),
-            EnrolError::Busy => Self::resource_exhausted(error.to_string()),
+            EnrolError::Busy | EnrolError::TooMany => Self::resource_exhausted(error.to_string()),
             EnrolError::NotInSet(_) => Self::failed_precondition(error.to_string()),
             EnrolError::Store(_) | EnrolError::Signing(_) | EnrolError::Notices(_) => {
                 own_fault(&error)

@@ -254,8 +254,12 @@ impl Newcomer {
 
     /// Tries to enrol.
     pub(super) async fn enrol(&self) -> Result<Ran> {
-        let bond = BOND.to_string();
-        process::run(self.storage_node(&["enrol", "--bond", &bond])?, &self.log()).await
+        self.run(&["enrol", "--bond", &BOND.to_string()]).await
+    }
+
+    /// Runs a command, however it ends.
+    pub(super) async fn run(&self, arguments: &[&str]) -> Result<Ran> {
+        process::run(self.storage_node(arguments)?, &self.log()).await
     }
 
     /// Runs a command that must succeed; returns what it printed.

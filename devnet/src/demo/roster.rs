@@ -24,6 +24,18 @@ impl Story {
         let other = self.newcomer("off-roster").await?;
         let roster = self.network.dir.join("roster.json");
         let root = self.put_on_roster(&listed, &roster).await?;
+        let challenge = self.roster_file("challenge");
+        let ran = other
+            .run(&["activate", &challenge.to_string_lossy()])
+            .await?;
+        self.refused(
+            "another machine does not answer the challenge of the one that goes onto a roster"
+                .into(),
+            "another attestation key",
+            "challenge",
+            &ran,
+            other.log(),
+        );
         let terms = crate::deploy::QuoteTerms {
             roster: root,
             ..trust::quotes()
@@ -68,12 +80,15 @@ impl Story {
         Ok(())
     }
 
+    fn roster_file(&self, name: &str) -> PathBuf {
+        self.network.dir.join(format!("roster-{name}.json"))
+    }
+
     /// What the roster's keeper does: judges the machine, has its TPM open a challenge, and adds it. Returns the roster's root.
     async fn put_on_roster(&self, machine: &Newcomer, roster: &Path) -> Result<B256> {
-        let dir = &self.network.dir;
-        let file = |name: &str| dir.join(format!("roster-{name}.json"));
-        let [shown, challenge, answer] = ["machine", "challenge", "answer"].map(file);
-        let roots = dir.join("ek-roots.pem");
+        let [shown, challenge, answer] =
+            ["machine", "challenge", "answer"].map(|it| self.roster_file(it));
+        let roots = self.network.dir.join("ek-roots.pem");
         let log = machine.log();
         let verifier = |arguments: &[&str]| -> Result<Command> {
             let mut command = Command::new(program("verifier")?);

@@ -348,7 +348,7 @@ async fn a_tpm_without_a_bond_fills_no_disk() {
     }
     bench.request.expiry += 1;
     let refused = bench.enrol().await.unwrap_err();
-    assert!(matches!(refused, EnrolError::Busy), "{refused}");
+    assert!(matches!(refused, EnrolError::TooMany), "{refused}");
     let store = &bench.world.members[0].store;
     let open = async || store.open_enrolments(&bench.request.ek_public, 0).await;
     // What an account registered with stays; that of one that has no node goes when it cannot register any more.

@@ -10,6 +10,7 @@ mod quote;
 mod reasons;
 mod results;
 mod roots;
+mod roster;
 mod seeds;
 mod snp;
 mod tdx;
