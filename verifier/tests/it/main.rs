@@ -22,5 +22,5 @@ mod tpm;
 #[path = "../../src/testing.rs"]
 mod testing;
 use verifier::{
-    bundle, cbor, committee, envelope, evidence, ids, judgement, policy, report, trust, typed_data,
+    bundle, cbor, committee, envelope, evidence, ids, judgement, policy, report, trust,
 };
